@@ -1,0 +1,257 @@
+//! Values as people and programs write them, brought to the kind that the schema asks for.
+//!
+//! One function, [`value`], serves saves, imports, query parameters and defaults, so that "19,99 is no decimal" means
+//! the same everywhere. References are not resolved here, since that needs the objects.
+
+use std::str::FromStr;
+
+use jiff::tz::TimeZone;
+use rust_decimal::{Decimal, RoundingStrategy};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::failure::nearest;
+use crate::operation::Input;
+use crate::schema::Kind;
+use crate::time::{Date, Timestamp};
+use crate::value::{TEXT_BYTES_MAX, Value};
+
+/// A value that does not fit; says what was expected.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misfit(pub String);
+
+/// The value of `kind` that `input` stands for. `zone` is where times without a zone are meant.
+///
+/// Null fits every kind; whether nothing is allowed is not asked here. A number fits a text attribute as it is written.
+///
+/// # Errors
+/// When the input does not fit the kind, with what was given and what was expected. References and sets are never
+/// resolved here and are always a misfit.
+pub fn value(kind: &Kind, input: &Input, zone: &TimeZone) -> Result<Value, Misfit> {
+    match input {
+        Input::Null => Ok(Value::Null),
+        Input::Bool(given) => match kind {
+            Kind::Bool => Ok(Value::Bool(*given)),
+            _ => Err(misfit(kind, &given.to_string())),
+        },
+        Input::Number(digits) => match kind {
+            Kind::Date | Kind::Datetime | Kind::Bool | Kind::Enum(_) => Err(misfit(kind, digits)),
+            _ => from_text(kind, digits, zone),
+        },
+        Input::Text(text) => from_text(kind, text, zone),
+        Input::Reference(_) | Input::List(_) | Input::Difference { .. } => Err(misfit(kind, "an object")),
+    }
+}
+
+/// The value of `kind` that a text stands for, as in a cell of an import. An empty text is nothing for all kinds but
+/// texts.
+///
+/// # Errors
+/// As [`value`].
+pub fn from_text(kind: &Kind, text: &str, zone: &TimeZone) -> Result<Value, Misfit> {
+    match kind {
+        Kind::String { max } => string(text, *max),
+        Kind::Text => normal(text).map(Value::Text),
+        _ if text.trim().is_empty() => Ok(Value::Null),
+        Kind::Integer => integer(text).map(Value::Integer).ok_or_else(|| misfit(kind, text)),
+        Kind::Decimal { precision, scale } => decimal(text, *precision, *scale).map(Value::Decimal),
+        Kind::Bool => boolean(text).map(Value::Bool).ok_or_else(|| misfit(kind, text)),
+        Kind::Date => date(text).map(Value::Date).ok_or_else(|| misfit(kind, text)),
+        Kind::Datetime => Timestamp::parse(text, zone).map(Value::Datetime).ok_or_else(|| misfit(kind, text)),
+        Kind::Enum(words) => match words.iter().find(|word| word.name == text.trim()) {
+            Some(word) => Ok(Value::Enum(word.id)),
+            None => Err(no_such_word(text, words.iter().map(|word| word.name.as_str()))),
+        },
+        Kind::ToOne { .. } | Kind::ToMany { .. } | Kind::ManyToMany { .. } | Kind::Owners { .. } => {
+            Err(misfit(kind, text))
+        }
+    }
+}
+
+/// The text in the form in which it is kept: NFC.
+///
+/// # Errors
+/// When it holds U+0000 or is too long.
+pub fn normal(text: &str) -> Result<String, Misfit> {
+    if text.contains('\0') {
+        return Err(Misfit("a text may not hold the character U+0000".to_owned()));
+    }
+    let text = if is_nfc(text) { text.to_owned() } else { text.nfc().collect() };
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Misfit(format!("a text of {} bytes is longer than {TEXT_BYTES_MAX}", text.len())));
+    }
+    Ok(text)
+}
+
+fn string(text: &str, max: u32) -> Result<Value, Misfit> {
+    let text = normal(text)?;
+    let length = text.chars().count();
+    if length > max as usize {
+        return Err(Misfit(format!("{} is {length} characters long, at most {max} fit", quoted(&text))));
+    }
+    Ok(Value::Text(text))
+}
+
+fn integer(text: &str) -> Option<i64> {
+    let text = text.trim();
+    // Programs write whole numbers as 5.0 or 5e3 too; what is whole is taken, what is not is refused.
+    text.parse().ok().or_else(|| {
+        let exact = parse_decimal(text)?.normalize();
+        if exact.scale() == 0 { i64::try_from(exact.mantissa()).ok() } else { None }
+    })
+}
+
+fn parse_decimal(text: &str) -> Option<Decimal> {
+    let text = text.trim();
+    if text.contains(['e', 'E']) { Decimal::from_scientific(text).ok() } else { Decimal::from_str_exact(text).ok() }
+}
+
+fn decimal(text: &str, precision: u32, scale: u32) -> Result<Decimal, Misfit> {
+    let expected = Kind::Decimal { precision, scale };
+    let written = parse_decimal(text).or_else(|| {
+        // More digits than fit behind the point are rounded like any others; more before it are not.
+        let text = text.trim();
+        let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
+        if numeric { Decimal::from_str(text).ok() } else { None }
+    });
+    let Some(written) = written else { return Err(misfit(&expected, text)) };
+    let mut rounded = written.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero);
+    rounded.rescale(scale);
+    let digits = rounded.mantissa().unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
+    if rounded.scale() != scale || digits > precision {
+        return Err(Misfit(format!(
+            "{} has more than the {} digits before the point that decimal({precision},{scale}) holds",
+            quoted(text),
+            precision - scale
+        )));
+    }
+    if rounded.is_zero() {
+        rounded.set_sign_positive(true);
+    }
+    Ok(rounded)
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "ja" => Some(true),
+        "false" | "0" | "no" | "nein" => Some(false),
+        _ => None,
+    }
+}
+
+/// A day; a time behind it is accepted where it is midnight, as spreadsheets and databases export days.
+fn date(text: &str) -> Option<Date> {
+    let text = text.trim();
+    Date::parse(text).or_else(|| {
+        let (day, rest) = text.split_at_checked(10)?;
+        let midnight = rest.get(1..)?.bytes().all(|byte| matches!(byte, b'0' | b':' | b'.'));
+        if rest.starts_with([' ', 'T']) && midnight { Date::parse(day) } else { None }
+    })
+}
+
+fn no_such_word<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Misfit {
+    let hint = nearest(text.trim(), words.clone()).map_or_else(
+        || format!("one of {}", words.clone().collect::<Vec<_>>().join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
+    Misfit(format!("{} is no word of the list; {hint}", quoted(text)))
+}
+
+fn misfit(kind: &Kind, given: &str) -> Misfit {
+    let expected = match kind {
+        Kind::String { max } => format!("a text of at most {max} characters"),
+        Kind::Text => "a text".to_owned(),
+        Kind::Integer => "a whole number from -9223372036854775808 to 9223372036854775807".to_owned(),
+        Kind::Decimal { precision, scale } => {
+            format!("a number with a point, like 19.99 (decimal({precision},{scale}))")
+        }
+        Kind::Bool => "true or false".to_owned(),
+        Kind::Date => "a day like 2026-11-23".to_owned(),
+        Kind::Datetime => "a time like 2026-11-23T14:30:00Z".to_owned(),
+        Kind::Enum(words) => {
+            format!("one of {}", words.iter().map(|word| word.name.as_str()).collect::<Vec<_>>().join(", "))
+        }
+        Kind::ToOne { .. } => "an object".to_owned(),
+        Kind::ManyToMany { .. } => "a list of objects".to_owned(),
+        Kind::ToMany { .. } | Kind::Owners { .. } => {
+            return Misfit("this relation is the inverse of another one and is set there".to_owned());
+        }
+    };
+    Misfit(format!("{} is given, {expected} is expected", quoted(given)))
+}
+
+/// A given text in a message: in quotation marks, cut where it is long.
+fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    if text.chars().count() > SHOWN {
+        format!("\"{}…\"", text.chars().take(SHOWN).collect::<String>())
+    } else {
+        format!("\"{text}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::EnumId;
+    use crate::schema::EnumWord;
+
+    fn check(kind: &Kind, text: &str, expected: &str) {
+        let got = match from_text(kind, text, &TimeZone::UTC) {
+            Ok(value) => format!("{value:?}"),
+            Err(Misfit(message)) => format!("error: {message}"),
+        };
+        assert_eq!(got, expected, "{text:?}");
+    }
+
+    #[test]
+    fn decimals_keep_their_scale() {
+        let money = Kind::Decimal { precision: 6, scale: 2 };
+        check(&money, "9.8", "Decimal(9.80)");
+        check(&money, "14", "Decimal(14.00)");
+        check(&money, "-0.004", "Decimal(0.00)");
+        check(&money, "0.005", "Decimal(0.01)");
+        check(&money, "-0.005", "Decimal(-0.01)");
+        check(&money, "1e3", "Decimal(1000.00)");
+        check(&money, "9999.99", "Decimal(9999.99)");
+        check(&money, "9999.995", "error: \"9999.995\" has more than the 4 digits before the point that decimal(6,2) holds");
+        check(&money, "", "Null");
+        check(&money, "19,99", "error: \"19,99\" is given, a number with a point, like 19.99 (decimal(6,2)) is expected");
+        let wide = Kind::Decimal { precision: 28, scale: 0 };
+        check(&wide, "9999999999999999999999999999", "Decimal(9999999999999999999999999999)");
+        check(&wide, "10000000000000000000000000000", "error: \"10000000000000000000000000000\" has more than the 28 digits before the point that decimal(28,0) holds");
+    }
+
+    #[test]
+    fn integers_are_whole() {
+        check(&Kind::Integer, "9223372036854775807", "Integer(9223372036854775807)");
+        check(&Kind::Integer, " -5 ", "Integer(-5)");
+        check(&Kind::Integer, "5.0", "Integer(5)");
+        check(&Kind::Integer, "5.5", "error: \"5.5\" is given, a whole number from -9223372036854775808 to 9223372036854775807 is expected");
+        check(&Kind::Integer, "9223372036854775808", "error: \"9223372036854775808\" is given, a whole number from -9223372036854775808 to 9223372036854775807 is expected");
+    }
+
+    #[test]
+    fn texts_are_normal() {
+        check(&Kind::String { max: 4 }, "e\u{301}tat", "Text(\"état\")");
+        check(&Kind::String { max: 4 }, "états", "error: \"états\" is 5 characters long, at most 4 fit");
+        check(&Kind::Text, "a\0", "error: a text may not hold the character U+0000");
+        check(&Kind::String { max: 5 }, "01581", "Text(\"01581\")");
+        check(&Kind::Text, "", "Text(\"\")");
+    }
+
+    #[test]
+    fn days_and_words() {
+        check(&Kind::Date, "1996-07-04 00:00:00.000", "Date(1996-07-04)");
+        check(&Kind::Date, "1996-07-04T08:00:00", "error: \"1996-07-04T08:00:00\" is given, a day like 2026-11-23 is expected");
+        check(&Kind::Bool, "Ja", "Bool(true)");
+        check(&Kind::Bool, "2", "error: \"2\" is given, true or false is expected");
+        let words = vec![
+            EnumWord { id: EnumId(1), name: "open".into(), label: "open".into() },
+            EnumWord { id: EnumId(2), name: "paid".into(), label: "paid".into() },
+        ];
+        check(&Kind::Enum(words.clone()), "paid", "Enum(enum value 2)");
+        check(&Kind::Enum(words.clone()), "pade", "error: \"pade\" is no word of the list; did you mean paid?");
+        check(&Kind::Enum(words), "xyzzy", "error: \"xyzzy\" is no word of the list; one of open, paid");
+    }
+}

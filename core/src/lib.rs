@@ -1,0 +1,26 @@
+//! The meaning of the data: ids, values, schema, objects, changes, merging, queries and the operations of a node.
+//!
+//! Every other crate builds on this one, so it decides what things *are* and nothing about how they are stored, sent
+//! or shown. **It knows no clock, no file, no socket, no thread and no serialisation**; time and randomness come in as
+//! arguments. Read the modules in this order:
+//!
+//! 1. [`id`]: the names of things, one type per kind
+//! 2. [`value`]: what an attribute can hold, and [`time`] within it
+//! 3. [`schema`]: entities, attributes and relations
+//! 4. [`change`]: one change of one slot, the unit that is logged, replicated and merged
+//! 5. [`merge`]: what becomes of a change that meets another
+//! 6. [`input`]: values as people and programs write them, brought to the kind that the schema asks for
+//! 7. [`query`]: the query language, from text to a typed tree
+//! 8. [`operation`]: what can be asked of a node, and what it answers
+//! 9. [`failure`]: the one form in which a refusal reaches a person or a program
+
+pub mod change;
+pub mod failure;
+pub mod id;
+pub mod input;
+pub mod merge;
+pub mod operation;
+pub mod query;
+pub mod schema;
+pub mod time;
+pub mod value;

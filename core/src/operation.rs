@@ -1,0 +1,492 @@
+//! What can be asked of a node, and what it answers.
+//!
+//! One function, [`Operations::call`], serves every caller: the command line, the desktop client, web pages. A node's
+//! own use cases implement it directly and the client library implements it over a connection, so that a caller need
+//! not know on which side of a socket it runs. Names, not ids, stand in requests, since a caller need not hold the
+//! schema.
+
+use crate::failure::Failure;
+use crate::id::{ObjectId, TransactionId};
+use crate::time::Timestamp;
+use crate::value::Value;
+
+/// Whoever can be asked.
+pub trait Operations {
+    /// Carries out one request. Answers go to `sink` in order as they come; most requests give exactly one, lists give
+    /// one a row, [`Request::Watch`] goes on until the sink is closed.
+    ///
+    /// # Errors
+    /// The refusal or failure. Answers given before it stand; a save that fails has changed nothing.
+    fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure>;
+}
+
+/// Takes answers. Returning [`Closed`] ends the request early, which is no failure.
+pub type Sink<'a> = dyn FnMut(Reply) -> Result<(), Closed> + 'a;
+
+/// Nobody listens any longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed;
+
+/// What can be asked.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Request {
+    /// How the node is; answers one [`Reply::Status`].
+    Status,
+    /// Save a draft; answers one [`Reply::Saved`] once it is durable.
+    Save(SaveRequest),
+    /// Find objects or compute rows; answers [`Reply::Object`] or [`Reply::Row`], one each.
+    Query(QueryRequest),
+    /// One object with its bookkeeping; answers one [`Reply::Object`].
+    Show {
+        /// Which.
+        object: ObjectId,
+    },
+    /// The changes of an object, oldest first; answers [`Reply::History`], one each.
+    History {
+        /// Which.
+        object: ObjectId,
+        /// Only of this attribute.
+        attribute: Option<String>,
+    },
+    /// Save some rows of an import as one transaction; answers one [`Reply::Imported`].
+    Import(ImportBatch),
+    /// Set the references that stood open when their rows were imported; answers one [`Reply::Imported`].
+    ImportLinks(ImportLinks),
+    /// The nodes of the cluster; answers [`Reply::Node`], one each.
+    Nodes,
+    /// Make a branch known; answers one [`Reply::Account`].
+    AddNode {
+        /// Its name.
+        name: String,
+        /// How long the account may be used to join.
+        valid_days: u32,
+    },
+    /// The conflicts; answers [`Reply::Conflict`], one each.
+    Conflicts,
+    /// The refused transactions; answers [`Reply::Quarantined`], one each.
+    Quarantine,
+    /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
+    Watch,
+    /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
+    Stop,
+}
+
+/// What is answered.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reply {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Save`].
+    Saved(Saved),
+    /// An object.
+    Object(ObjectView),
+    /// A computed row: names and values in the order of the query.
+    Row(Vec<(String, Output)>),
+    /// A change.
+    History(HistoryLine),
+    /// To [`Request::Import`] and [`Request::ImportLinks`].
+    Imported(Imported),
+    /// A node.
+    Node(NodeLine),
+    /// The content of the account file of a new branch.
+    Account {
+        /// Text of the file.
+        file: String,
+    },
+    /// A conflict.
+    Conflict(ConflictLine),
+    /// A refused transaction.
+    Quarantined(QuarantineLine),
+    /// Something happened.
+    Event(Event),
+    /// The node goes down.
+    Stopping,
+}
+
+/// A value as it was written by a person or a program, before the schema is asked.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// Nothing.
+    Null,
+    /// `true`, `false`.
+    Bool(bool),
+    /// Digits of a number, with sign, point and exponent as written.
+    Number(String),
+    /// Text; may stand for any kind that can be written as text.
+    Text(String),
+    /// An object.
+    Reference(ReferenceInput),
+    /// A set of objects, in the place of what was there.
+    List(Vec<ReferenceInput>),
+    /// Objects to add to a set and to take out of it.
+    Difference {
+        /// To add.
+        add: Vec<ReferenceInput>,
+        /// To take out.
+        remove: Vec<ReferenceInput>,
+    },
+}
+
+/// How an object is named in a request.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ReferenceInput {
+    /// By its id.
+    Id(ObjectId),
+    /// By the label of a new object in the same request.
+    Label(String),
+    /// By a unique attribute.
+    Key {
+        /// Name of the entity.
+        entity: String,
+        /// Name of the attribute.
+        attribute: String,
+        /// Its value.
+        value: Box<Input>,
+    },
+}
+
+/// A draft: any number of objects, saved whole or not at all.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SaveRequest {
+    /// What the author says about it.
+    pub description: String,
+    /// In order; later ones may refer to new objects of any other.
+    pub changes: Vec<ChangeRequest>,
+}
+
+/// What shall become of one object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChangeRequest {
+    /// Which object.
+    pub target: ChangeTarget,
+    /// Attribute names and their new values.
+    pub values: Vec<(String, Input)>,
+    /// Attribute names and the values that the author saw; another value is a conflict.
+    pub expect: Vec<(String, Input)>,
+    /// `true` marks it deleted, `false` brings it back.
+    pub delete: Option<bool>,
+}
+
+/// The object of a [`ChangeRequest`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum ChangeTarget {
+    /// A new one.
+    New {
+        /// By which the request names it.
+        label: String,
+        /// Name of its entity.
+        entity: String,
+    },
+    /// One that is there.
+    Object(ObjectId),
+}
+
+/// A save that is durable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Saved {
+    /// The transaction; `None` where the draft changed nothing.
+    pub transaction: Option<TransactionId>,
+    /// Its place in the log; `None` while the head office has not seen it.
+    pub position: Option<u64>,
+    /// Whether the head office has yet to decide.
+    pub pending: bool,
+    /// Labels of new objects and the ids that they got.
+    pub ids: Vec<(String, ObjectId)>,
+}
+
+/// A query.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct QueryRequest {
+    /// In the query language.
+    pub text: String,
+    /// Values of `$name`.
+    pub params: Vec<(String, Input)>,
+    /// At most so many rows, beside what the text says.
+    pub limit: Option<u64>,
+    /// Whether deleted objects are listed too.
+    pub deleted: bool,
+}
+
+/// A value on its way out.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// Anything but enumerations and references.
+    Value(Value),
+    /// The word of an enumeration.
+    Word(String),
+    /// An object, with the text that stands for it in lists.
+    Reference {
+        /// Its id.
+        id: ObjectId,
+        /// Its display text.
+        text: String,
+    },
+    /// A set.
+    List(Vec<Self>),
+}
+
+/// An object on its way out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ObjectView {
+    /// Its id.
+    pub id: ObjectId,
+    /// Name of its entity.
+    pub entity: String,
+    /// Attribute names and values in the order of the schema.
+    pub values: Vec<(String, Output)>,
+    /// Whether a change of it has yet to be decided on by the head office.
+    pub pending: bool,
+    /// Its bookkeeping, where asked for.
+    pub detail: Option<ObjectDetail>,
+}
+
+/// The bookkeeping of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectDetail {
+    /// Its making.
+    pub created: StampView,
+    /// Its last change.
+    pub changed: StampView,
+    /// Number of the position of the last change; `None` while that is pending.
+    pub version: Option<u64>,
+    /// Whether it is marked deleted.
+    pub deleted: bool,
+}
+
+/// Who, when and where, in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StampView {
+    /// When.
+    pub time: Timestamp,
+    /// Name of the user.
+    pub user: String,
+    /// Name of the node.
+    pub node: String,
+}
+
+/// One change of an object.
+#[derive(Clone, PartialEq, Debug)]
+pub struct HistoryLine {
+    /// Its place in the log; `None` while pending.
+    pub position: Option<u64>,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// Who, when and where.
+    pub stamp: StampView,
+    /// What the author said.
+    pub description: String,
+    /// Name of the attribute; empty where the object was made, deleted or brought back.
+    pub attribute: String,
+    /// Before.
+    pub old: Output,
+    /// After.
+    pub new: Output,
+}
+
+/// What an import does with rows whose key is there already, or is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ImportMode {
+    /// Every row is a new object; a key that is there fails the row.
+    #[default]
+    Insert,
+    /// Every row changes an object; a key that is not there fails the row.
+    Update,
+    /// What is there is changed, what is not is made.
+    Upsert,
+}
+
+/// Some rows of an import.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ImportBatch {
+    /// The import, as the first batch was told; `None` in the first.
+    pub run: Option<TransactionId>,
+    /// What stands in the history.
+    pub description: String,
+    /// Name of the entity.
+    pub entity: String,
+    /// Name of the attribute by which rows find objects; the entity's key where it is `None`.
+    pub key: Option<String>,
+    /// Attribute names, one a column.
+    pub columns: Vec<String>,
+    /// Cells as text, one a column; `None` is an empty cell.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// What happens to keys that are there already.
+    pub mode: ImportMode,
+    /// Whether bad rows are passed over; else the first one refuses the whole batch.
+    pub skip_bad_rows: bool,
+    /// Whether nothing is saved.
+    pub dry_run: bool,
+}
+
+/// References that stood open, since their targets came later in the file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ImportLinks {
+    /// The import.
+    pub run: TransactionId,
+    /// What stands in the history.
+    pub description: String,
+    /// The references.
+    pub links: Vec<OpenReference>,
+}
+
+/// A reference whose target is not there yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenReference {
+    /// Place of the row in its batch, from 0; carried along for the caller.
+    pub row: u64,
+    /// The object that shall refer.
+    pub object: ObjectId,
+    /// Name of its attribute.
+    pub attribute: String,
+    /// Key of the target, as written.
+    pub key: String,
+}
+
+/// What became of some rows of an import.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Imported {
+    /// The import; `None` where nothing was saved.
+    pub run: Option<TransactionId>,
+    /// One a row (or link), in order.
+    pub rows: Vec<RowOutcome>,
+    /// References whose targets are not there yet.
+    pub open: Vec<OpenReference>,
+}
+
+/// What became of one row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RowOutcome {
+    /// A new object.
+    Inserted(ObjectId),
+    /// An object was changed.
+    Updated(ObjectId),
+    /// There was nothing to change.
+    Unchanged(ObjectId),
+    /// The row is bad; nothing of it was saved.
+    Failed {
+        /// A code as in [`Failure`].
+        code: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// A node of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeLine {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: u32,
+    /// `authoritative` or `branch`.
+    pub role: String,
+    /// Whether it has joined.
+    pub joined: bool,
+}
+
+/// A conflict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConflictLine {
+    /// The conflict itself.
+    pub id: ObjectId,
+    /// The object that it is about.
+    pub object: ObjectId,
+    /// Name of the attribute.
+    pub attribute: String,
+    /// The value that stays.
+    pub kept: String,
+    /// The value that is kept beside it.
+    pub other: String,
+    /// User and node of the value that stays.
+    pub kept_by: String,
+    /// User and node of the other value.
+    pub other_by: String,
+    /// The rule that decided.
+    pub rule: String,
+}
+
+/// A refused transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuarantineLine {
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// The place of the refusal in the log.
+    pub position: u64,
+    /// A code as in [`Failure`].
+    pub code: String,
+    /// Why.
+    pub reason: String,
+    /// What its author said about it.
+    pub description: String,
+    /// Who, when and where.
+    pub stamp: StampView,
+}
+
+/// How a node is.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Status {
+    /// Its name.
+    pub node: String,
+    /// `authoritative` or `branch`.
+    pub role: String,
+    /// Of the program.
+    pub version: String,
+    /// Name and version of the schema.
+    pub schema: String,
+    /// Epoch of the log.
+    pub epoch: u32,
+    /// Number of the last log entry known here.
+    pub log_position: u64,
+    /// Hash of that entry in hexadecimal digits.
+    pub log_hash: String,
+    /// Own transactions that the head office has not decided on.
+    pub pending: u64,
+    /// Objects that are not deleted.
+    pub objects: u64,
+    /// Bytes of the database file.
+    pub database_bytes: u64,
+    /// Conflicts that nobody has settled.
+    pub conflicts: u64,
+    /// Refused transactions.
+    pub quarantine: u64,
+    /// When the node started.
+    pub since: Option<Timestamp>,
+    /// The other nodes that this one talks to.
+    pub sync: Vec<PeerStatus>,
+}
+
+/// How the line to another node is.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// `connected`, `connecting` or `stopped`.
+    pub state: String,
+    /// Transactions sent since the start.
+    pub sent: u64,
+    /// Transactions received since the start.
+    pub received: u64,
+    /// How many are still to be sent.
+    pub pending: u64,
+    /// From a save there to its arrival here, as last measured.
+    pub lag_ms: Option<f64>,
+    /// The last thing that went wrong.
+    pub last_error: Option<String>,
+}
+
+/// Something that happened at a node, for who watches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// A word: `saved`, `sent`, `received`, `accepted`, `merged`, `conflict`, `refused`, `connected`, `disconnected`.
+    pub kind: String,
+    /// The other node, where there is one.
+    pub peer: String,
+    /// The transaction, where it is about one.
+    pub transaction: Option<TransactionId>,
+    /// Its position, where it has one.
+    pub position: Option<u64>,
+    /// In words: what the author said, the object and values of a conflict, the reason of a refusal.
+    pub text: String,
+}

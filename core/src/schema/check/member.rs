@@ -1,0 +1,210 @@
+//! What one attribute or relation holds: names looked up, limits kept, the default brought to its kind.
+
+use std::collections::HashSet;
+
+use jiff::tz::TimeZone;
+
+use super::name::{NAME_CHARS_MAX, quoted, suggestion};
+use super::outline::Outline;
+use super::{DefPath, Problems};
+use crate::id::{AttributeId, EnumId};
+use crate::input;
+use crate::schema::{EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, OnDelete};
+use crate::value::Value;
+
+/// The most digits of a decimal.
+const DECIMAL_DIGITS_MAX: u32 = 28;
+/// The most characters of a string; what is longer is a text.
+const STRING_CHARS_MAX: u32 = 16_384;
+/// The most words of an enumeration.
+const ENUM_WORDS_MAX: usize = 1_000;
+
+/// Checks one member of the entity `index`; `None` where it holds nothing that could be named.
+pub(super) fn checked(
+    outline: &Outline<'_>,
+    index: usize,
+    entity: &EntityDef,
+    member: &MemberDef,
+    at: DefPath,
+    problems: &mut Problems,
+) -> Option<Member> {
+    let mut place = Place { outline, index, entity, member, at, problems };
+    let kind = place.kind()?;
+    place.check_options(&kind);
+    let default = place.default(&kind);
+    Some(Member {
+        id: AttributeId(member.id.unwrap_or_default()),
+        name: member.name.clone(),
+        label: member.label.clone().unwrap_or_else(|| member.name.clone()),
+        not_null: member.not_null,
+        unique: member.unique,
+        indexed: member.indexed || member.unique || matches!(kind, Kind::ToOne { .. }),
+        default,
+        declared_in: outline.id(index),
+        kind,
+    })
+}
+
+/// A member, and all that is needed to speak about it.
+struct Place<'p, 'a> {
+    outline: &'p Outline<'a>,
+    index: usize,
+    entity: &'p EntityDef,
+    member: &'p MemberDef,
+    at: DefPath,
+    problems: &'p mut Problems,
+}
+
+impl Place<'_, '_> {
+    /// A problem with one XML attribute of this member; the message begins with the member's name.
+    fn problem(&mut self, field: &'static str, message: impl FnOnce() -> String) {
+        let (entity, member) = (&self.entity.name, &self.member.name);
+        self.problems.add(self.at.field(field), || format!("{entity}.{member} {}", message()));
+    }
+
+    fn kind(&mut self) -> Option<Kind> {
+        let member = self.member;
+        match &member.kind {
+            KindDef::String { max } => {
+                if !(1..=STRING_CHARS_MAX).contains(max) {
+                    self.problem("max", || {
+                        format!(
+                            "has max {max}; 1 … {STRING_CHARS_MAX} characters are possible, beyond that type=\"text\""
+                        )
+                    });
+                }
+                Some(Kind::String { max: *max })
+            }
+            KindDef::Text => Some(Kind::Text),
+            KindDef::Integer => Some(Kind::Integer),
+            KindDef::Decimal { precision, scale } => self.decimal(*precision, *scale),
+            KindDef::Bool => Some(Kind::Bool),
+            KindDef::Date => Some(Kind::Date),
+            KindDef::Datetime => Some(Kind::Datetime),
+            KindDef::Enum(words) => Some(Kind::Enum(self.words(words))),
+            KindDef::ToOne { target, on_delete } => {
+                if *on_delete == OnDelete::Clear && member.not_null {
+                    self.problem("onDelete", || {
+                        "is cleared when its target is deleted, but may not be empty".to_owned()
+                    });
+                }
+                let (target, _) = self.target(target)?;
+                Some(Kind::ToOne { target: self.outline.id(target), on_delete: *on_delete })
+            }
+            KindDef::ToMany { target, by } => self.far_side(target, by),
+            KindDef::ManyToMany { target, .. } => {
+                let (target, _) = self.target(target)?;
+                Some(Kind::ManyToMany { target: self.outline.id(target) })
+            }
+        }
+    }
+
+    fn decimal(&mut self, precision: u32, scale: u32) -> Option<Kind> {
+        if !(1..=DECIMAL_DIGITS_MAX).contains(&precision) {
+            self.problem("precision", || format!("has {precision} digits; 1 … {DECIMAL_DIGITS_MAX} are possible"));
+            return None;
+        }
+        if scale > precision {
+            self.problem("scale", || format!("has {scale} digits after the point, but only {precision} in all"));
+            return None;
+        }
+        Some(Kind::Decimal { precision, scale })
+    }
+
+    fn words(&mut self, words: &[EnumWordDef]) -> Vec<EnumWord> {
+        if words.is_empty() || words.len() > ENUM_WORDS_MAX {
+            self.problem("values", || format!("has {} words; 1 … {ENUM_WORDS_MAX} are possible", words.len()));
+        }
+        let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+        for word in words {
+            let name = word.name.as_str();
+            let odd = name.trim() != name || name.chars().any(char::is_control);
+            if name.is_empty() || odd || name.chars().nth(NAME_CHARS_MAX).is_some() {
+                self.problem("values", || {
+                    format!(
+                        "has the word {}; a word is 1 … {NAME_CHARS_MAX} characters, without blanks around",
+                        quoted(name)
+                    )
+                });
+            }
+            if !names.insert(name) {
+                self.problem("values", || format!("has the word {} twice", quoted(name)));
+            }
+            if !ids.insert(word.id) {
+                self.problem("values", || format!("has the number {} twice", word.id));
+            }
+        }
+        let checked = words.iter().map(|word| EnumWord {
+            id: EnumId(word.id),
+            name: word.name.clone(),
+            label: word.label.clone().unwrap_or_else(|| word.name.clone()),
+        });
+        checked.collect()
+    }
+
+    fn target<'n>(&mut self, target: &'n str) -> Option<(usize, &'n str)> {
+        let found = self.outline.entity(target);
+        if found.is_none() {
+            let outline = self.outline;
+            self.problem("target", || {
+                format!("leads to {}, which is no entity{}", quoted(target), outline.entity_suggestion(target))
+            });
+        }
+        found.map(|(index, _)| (index, target))
+    }
+
+    fn far_side(&mut self, target: &str, by: &str) -> Option<Kind> {
+        let (target, target_name) = self.target(target)?;
+        let outline = self.outline;
+        let back = outline.member(target, by).and_then(|member| match &member.kind {
+            KindDef::ToOne { target, .. } => Some((member, target)),
+            _ => None,
+        });
+        let Some((back, leads_to)) = back else {
+            self.problem("by", || {
+                let references = outline.members(target).filter(|member| matches!(member.kind, KindDef::ToOne { .. }));
+                let suggestion = suggestion(by, references.map(|member| member.name.as_str()));
+                format!("goes by {}, which is no to-one relation of {target_name}{suggestion}", quoted(by))
+            });
+            return None;
+        };
+        // What leads nowhere is a problem of that relation, not of this one.
+        let (leads_to, _) = outline.entity(leads_to)?;
+        if !outline.lineage(self.index).contains(&leads_to) {
+            let elsewhere = outline.def.entities.get(leads_to).map_or("", |entity| &entity.name);
+            let here = &self.entity.name;
+            self.problem("by", || format!("goes by {target_name}.{by}, which leads to {elsewhere}, not to {here}"));
+        }
+        Some(Kind::ToMany { target: outline.id(target), by: AttributeId(back.id.unwrap_or_default()) })
+    }
+
+    fn check_options(&mut self, kind: &Kind) {
+        let member = self.member;
+        if !kind.is_column() {
+            for (field, set) in [("notNull", member.not_null), ("unique", member.unique), ("indexed", member.indexed)] {
+                if set {
+                    self.problem(field, || format!("is {field}, which no {} relation can be", kind.name()));
+                }
+            }
+        }
+        if member.unique && matches!(kind, Kind::Text) {
+            self.problem("unique", || "is a text, which cannot be unique; a string can".to_owned());
+        }
+    }
+
+    fn default(&mut self, kind: &Kind) -> Value {
+        let member = self.member;
+        let Some(text) = &member.default else { return Value::Null };
+        if matches!(kind, Kind::ToOne { .. }) || !kind.is_column() {
+            self.problem("default", || "is a relation, which has no default".to_owned());
+            return Value::Null;
+        }
+        match input::from_text(kind, text, &TimeZone::UTC) {
+            Ok(value) => value,
+            Err(misfit) => {
+                self.problem("default", || format!("has a default that does not fit: {misfit}"));
+                Value::Null
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Points in time and calendar dates as values: exact, bounded, without a clock.
+
+use std::fmt;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+/// Microseconds since 1970-01-01T00:00:00Z, from the year 1 to a day before the end of 9999.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// 0001-01-01T00:00:00Z.
+const MICROS_MIN: i64 = -62_135_596_800_000_000;
+/// 9999-12-30T22:00:00.999999Z, so that the moment exists in every time zone.
+const MICROS_MAX: i64 = 253_402_207_200_999_999;
+
+impl Timestamp {
+    /// The time for a number of microseconds, or `None` outside of the years 1 to 9999.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Option<Self> {
+        if micros >= MICROS_MIN && micros <= MICROS_MAX { Some(Self(micros)) } else { None }
+    }
+
+    /// Like [`Timestamp::from_micros`], but a time out of bounds becomes the nearest one within: for clocks.
+    #[must_use]
+    pub const fn saturating_from_micros(micros: i64) -> Self {
+        if micros < MICROS_MIN {
+            Self(MICROS_MIN)
+        } else if micros > MICROS_MAX {
+            Self(MICROS_MAX)
+        } else {
+            Self(micros)
+        }
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Reads RFC 3339; a text without zone is taken in `zone`. Also accepts a blank in place of the `T`, and a date
+    /// alone as its first moment. A local time that a clock change skips or doubles is taken as jiff's "compatible"
+    /// rule has it (RFC 5545): the moment after a gap, the first of a doubled pair.
+    #[must_use]
+    pub fn parse(text: &str, zone: &TimeZone) -> Option<Self> {
+        let text = text.trim();
+        let micros = if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+            instant.as_microsecond()
+        } else {
+            let local = match text.parse::<civil::DateTime>() {
+                Ok(local) => local,
+                Err(_) => Date::parse(text)?.0.at(0, 0, 0, 0),
+            };
+            zone.to_timestamp(local).ok()?.as_microsecond()
+        };
+        Self::from_micros(micros)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 with `Z`; fractions only where there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(instant) => instant.fmt(f),
+            Err(_) => Err(fmt::Error),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A day of the calendar, years 1 to 9999; as text `YYYY-MM-DD`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(civil::Date);
+
+impl Date {
+    /// The day, or `None` where there is no such day or the year is out of bounds.
+    #[must_use]
+    pub fn new(year: i16, month: i8, day: i8) -> Option<Self> {
+        civil::Date::new(year, month, day).ok().filter(|date| date.year() >= 1).map(Self)
+    }
+
+    /// The day that lies `days` after 1970-01-01.
+    #[must_use]
+    pub fn from_days(days: i32) -> Option<Self> {
+        let epoch = civil::Date::constant(1970, 1, 1);
+        epoch.checked_add(jiff::Span::new().try_days(days).ok()?).ok().filter(|date| date.year() >= 1).map(Self)
+    }
+
+    /// Days since 1970-01-01.
+    #[must_use]
+    pub fn days(self) -> i32 {
+        let epoch = civil::Date::constant(1970, 1, 1);
+        (self.0 - epoch).get_days()
+    }
+
+    /// Reads `YYYY-MM-DD`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.len() != 10 {
+            return None;
+        }
+        text.parse::<civil::Date>().ok().filter(|date| date.year() >= 1).map(Self)
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stamps_read_what_people_write() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(Timestamp::parse(text, &berlin).map(|t| t.to_string()).as_deref(), expected, "{text}");
+        };
+        check("2026-11-23T03:30:00Z", Some("2026-11-23T03:30:00Z"));
+        check("2026-11-23T03:30:00+02:00", Some("2026-11-23T01:30:00Z"));
+        check("2026-11-23 03:30:00", Some("2026-11-23T02:30:00Z"));
+        check("1996-07-04 00:00:00.000", Some("1996-07-03T22:00:00Z"));
+        check("2026-11-23", Some("2026-11-22T23:00:00Z"));
+        check("2026-03-29 02:30:00", Some("2026-03-29T01:30:00Z")); // skipped: the moment after the gap
+        check("2026-10-25 02:30:00", Some("2026-10-25T00:30:00Z")); // doubled: the first of the two
+        check("2026-02-30", None);
+        check("yesterday", None);
+        check("", None);
+    }
+
+    #[test]
+    fn time_stamps_keep_their_borders() {
+        assert_eq!(Timestamp::from_micros(MICROS_MIN).unwrap().to_string(), "0001-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_micros(MICROS_MAX).unwrap().to_string(), "9999-12-30T22:00:00.999999Z");
+        assert_eq!(Timestamp::from_micros(MICROS_MIN - 1), None);
+        assert_eq!(Timestamp::from_micros(MICROS_MAX + 1), None);
+    }
+
+    #[test]
+    fn dates_keep_their_borders() {
+        for text in ["0001-01-01", "1970-01-01", "2024-02-29", "9999-12-31"] {
+            let date = Date::parse(text).unwrap();
+            assert_eq!(date.to_string(), text);
+            assert_eq!(Date::from_days(date.days()), Some(date));
+        }
+        for text in ["0000-12-31", "2023-02-29", "2026-1-1", "2026-13-01", "26-01-01", "2026-01-01T00:00"] {
+            assert_eq!(Date::parse(text), None, "{text}");
+        }
+    }
+}

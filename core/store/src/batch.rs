@@ -1,0 +1,86 @@
+//! Everything that can be written, as data: what a commit does can be looked at, counted and compared before it is
+//! done.
+
+use mytism_core::change::{ObjectMeta, Slot};
+use mytism_core::id::{AttributeId, EntityId, ObjectId, TransactionId};
+use mytism_core::value::Value;
+use mytism_format::object::ObjectState;
+
+use crate::{LogRow, PendingRow, QuarantineRow};
+
+/// What becomes durable together, in order.
+pub type Batch = Vec<Write>;
+
+/// One thing to write.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Write {
+    /// Appends to the authoritative log.
+    Log(LogRow),
+    /// Adds an own transaction that the head office has yet to decide on.
+    Pending(PendingRow),
+    /// The head office has decided on an own transaction.
+    Settled(TransactionId),
+    /// Makes an object with the values of its columns and the elements of its sets.
+    Insert(Box<ObjectState>),
+    /// Changes an object's bookkeeping and some of its columns.
+    Update {
+        /// The object.
+        object: ObjectId,
+        /// Its concrete entity.
+        entity: EntityId,
+        /// Its bookkeeping.
+        meta: ObjectMeta,
+        /// The columns that change.
+        columns: Vec<(AttributeId, Value)>,
+    },
+    /// Takes an object away as if it had never been made: its making was refused.
+    Remove {
+        /// The object.
+        object: ObjectId,
+        /// Its concrete entity.
+        entity: EntityId,
+    },
+    /// Puts an element into a set or takes it out.
+    Element {
+        /// The many-to-many relation.
+        relation: AttributeId,
+        /// Whose set it is.
+        owner: ObjectId,
+        /// What is put in or taken out.
+        element: ObjectId,
+        /// Whether it is in from now on.
+        present: bool,
+    },
+    /// Notes that a log entry changed an object.
+    History {
+        /// The object.
+        object: ObjectId,
+        /// Number of the entry.
+        number: u64,
+    },
+    /// Notes that a pending transaction touches an object; gone with [`Write::Settled`].
+    Touch {
+        /// The object.
+        object: ObjectId,
+        /// Counter of the transaction.
+        counter: u64,
+    },
+    /// Keeps beside an object what the authoritative log says of a slot; `None` forgets it.
+    Underlay {
+        /// The object.
+        object: ObjectId,
+        /// The slot.
+        slot: Slot,
+        /// Bytes that mean something to the caller.
+        value: Option<Vec<u8>>,
+    },
+    /// Adds a refused transaction to the list.
+    Quarantine(QuarantineRow),
+    /// Keeps a value under a key, in the place of what was there.
+    Put {
+        /// The key.
+        key: &'static str,
+        /// Bytes that mean something to the caller.
+        value: Vec<u8>,
+    },
+}

@@ -1,0 +1,1 @@
+//! The plain engine doing the work of a node, to measure against.

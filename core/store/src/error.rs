@@ -1,0 +1,101 @@
+//! What can go wrong with a database, told apart by what an administrator can do about it.
+
+use std::path::PathBuf;
+
+use mytism_core::failure::Failure;
+use mytism_format::FormatError;
+
+/// A failure of the store. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the database open for writing.
+    #[error("{} is in use by another process", path.display())]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// There is a database where one shall be made.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// The database.
+        path: PathBuf,
+    },
+    /// There is no database where one should be.
+    #[error("{} is missing", path.display())]
+    Missing {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The file system refuses something.
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database was written by a newer program.
+    #[error("the database has format {found}, this program knows formats up to {known}")]
+    Newer {
+        /// Format of the database.
+        found: u32,
+        /// The newest that this program knows.
+        known: u32,
+    },
+    /// The disk is full.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The database may not be written.
+    #[error("the database cannot be written: {0}")]
+    ReadOnly(String),
+    /// The database file is damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// A sum leaves the range of its kind.
+    #[error("a sum is too large for its kind")]
+    SumOverflow,
+    /// Stored bytes are not what they should be.
+    #[error("stored bytes are damaged: {0}")]
+    Format(#[from] FormatError),
+    /// The engine refuses something for another reason.
+    #[error("{0}")]
+    Engine(String),
+}
+
+impl StoreError {
+    /// For people and programs.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let (code, hint) = match self {
+            Self::InUse { .. } => ("project-in-use", "stop the node that uses it, or go through it"),
+            Self::Exists { .. } => ("project-exists", "choose another directory, or remove this one"),
+            Self::Missing { .. } => ("no-project", "make one with `mytism init`, or name the directory with --project"),
+            Self::File { .. } => ("file-error", "check that the directory exists and may be written"),
+            Self::Newer { .. } => ("newer-database", "use the program version that wrote it, or a newer one"),
+            Self::Full(_) => ("disk-full", "make room on the disk and try again; nothing was changed"),
+            Self::ReadOnly(_) => ("read-only", "check permissions and mount options; nothing was changed"),
+            Self::Damaged(_) | Self::Format(_) => ("database-damaged", "stop the node and restore the last good backup"),
+            Self::SumOverflow => return Failure::refused("sum-overflow", self.to_string()),
+            Self::Engine(_) => ("store-error", "the log of the node says more"),
+        };
+        Failure::failed(code, self.to_string()).hint(hint)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        let text = error.to_string();
+        if text.contains("integer overflow") {
+            return Self::SumOverflow;
+        }
+        match error.sqlite_error_code() {
+            Some(Code::DiskFull) => Self::Full(text),
+            Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen) => Self::ReadOnly(text),
+            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged(text),
+            _ => Self::Engine(text),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Where a node keeps its objects, its log and what it has yet to hand on: one trait, and the engines behind it.
+//!
+//! A store holds and finds, it decides nothing: it does not know what a conflict, a right or a head office is. Whoever
+//! writes gives it a [`Batch`], which becomes durable whole or not at all. **Only this crate contains SQL**, and it
+//! knows no socket, no clock and no script.
+//!
+//! 1. [`Store`] and [`View`]: the promises
+//! 2. [`batch`]: everything that can be written
+//! 3. [`sqlite`]: the embedded engine
+//! 4. [`bench`]: the plain engine doing the work of a node, to measure against
+
+pub mod batch;
+pub mod bench;
+mod error;
+pub mod sqlite;
+
+use mytism_core::change::Slot;
+use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::query::Query;
+use mytism_core::time::Timestamp;
+use mytism_core::value::Value;
+use mytism_format::object::ObjectState;
+
+pub use batch::{Batch, Write};
+pub use error::StoreError;
+
+/// A database of one node. One process writes it; a lock held by the store says so.
+///
+/// All functions block until they are done: callers run on threads of their own.
+pub trait Store: Send + Sync {
+    /// A view of everything as the last commit left it. It stays as it is while others commit.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn view(&self) -> Result<Box<dyn View>, StoreError>;
+
+    /// Makes a batch durable. When this returns, it survives the loss of power; when it fails, nothing of it is there.
+    ///
+    /// # Errors
+    /// When the database cannot be written: full, read-only, damaged.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Bytes of the database on disk, with its log of writes.
+    fn bytes(&self) -> u64;
+}
+
+/// Everything as one commit left it. Dropping it lets the database forget that state.
+pub trait View: Send {
+    /// The last entry of the authoritative log that is known here; `None` before the first.
+    ///
+    /// # Errors
+    /// When the database cannot be read, as for all functions here.
+    fn head(&self) -> Result<Option<Head>, StoreError>;
+
+    /// Log entries behind `after`, in order: at most `rows`, and no more once they hold `bytes` together.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn log_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<LogRow>, StoreError>;
+
+    /// The log entry of that number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn log_row(&self, number: u64) -> Result<Option<LogRow>, StoreError>;
+
+    /// Number of the log entry of a transaction.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn log_number(&self, transaction: TransactionId) -> Result<Option<u64>, StoreError>;
+
+    /// The largest counter that a life of a node used, in the log or pending; 0 where it used none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn last_counter(&self, node: NodeId, incarnation: u32) -> Result<u64, StoreError>;
+
+    /// The latest life of a node that the log knows; 0 where it knows none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn last_incarnation(&self, node: NodeId) -> Result<u32, StoreError>;
+
+    /// Own transactions that the head office has not decided on, behind a counter, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_after(&self, counter: u64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError>;
+
+    /// How many own transactions the head office has not decided on.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_count(&self) -> Result<u64, StoreError>;
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending(&self, counter: u64) -> Result<Option<PendingRow>, StoreError>;
+
+    /// Counters of the pending transactions that touch an object, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_of(&self, object: ObjectId) -> Result<Vec<u64>, StoreError>;
+
+    /// What the authoritative log says of the slots of an object that pending transactions touch, as it was given with
+    /// [`Write::Underlay`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn underlay(&self, object: ObjectId) -> Result<Vec<(Slot, Vec<u8>)>, StoreError>;
+
+    /// An object as it is seen here, without the elements of its sets.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn object(&self, object: ObjectId) -> Result<Option<ObjectState>, StoreError>;
+
+    /// Whether an element is in a set.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn is_element(&self, relation: AttributeId, owner: ObjectId, element: ObjectId) -> Result<bool, StoreError>;
+
+    /// The elements of a set in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn elements(&self, relation: AttributeId, owner: ObjectId) -> Result<Vec<ObjectId>, StoreError>;
+
+    /// Objects of an entity (with its sub-entities) that are not deleted and hold a value in an indexed attribute; at
+    /// most `rows`, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn find(
+        &self,
+        entity: EntityId,
+        attribute: AttributeId,
+        value: &Value,
+        rows: u32,
+    ) -> Result<Vec<ObjectId>, StoreError>;
+
+    /// Numbers of the log entries behind `after` that changed an object, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn history_after(&self, object: ObjectId, after: u64) -> Result<Vec<u64>, StoreError>;
+
+    /// Objects behind `after` in the order of their ids, deleted ones and the elements of sets included; at most `rows`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn objects_after(&self, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError>;
+
+    /// How many objects are not deleted.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn object_count(&self) -> Result<u64, StoreError>;
+
+    /// Runs a query; rows go to `row` until it returns `false`.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or a sum leaves its range.
+    fn query(&self, query: &Query, options: QueryOptions, row: &mut dyn FnMut(QueryRow) -> bool)
+    -> Result<(), StoreError>;
+
+    /// Refused transactions in the order of the log.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn quarantine(&self) -> Result<Vec<QuarantineRow>, StoreError>;
+
+    /// A value kept under a key; see [`Write::Put`].
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
+/// The end of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Place of the last entry.
+    pub position: Position,
+    /// Its hash.
+    pub hash: Hash,
+    /// When it was written.
+    pub committed_at: Timestamp,
+}
+
+/// An entry of the authoritative log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogRow {
+    /// Its place.
+    pub position: Position,
+    /// Its hash.
+    pub hash: Hash,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// When the head office wrote it.
+    pub committed_at: Timestamp,
+    /// Stored bytes of the entry.
+    pub entry: Vec<u8>,
+    /// Stored bytes of the transaction.
+    pub bytes: Vec<u8>,
+}
+
+/// An own transaction that the head office has not decided on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PendingRow {
+    /// Its name.
+    pub transaction: TransactionId,
+    /// Stored bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A refused transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuarantineRow {
+    /// Number of the refusal's entry in the log; the transaction itself stands there.
+    pub number: u64,
+    /// A code as in [`mytism_core::failure::Failure`].
+    pub code: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a query leaves out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct QueryOptions {
+    /// Whether deleted objects are listed too.
+    pub deleted: bool,
+    /// At most so many rows, beside what the query says.
+    pub limit: Option<u64>,
+}
+
+/// A row of a query's answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum QueryRow {
+    /// An object, without the elements of its sets.
+    Object(Box<ObjectState>),
+    /// Computed values in the order of the query.
+    Values(Vec<Value>),
+}

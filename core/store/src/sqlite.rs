@@ -1,0 +1,217 @@
+//! The embedded engine: one file, one writing connection, as many reading ones as views are open at once.
+//!
+//! Write-ahead logging with `synchronous=FULL`: a commit returns when its pages are on the disk, and readers never wait
+//! for the writer. A lock on a file of its own keeps a second process out, since the engine alone would let it in.
+
+pub mod column;
+pub mod ddl;
+pub mod names;
+pub mod query;
+mod statements;
+mod tables;
+mod view;
+mod write;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mytism_core::schema::Schema;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{Batch, Store, StoreError, View};
+use names::Names;
+use statements::Statements;
+
+const FILE: &str = "objects.db";
+const LOCK: &str = "lock";
+
+/// Statements that a connection keeps prepared.
+const PREPARED: usize = 512;
+
+/// A database in a file.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    shared: Arc<Shared>,
+    /// Held as long as the store lives; the system frees it with the process, however that ends.
+    _lock: File,
+}
+
+/// What the writing and all reading connections know together.
+struct Shared {
+    path: PathBuf,
+    schema: Arc<Schema>,
+    names: Names,
+    statements: Statements,
+    idle_readers: Mutex<Vec<Connection>>,
+}
+
+/// How sure a commit must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// On the disk before it returns.
+    Full,
+    /// Whenever the system likes; for tests and for filling a database that is thrown away when that fails.
+    None,
+}
+
+impl SqliteStore {
+    /// Makes the database of a new project in a directory that exists.
+    ///
+    /// # Errors
+    /// When there is one already, another process holds it, or the disk refuses.
+    pub fn create(directory: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
+        let lock = lock(directory)?;
+        let path = directory.join(FILE);
+        if path.exists() {
+            return Err(StoreError::Exists { path });
+        }
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let names = Names::new(&schema);
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(tables::CREATE)?;
+        for statement in ddl::create_tables(&schema, &names) {
+            transaction.execute_batch(&statement)?;
+        }
+        let definition = mytism_format::schema::write(schema.def())?;
+        let mut insert = transaction.prepare("INSERT INTO mytism_meta(key, value) VALUES (?, ?)")?;
+        insert.execute((FORMAT_KEY, tables::FORMAT.to_be_bytes()))?;
+        insert.execute((SCHEMA_KEY, definition))?;
+        drop(insert);
+        transaction.commit()?;
+        Self::with(path, connection, schema, names, lock)
+    }
+
+    /// Opens the database of a project.
+    ///
+    /// # Errors
+    /// When there is none, another process holds it, it was written by a newer program, or it is damaged.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(FILE);
+        if !path.exists() {
+            return Err(StoreError::Missing { path });
+        }
+        let lock = lock(directory)?;
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let schema = Arc::new(read_schema(&connection)?);
+        let names = Names::new(&schema);
+        Self::with(path, connection, schema, names, lock)
+    }
+
+    fn with(
+        path: PathBuf,
+        writer: Connection,
+        schema: Arc<Schema>,
+        names: Names,
+        lock: File,
+    ) -> Result<Self, StoreError> {
+        let statements = Statements::new(&schema, &names);
+        let shared =
+            Shared { path: path.clone(), schema, names, statements, idle_readers: Mutex::new(Vec::new()) };
+        Ok(Self { path, writer: Mutex::new(writer), shared: Arc::new(shared), _lock: lock })
+    }
+
+    /// The schema of this database.
+    #[must_use]
+    pub fn schema(&self) -> Arc<Schema> {
+        Arc::clone(&self.shared.schema)
+    }
+
+    /// Sets how sure commits must be from here on.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub fn set_durability(&self, durability: Durability) -> Result<(), StoreError> {
+        let level = match durability {
+            Durability::Full => "FULL",
+            Durability::None => "OFF",
+        };
+        Ok(self.writer().pragma_update(None, "synchronous", level)?)
+    }
+
+    /// Brings all that is committed into the main file and empties the log of writes.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        Ok(self.writer().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        // A panic while writing left an open transaction behind, which the next one rolls back.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for SqliteStore {
+    fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        Ok(Box::new(view::SqliteView::open(&self.shared)?))
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        write::commit(&mut self.writer(), &self.shared, batch)
+    }
+
+    fn bytes(&self) -> u64 {
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        size(&self.path) + size(&self.path.with_extension("db-wal"))
+    }
+}
+
+const FORMAT_KEY: &str = "format";
+const SCHEMA_KEY: &str = "schema";
+
+fn lock(directory: &Path) -> Result<File, StoreError> {
+    let path = directory.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|source| StoreError::File { action: "cannot open", path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
+        Err(TryLockError::Error(source)) => Err(StoreError::File { action: "cannot lock", path, source }),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    query::register_functions(&connection)?;
+    Ok(connection)
+}
+
+fn read_schema(connection: &Connection) -> Result<Schema, StoreError> {
+    let get = |key: &str| {
+        connection.query_row("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get::<_, Vec<u8>>(0))
+    };
+    let format = get(FORMAT_KEY)?;
+    let found = format.try_into().map_or(0, u32::from_be_bytes);
+    if found > tables::FORMAT {
+        return Err(StoreError::Newer { found, known: tables::FORMAT });
+    }
+    let definition = mytism_format::schema::read(&get(SCHEMA_KEY)?)?;
+    Schema::new(definition).map_err(|problems| {
+        let first = problems.first().map_or_else(String::new, ToString::to_string);
+        StoreError::Damaged(format!("the stored schema does not hold: {first}"))
+    })
+}
+
+impl Shared {
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        const KEPT: usize = 8;
+        let mut idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(connection);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The tables, indexes and views of a schema's entities and sets. The store's own tables are made elsewhere.
+//!
+//! Uniqueness is never left to the engine: two branches may each save the same number in good faith, and both rows must
+//! be able to stand here until the head office has decided.
+
+mod readable;
+
+use mytism_core::id::EntityId;
+use mytism_core::schema::{Entity, Kind, Member, Schema};
+
+use super::column::Form;
+use super::names::{Names, quoted};
+use readable::readable;
+
+/// The statements that make the tables of a schema in an empty database, in order.
+#[must_use]
+pub fn create_tables(schema: &Schema, names: &Names) -> Vec<String> {
+    let mut statements = Vec::new();
+    for entity in schema.entities() {
+        for set in entity.sets().filter(|set| set.declared_in == entity.id) {
+            statements.extend(set_table(set, names));
+        }
+        if !entity.is_abstract {
+            statements.push(entity_table(entity, names));
+            statements.extend(entity.columns().filter(|member| is_indexed(member)).map(|m| index(entity, m, names)));
+        }
+    }
+    // Views name the tables of other entities, so they come last.
+    statements.extend(schema.entities().filter_map(|entity| view(entity, schema, names)));
+    statements
+}
+
+/// Columns of bookkeeping that hold times, and those that hold other numbers.
+const STAMPS: [(&str, [&str; 2]); 2] =
+    [("_created_time", ["_created_user", "_created_node"]), ("_changed_time", ["_changed_user", "_changed_node"])];
+
+fn entity_table(entity: &Entity, names: &Names) -> String {
+    let mut columns = vec!["id INTEGER PRIMARY KEY".to_owned()];
+    for (time, others) in STAMPS {
+        columns.push(format!("{time} INTEGER"));
+        columns.extend(others.map(|other| format!("{other} INTEGER")));
+    }
+    columns.push("_version INTEGER".to_owned());
+    columns.push("_deleted INTEGER NOT NULL DEFAULT 0".to_owned());
+    for member in entity.columns() {
+        columns.push(format!("{} {}", quoted(names.column(member.id)), Form::of(&member.kind).sql_type()));
+    }
+    format!("CREATE TABLE {} (\n  {}\n) STRICT", quoted(names.table(entity.id)), columns.join(",\n  "))
+}
+
+const fn is_indexed(member: &Member) -> bool {
+    member.unique || member.indexed || matches!(member.kind, Kind::ToOne { .. })
+}
+
+/// Indexes share their space of names with tables, so theirs begin like those of internal ones.
+fn index(entity: &Entity, member: &Member, names: &Names) -> String {
+    let (table, column) = (quoted(names.table(entity.id)), quoted(names.column(member.id)));
+    format!("CREATE INDEX mytism_index_{}_{} ON {table} ({column})", entity.id, member.id)
+}
+
+fn set_table(set: &Member, names: &Names) -> [String; 2] {
+    let table = quoted(names.set_table(set.id));
+    [
+        format!(
+            "CREATE TABLE {table} (\n  owner INTEGER NOT NULL,\n  element INTEGER NOT NULL,\n  \
+             PRIMARY KEY (owner, element)\n) STRICT, WITHOUT ROWID"
+        ),
+        format!("CREATE INDEX mytism_index_set_{} ON {table} (element, owner)", set.id),
+    ]
+}
+
+/// Everything of an entity and its sub-entities that is not deleted, in words; `None` where nothing can be in it.
+fn view(entity: &Entity, schema: &Schema, names: &Names) -> Option<String> {
+    let parts: Vec<String> = entity.concrete.iter().filter_map(|id| view_part(entity, *id, schema, names)).collect();
+    if parts.is_empty() {
+        return None;
+    }
+    Some(format!("CREATE VIEW {} AS\n{}", quoted(&names.view(entity.id)), parts.join("\nUNION ALL\n")))
+}
+
+fn view_part(entity: &Entity, concrete: EntityId, schema: &Schema, names: &Names) -> Option<String> {
+    let name = schema.entity_by_id(concrete)?.name.replace('\'', "''");
+    let mut columns = vec!["id".to_owned(), format!("'{name}' AS _entity")];
+    for member in entity.columns() {
+        let column = quoted(names.column(member.id));
+        columns.push(format!("{} AS {column}", readable(&member.kind, &column)));
+    }
+    for (time, others) in STAMPS {
+        columns.push(format!("{} AS {time}", readable(&Kind::Datetime, time)));
+        columns.extend(others.map(str::to_owned));
+    }
+    columns.push("_version".to_owned());
+    let table = quoted(names.table(concrete));
+    Some(format!("SELECT {} FROM {table} WHERE _deleted = 0", columns.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The tables that every database has beside those of its entities. All names begin with `mytism_`.
+
+/// Format of the database; counts up with each change of a table here.
+pub(super) const FORMAT: u32 = 1;
+
+/// Made once, when the database is.
+pub(super) const CREATE: &str = "
+CREATE TABLE mytism_meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+-- The authoritative log, word for word.
+CREATE TABLE mytism_log(
+    number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, hash BLOB NOT NULL, committed_at INTEGER NOT NULL,
+    node INTEGER NOT NULL, incarnation INTEGER NOT NULL, counter INTEGER NOT NULL,
+    entry BLOB NOT NULL, bytes BLOB NOT NULL);
+CREATE INDEX mytism_log_transaction ON mytism_log(node, incarnation, counter);
+
+-- Own transactions that the head office has not decided on, in their order.
+CREATE TABLE mytism_pending(
+    counter INTEGER PRIMARY KEY, node INTEGER NOT NULL, incarnation INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE mytism_pending_object(
+    object INTEGER NOT NULL, counter INTEGER NOT NULL, PRIMARY KEY(object, counter)) WITHOUT ROWID;
+CREATE INDEX mytism_pending_object_counter ON mytism_pending_object(counter);
+
+-- What the authoritative log says where a pending transaction lies on top; element 0 = none.
+CREATE TABLE mytism_underlay(
+    object INTEGER NOT NULL, attribute INTEGER NOT NULL, element INTEGER NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY(object, attribute, element)) WITHOUT ROWID;
+
+-- Which entity an object is of.
+CREATE TABLE mytism_object(id INTEGER PRIMARY KEY, entity INTEGER NOT NULL);
+
+-- Which entries changed an object.
+CREATE TABLE mytism_history(
+    object INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(object, number)) WITHOUT ROWID;
+
+-- Refused transactions.
+CREATE TABLE mytism_quarantine(number INTEGER PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL);
+";

@@ -1,0 +1,362 @@
+//! Reading: a connection with an open read transaction, so that everything is seen as one commit left it.
+
+use std::sync::Arc;
+
+use mytism_core::change::{Life, ObjectMeta, Slot, Stamp};
+use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::query::Query;
+use mytism_core::time::Timestamp;
+use mytism_core::value::Value;
+use mytism_format::object::ObjectState;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+use super::Shared;
+use super::column::{from_result, from_sql, to_sql};
+use super::query::compile;
+use super::names::quoted;
+use super::statements::{EntityStatements, META_COUNT};
+use crate::{Head, LogRow, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
+
+pub(super) struct SqliteView {
+    shared: Arc<Shared>,
+    /// `None` only while it is dropped.
+    connection: Option<Connection>,
+}
+
+impl SqliteView {
+    pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, StoreError> {
+        let connection = shared.reader()?;
+        connection.execute_batch("BEGIN")?;
+        // The engine fixes what is seen at the first read, not at BEGIN.
+        connection.prepare_cached("SELECT 1 FROM mytism_meta LIMIT 1")?.query_row([], |_| Ok(())).optional()?;
+        Ok(Self { shared: Arc::clone(shared), connection: Some(connection) })
+    }
+
+    fn connection(&self) -> Result<&Connection, StoreError> {
+        self.connection.as_ref().ok_or_else(|| StoreError::Engine("the view is closed".to_owned()))
+    }
+
+    fn list<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection()?.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.connection()?.prepare_cached(sql)?.query_row(params, read).optional()?)
+    }
+
+    fn number(&self, sql: &str, params: impl rusqlite::Params) -> Result<u64, StoreError> {
+        self.one(sql, params, unsigned).map(|number| number.unwrap_or(0))
+    }
+
+    fn entity_of(&self, object: ObjectId) -> Result<Option<EntityId>, StoreError> {
+        self.one("SELECT entity FROM mytism_object WHERE id = ?", [object.get()], |row| row.get(0).map(EntityId))
+    }
+
+    fn load(&self, object: ObjectId, entity: EntityId) -> Result<Option<ObjectState>, StoreError> {
+        let statements = self.shared.statements.entity(entity).ok_or_else(|| {
+            StoreError::Damaged(format!("object {object} is of entity #{entity}, which the schema does not know"))
+        })?;
+        let mut statement = self.connection()?.prepare_cached(&statements.select)?;
+        let mut rows = statement.query([object.get()])?;
+        rows.next()?.map(|row| read_object(object, entity, statements, row)).transpose()
+    }
+
+    fn with_elements(&self, mut object: ObjectState) -> Result<ObjectState, StoreError> {
+        let sets = self.shared.statements.entity(object.entity).map_or(&[][..], |found| &found.sets);
+        for set in sets {
+            let elements = self.elements(*set, object.id)?;
+            object.slots.extend(elements.into_iter().map(|one| (Slot::element(*set, one), Value::Bool(true))));
+        }
+        Ok(object)
+    }
+}
+
+impl Drop for SqliteView {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // A connection that cannot even roll back is of no further use and is closed.
+            if connection.execute_batch("ROLLBACK").is_ok() {
+                self.shared.give_back(connection);
+            }
+        }
+    }
+}
+
+impl View for SqliteView {
+    fn head(&self) -> Result<Option<Head>, StoreError> {
+        let sql = "SELECT number, epoch, hash, committed_at FROM mytism_log ORDER BY number DESC LIMIT 1";
+        self.one(sql, [], |row| {
+            Ok(Head {
+                position: Position { number: unsigned(row)?, epoch: row.get(1)? },
+                hash: Hash(row.get(2)?),
+                committed_at: timestamp(row.get(3)?),
+            })
+        })
+    }
+
+    fn log_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<LogRow>, StoreError> {
+        let sql = format!("{LOG_SELECT} WHERE number > ? ORDER BY number LIMIT ?");
+        let mut statement = self.connection()?.prepare_cached(&sql)?;
+        let found = statement.query_map(params![stored(after), rows], log_row)?;
+        until_full(found, bytes, |row| row.entry.len() + row.bytes.len())
+    }
+
+    fn log_row(&self, number: u64) -> Result<Option<LogRow>, StoreError> {
+        self.one(&format!("{LOG_SELECT} WHERE number = ?"), [stored(number)], log_row)
+    }
+
+    fn log_number(&self, transaction: TransactionId) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT number FROM mytism_log WHERE node = ? AND incarnation = ? AND counter = ?";
+        self.one(sql, params![transaction.node.0, transaction.incarnation, stored(transaction.counter)], unsigned)
+    }
+
+    fn last_counter(&self, node: NodeId, incarnation: u32) -> Result<u64, StoreError> {
+        let log = "SELECT ifnull(max(counter), 0) FROM mytism_log WHERE node = ? AND incarnation = ?";
+        let pending = "SELECT ifnull(max(counter), 0) FROM mytism_pending WHERE node = ? AND incarnation = ?";
+        let name = (node.0, incarnation);
+        Ok(self.number(log, name)?.max(self.number(pending, name)?))
+    }
+
+    fn last_incarnation(&self, node: NodeId) -> Result<u32, StoreError> {
+        let sql = "SELECT ifnull(max(incarnation), 0) FROM mytism_log WHERE node = ?";
+        Ok(u32::try_from(self.number(sql, [node.0])?).unwrap_or(u32::MAX))
+    }
+
+    fn pending_after(&self, counter: u64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError> {
+        let sql = format!("{PENDING_SELECT} WHERE counter > ? ORDER BY counter LIMIT ?");
+        let mut statement = self.connection()?.prepare_cached(&sql)?;
+        let found = statement.query_map(params![stored(counter), rows], pending_row)?;
+        until_full(found, bytes, |row| row.bytes.len())
+    }
+
+    fn pending_count(&self) -> Result<u64, StoreError> {
+        self.number("SELECT count(*) FROM mytism_pending", [])
+    }
+
+    fn pending(&self, counter: u64) -> Result<Option<PendingRow>, StoreError> {
+        self.one(&format!("{PENDING_SELECT} WHERE counter = ?"), [stored(counter)], pending_row)
+    }
+
+    fn pending_of(&self, object: ObjectId) -> Result<Vec<u64>, StoreError> {
+        self.list(
+            "SELECT counter FROM mytism_pending_object WHERE object = ? ORDER BY counter",
+            [object.get()],
+            unsigned,
+        )
+    }
+
+    fn underlay(&self, object: ObjectId) -> Result<Vec<(Slot, Vec<u8>)>, StoreError> {
+        let sql = "SELECT attribute, element, value FROM mytism_underlay WHERE object = ? ORDER BY attribute, element";
+        self.list(sql, [object.get()], |row| {
+            let slot = Slot { attribute: AttributeId(row.get(0)?), element: ObjectId::new(row.get(1)?) };
+            Ok((slot, row.get(2)?))
+        })
+    }
+
+    fn object(&self, object: ObjectId) -> Result<Option<ObjectState>, StoreError> {
+        match self.entity_of(object)? {
+            Some(entity) => self.load(object, entity),
+            None => Ok(None),
+        }
+    }
+
+    fn is_element(&self, relation: AttributeId, owner: ObjectId, element: ObjectId) -> Result<bool, StoreError> {
+        let Some(set) = self.shared.statements.set(relation) else { return Ok(false) };
+        self.one(&set.has, [owner.get(), element.get()], |_| Ok(())).map(|found| found.is_some())
+    }
+
+    fn elements(&self, relation: AttributeId, owner: ObjectId) -> Result<Vec<ObjectId>, StoreError> {
+        let Some(set) = self.shared.statements.set(relation) else { return Ok(Vec::new()) };
+        let numbers = self.list(&set.elements, [owner.get()], |row| row.get(0))?;
+        Ok(numbers.into_iter().filter_map(ObjectId::new).collect())
+    }
+
+    fn find(
+        &self,
+        entity: EntityId,
+        attribute: AttributeId,
+        value: &Value,
+        rows: u32,
+    ) -> Result<Vec<ObjectId>, StoreError> {
+        let schema = &self.shared.schema;
+        let Some((_, member)) = schema.member_by_id(attribute) else { return Ok(Vec::new()) };
+        let concrete = schema.entity_by_id(entity).map_or(&[][..], |found| &found.concrete);
+        let column = quoted(self.shared.names.column(attribute));
+        let mut found = Vec::new();
+        for entity in concrete {
+            let table = quoted(self.shared.names.table(*entity));
+            let sql = format!("SELECT id FROM {table} WHERE {column} = ? AND _deleted = 0 ORDER BY id LIMIT ?");
+            found.extend(self.list(&sql, params![to_sql(&member.kind, value), rows], |row| row.get::<_, i64>(0))?);
+        }
+        found.sort_unstable();
+        found.truncate(rows as usize);
+        Ok(found.into_iter().filter_map(ObjectId::new).collect())
+    }
+
+    fn history_after(&self, object: ObjectId, after: u64) -> Result<Vec<u64>, StoreError> {
+        self.list(
+            "SELECT number FROM mytism_history WHERE object = ? AND number > ? ORDER BY number",
+            [object.get(), stored(after)],
+            unsigned,
+        )
+    }
+
+    fn objects_after(&self, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError> {
+        let sql = "SELECT id, entity FROM mytism_object WHERE id > ? ORDER BY id LIMIT ?";
+        let ids = self.list(sql, params![after, rows], |row| Ok((row.get(0)?, EntityId(row.get(1)?))))?;
+        let mut objects = Vec::with_capacity(ids.len());
+        for (number, entity) in ids {
+            let id = ObjectId::new(number).ok_or_else(|| damaged(number))?;
+            let object = self.load(id, entity)?.ok_or_else(|| damaged(number))?;
+            objects.push(self.with_elements(object)?);
+        }
+        Ok(objects)
+    }
+
+    fn object_count(&self) -> Result<u64, StoreError> {
+        self.shared.statements.entities().try_fold(0, |sum, entity| Ok(sum + self.number(&entity.count, [])?))
+    }
+
+    fn query(
+        &self,
+        query: &Query,
+        options: QueryOptions,
+        row: &mut dyn FnMut(QueryRow) -> bool,
+    ) -> Result<(), StoreError> {
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, options);
+        let mut statement = self.connection()?.prepare_cached(&compiled.sql)?;
+        let mut rows = statement.query(params_from_iter(&compiled.params))?;
+        while let Some(found) = rows.next()? {
+            let item = if query.select.is_none() {
+                let id: i64 = found.get(0)?;
+                let object = ObjectId::new(id).ok_or_else(|| damaged(id))?;
+                let object = self.load(object, EntityId(found.get(1)?))?.ok_or_else(|| damaged(id))?;
+                QueryRow::Object(Box::new(object))
+            } else {
+                let values = compiled.columns.iter().enumerate();
+                let values = values.map(|(index, (_, kind))| from_result(kind, found.get_ref(index)?));
+                QueryRow::Values(values.collect::<Result<_, StoreError>>()?)
+            };
+            if !row(item) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn quarantine(&self) -> Result<Vec<QuarantineRow>, StoreError> {
+        self.list("SELECT number, code, reason FROM mytism_quarantine ORDER BY number", [], |row| {
+            Ok(QuarantineRow { number: unsigned(row)?, code: row.get(1)?, reason: row.get(2)? })
+        })
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.one("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get(0))
+    }
+}
+
+const LOG_SELECT: &str =
+    "SELECT number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes FROM mytism_log";
+const PENDING_SELECT: &str = "SELECT counter, node, incarnation, bytes FROM mytism_pending";
+
+fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
+    Ok(LogRow {
+        position: Position { number: unsigned(row)?, epoch: row.get(1)? },
+        hash: Hash(row.get(2)?),
+        committed_at: timestamp(row.get(3)?),
+        transaction: TransactionId {
+            node: NodeId(row.get(4)?),
+            incarnation: row.get(5)?,
+            counter: row.get::<_, i64>(6)?.cast_unsigned(),
+        },
+        entry: row.get(7)?,
+        bytes: row.get(8)?,
+    })
+}
+
+fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
+    let transaction =
+        TransactionId { counter: unsigned(row)?, node: NodeId(row.get(1)?), incarnation: row.get(2)? };
+    Ok(PendingRow { transaction, bytes: row.get(3)? })
+}
+
+fn read_object(
+    id: ObjectId,
+    entity: EntityId,
+    statements: &EntityStatements,
+    row: &Row<'_>,
+) -> Result<ObjectState, StoreError> {
+    let mut slots = Vec::with_capacity(statements.columns.len());
+    for (index, (attribute, kind)) in statements.columns.iter().enumerate() {
+        let value = from_sql(kind, row.get_ref(META_COUNT + index)?)?;
+        if !value.is_null() {
+            slots.push((Slot::attribute(*attribute), value));
+        }
+    }
+    Ok(ObjectState { id, entity, meta: read_meta(row)?, slots })
+}
+
+fn read_meta(row: &Row<'_>) -> Result<ObjectMeta, StoreError> {
+    let stamp = |first: usize| -> Result<Stamp, StoreError> {
+        let user: i64 = row.get(first + 1)?;
+        Ok(Stamp {
+            time: timestamp(row.get(first)?),
+            user: ObjectId::new(user).ok_or_else(|| damaged(user))?,
+            node: NodeId(row.get(first + 2)?),
+        })
+    };
+    Ok(ObjectMeta {
+        created: stamp(0)?,
+        changed: stamp(3)?,
+        version: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+        life: if row.get::<_, bool>(7)? { Life::Deleted } else { Life::Alive },
+    })
+}
+
+/// Takes rows until together they hold `bytes`; one at least, so that nobody waits for ever behind a large one.
+fn until_full<T>(
+    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    bytes: usize,
+    size: impl Fn(&T) -> usize,
+) -> Result<Vec<T>, StoreError> {
+    let mut taken = Vec::new();
+    let mut sum = 0;
+    for row in rows {
+        let row = row?;
+        sum += size(&row);
+        taken.push(row);
+        if sum >= bytes {
+            break;
+        }
+    }
+    Ok(taken)
+}
+
+fn unsigned(row: &Row<'_>) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(0).map(i64::cast_unsigned)
+}
+
+/// A number as the engine keeps it; a larger one finds nothing.
+fn stored(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::saturating_from_micros(micros)
+}
+
+fn damaged(id: i64) -> StoreError {
+    StoreError::Damaged(format!("object {id} stands in one table and is missing in another"))
+}

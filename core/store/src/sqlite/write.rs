@@ -1,0 +1,220 @@
+//! A batch, statement by statement, in one transaction of the engine.
+
+use mytism_core::change::{Life, ObjectMeta, Slot};
+use mytism_core::id::{AttributeId, EntityId, ObjectId};
+use mytism_core::schema::Kind;
+use mytism_core::value::Value;
+use mytism_format::object::ObjectState;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params, params_from_iter};
+
+use super::column::to_sql;
+use super::names::quoted;
+use super::statements::{EntityStatements, META_COUNT};
+use super::Shared;
+use crate::{Batch, LogRow, PendingRow, StoreError, Write};
+
+pub(super) fn commit(connection: &mut Connection, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for write in batch {
+        apply(&transaction, shared, write)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> Result<(), StoreError> {
+    let run = |sql: &str, params: &dyn Fn(&mut rusqlite::CachedStatement<'_>) -> rusqlite::Result<usize>| {
+        transaction.prepare_cached(sql).and_then(|mut statement| params(&mut statement))
+    };
+    match write {
+        Write::Log(row) => log(transaction, row)?,
+        Write::Pending(row) => pending(transaction, row)?,
+        Write::Settled(id) => {
+            let counter = stored(id.counter)?;
+            run("DELETE FROM mytism_pending WHERE counter = ?", &|s| s.execute([counter]))?;
+            run("DELETE FROM mytism_pending_object WHERE counter = ?", &|s| s.execute([counter]))?;
+        }
+        Write::Insert(object) => insert(transaction, shared, object)?,
+        Write::Update { object, entity, meta, columns } => {
+            update(transaction, shared, *object, *entity, meta, columns)?;
+        }
+        Write::Remove { object, entity } => remove(transaction, shared, *object, *entity)?,
+        Write::Element { relation, owner, element, present } => {
+            let set = shared.statements.set(*relation).ok_or_else(|| unknown("relation", relation.0))?;
+            let sql = if *present { &set.insert } else { &set.delete };
+            run(sql, &|s| s.execute([owner.get(), element.get()]))?;
+        }
+        Write::History { object, number } => {
+            let number = stored(*number)?;
+            run("INSERT OR IGNORE INTO mytism_history(object, number) VALUES (?, ?)", &|s| {
+                s.execute([object.get(), number])
+            })?;
+        }
+        Write::Touch { object, counter } => {
+            let counter = stored(*counter)?;
+            run("INSERT OR IGNORE INTO mytism_pending_object(object, counter) VALUES (?, ?)", &|s| {
+                s.execute([object.get(), counter])
+            })?;
+        }
+        Write::Underlay { object, slot, value } => underlay(transaction, *object, *slot, value.as_deref())?,
+        Write::Quarantine(row) => {
+            let number = stored(row.number)?;
+            run("INSERT OR REPLACE INTO mytism_quarantine(number, code, reason) VALUES (?, ?, ?)", &|s| {
+                s.execute(params![number, row.code, row.reason])
+            })?;
+        }
+        Write::Put { key, value } => {
+            run("INSERT OR REPLACE INTO mytism_meta(key, value) VALUES (?, ?)", &|s| s.execute(params![key, value]))?;
+        }
+    }
+    Ok(())
+}
+
+fn log(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO mytism_log(number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    statement.execute(params![
+        stored(row.position.number)?,
+        row.position.epoch,
+        row.hash.0,
+        row.committed_at.micros(),
+        row.transaction.node.0,
+        row.transaction.incarnation,
+        stored(row.transaction.counter)?,
+        row.entry,
+        row.bytes,
+    ])?;
+    Ok(())
+}
+
+fn pending(transaction: &Transaction<'_>, row: &PendingRow) -> Result<(), StoreError> {
+    let mut statement = transaction
+        .prepare_cached("INSERT INTO mytism_pending(counter, node, incarnation, bytes) VALUES (?, ?, ?, ?)")?;
+    let id = row.transaction;
+    statement.execute(params![stored(id.counter)?, id.node.0, id.incarnation, row.bytes])?;
+    Ok(())
+}
+
+fn insert(transaction: &Transaction<'_>, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
+    let id = object.id.get();
+    transaction
+        .prepare_cached("INSERT INTO mytism_object(id, entity) VALUES (?, ?)")?
+        .execute(params![id, object.entity.0])?;
+    let statements = entity_statements(shared, object.entity)?;
+    let mut values = Vec::with_capacity(1 + META_COUNT + statements.columns.len());
+    values.push(Sql::Integer(id));
+    values.extend(meta_values(&object.meta)?);
+    for (attribute, kind) in &statements.columns {
+        let slot = Slot::attribute(*attribute);
+        let value = object.slots.iter().find(|(found, _)| *found == slot).map_or(&Value::Null, |(_, value)| value);
+        values.push(to_sql(kind, value));
+    }
+    transaction.prepare_cached(&statements.insert)?.execute(params_from_iter(values))?;
+    for (slot, value) in &object.slots {
+        if let (Some(element), Value::Bool(true)) = (slot.element, value) {
+            let set = shared.statements.set(slot.attribute).ok_or_else(|| unknown("relation", slot.attribute.0))?;
+            transaction.prepare_cached(&set.insert)?.execute([id, element.get()])?;
+        }
+    }
+    Ok(())
+}
+
+fn update(
+    transaction: &Transaction<'_>,
+    shared: &Shared,
+    object: ObjectId,
+    entity: EntityId,
+    meta: &ObjectMeta,
+    columns: &[(AttributeId, Value)],
+) -> Result<(), StoreError> {
+    let statements = entity_statements(shared, entity)?;
+    // Only what changes is named, since an index is touched for each column that is.
+    let mut sql = format!(
+        "UPDATE {} SET _created_time = ?, _created_user = ?, _created_node = ?, _changed_time = ?, _changed_user = ?, \
+         _changed_node = ?, _version = ?, _deleted = ?",
+        quoted(shared.names.table(entity))
+    );
+    let mut values = meta_values(&meta.clone())?.to_vec();
+    for (attribute, value) in columns {
+        let kind = column_kind(statements, *attribute)?;
+        sql.push_str(&format!(", {} = ?", quoted(shared.names.column(*attribute))));
+        values.push(to_sql(kind, value));
+    }
+    sql.push_str(" WHERE id = ?");
+    values.push(Sql::Integer(object.get()));
+    let changed = transaction.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Damaged(format!("object {object} has no row in its table"))) }
+}
+
+fn remove(
+    transaction: &Transaction<'_>,
+    shared: &Shared,
+    object: ObjectId,
+    entity: EntityId,
+) -> Result<(), StoreError> {
+    let statements = entity_statements(shared, entity)?;
+    transaction.prepare_cached("DELETE FROM mytism_object WHERE id = ?")?.execute([object.get()])?;
+    transaction.prepare_cached(&statements.delete)?.execute([object.get()])?;
+    for set in &statements.sets {
+        let set = shared.statements.set(*set).ok_or_else(|| unknown("relation", set.0))?;
+        transaction.prepare_cached(&set.delete_all)?.execute([object.get()])?;
+    }
+    Ok(())
+}
+
+fn underlay(
+    transaction: &Transaction<'_>,
+    object: ObjectId,
+    slot: Slot,
+    value: Option<&[u8]>,
+) -> Result<(), StoreError> {
+    let element = slot.element.map_or(0, ObjectId::get);
+    match value {
+        Some(value) => transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO mytism_underlay(object, attribute, element, value) VALUES (?, ?, ?, ?)",
+            )?
+            .execute(params![object.get(), slot.attribute.0, element, value])?,
+        None => transaction
+            .prepare_cached("DELETE FROM mytism_underlay WHERE object = ? AND attribute = ? AND element = ?")?
+            .execute(params![object.get(), slot.attribute.0, element])?,
+    };
+    Ok(())
+}
+
+fn meta_values(meta: &ObjectMeta) -> Result<[Sql; META_COUNT], StoreError> {
+    let version = match meta.version {
+        Some(number) => Sql::Integer(stored(number)?),
+        None => Sql::Null,
+    };
+    Ok([
+        Sql::Integer(meta.created.time.micros()),
+        Sql::Integer(meta.created.user.get()),
+        Sql::Integer(i64::from(meta.created.node.0)),
+        Sql::Integer(meta.changed.time.micros()),
+        Sql::Integer(meta.changed.user.get()),
+        Sql::Integer(i64::from(meta.changed.node.0)),
+        version,
+        Sql::Integer(i64::from(meta.life == Life::Deleted)),
+    ])
+}
+
+fn entity_statements(shared: &Shared, entity: EntityId) -> Result<&EntityStatements, StoreError> {
+    shared.statements.entity(entity).ok_or_else(|| unknown("entity", entity.0))
+}
+
+fn column_kind(statements: &EntityStatements, attribute: AttributeId) -> Result<&Kind, StoreError> {
+    let found = statements.columns.iter().find(|(id, _)| *id == attribute);
+    found.map(|(_, kind)| kind).ok_or_else(|| unknown("attribute", attribute.0))
+}
+
+fn unknown(what: &str, id: u32) -> StoreError {
+    StoreError::Engine(format!("the schema of this database knows no {what} #{id}"))
+}
+
+/// A number as the engine keeps it.
+fn stored(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Engine(format!("the number {number} is too large")))
+}

@@ -1,0 +1,219 @@
+//! Transactions of branches, decided on at the head office.
+//!
+//! Each gets an entry in the log, whatever becomes of it: it applies, it applies in part with a record of each
+//! conflict, or it is refused with the reason. The stream of a branch never stops for one bad transaction. One that
+//! arrived before is known by its name and changes nothing.
+
+use mytism_core::change::{Change, Life, Outcome, Override, Slot, Stamp};
+use mytism_core::id::{NodeId, ObjectId, TransactionId};
+use mytism_core::merge::{Meeting, Verdict, decide};
+use mytism_core::operation::Event;
+use mytism_core::value::Value;
+use mytism_format::entry;
+use mytism_format::transaction::{self, StoredTransaction};
+
+use crate::conflict::{self, Conflict};
+use crate::constraint;
+use crate::error::AppError;
+use crate::lane::Work;
+use crate::record;
+
+/// Decides on the transactions that a branch offers, in their order; returns the counter of the last one known.
+pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>]) -> Result<u64, AppError> {
+    let mut last = None;
+    for bytes in offered {
+        let (id, _, hash) = transaction::peek(bytes)?;
+        if id.node != node {
+            let message = format!("node {node} offered the transaction {id}, which is not its own");
+            return Err(AppError::refused("foreign-transaction", message));
+        }
+        match work.workspace.view.log_number(id)? {
+            Some(number) => check_repeat(work, id, number, hash)?,
+            None => admit(work, transaction::read(bytes.clone())?)?,
+        }
+        last = Some(id.counter);
+    }
+    Ok(last.unwrap_or(0))
+}
+
+fn check_repeat(work: &Work<'_>, id: TransactionId, number: u64, hash: mytism_core::id::Hash) -> Result<(), AppError> {
+    let known = work.workspace.view.log_row(number)?.map(|row| entry::read(row.entry)).transpose()?;
+    if known.is_some_and(|known| known.entry.transaction_hash != hash) {
+        let message = format!("the transaction {id} arrived with another content before: its node was copied or restored");
+        return Err(AppError::refused("forked-transaction", message));
+    }
+    Ok(())
+}
+
+fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError> {
+    work.workspace.begin();
+    let outcome = match merge(work, &stored) {
+        Ok(outcome) => {
+            work.workspace.accept();
+            outcome
+        }
+        Err(AppError::Refused(failure)) => {
+            work.workspace.roll_back();
+            Outcome::Refused { code: failure.code, reason: failure.message }
+        }
+        Err(error) => {
+            work.workspace.roll_back();
+            return Err(error);
+        }
+    };
+    if let Outcome::Refused { code, reason } = &outcome {
+        let number = work.state.position().number + 1;
+        let row = mytism_store::QuarantineRow { number, code: code.clone(), reason: reason.clone() };
+        work.workspace.write(mytism_store::Write::Quarantine(row));
+    }
+    let position = record::append(work, &stored, outcome.clone())?;
+    tell(work, &stored, &outcome, position.number);
+    Ok(())
+}
+
+/// Lets the changes happen in the topmost layer, as far as they may.
+fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, AppError> {
+    let number = Some(work.state.position().number + 1);
+    let mut merged = Merged { overrides: Vec::new(), extra: Vec::new(), conflicts: Vec::new() };
+    let stamp = stored.transaction.stamp();
+    let own = Stamp {
+        time: work.now,
+        user: mytism_core::id::system::USER_SYSTEM,
+        node: work.foundation.identity.node,
+    };
+    for (index, change) in (0..).zip(&stored.transaction.changes) {
+        if work.workspace.schema.entity_by_id(change.entity).is_none() {
+            return Err(constraint::unknown_entity(change.entity));
+        }
+        bring_back(work, stored, change, &mut merged, own, number)?;
+        let ours = work.workspace.slot(change.object, change.slot)?;
+        let since = changed_since(work, stored, change.object, change.slot, &change.new)?;
+        let meeting = Meeting {
+            slot: change.slot,
+            base: &change.old,
+            theirs: &change.new,
+            ours: &ours,
+            changed_since: since.is_some(),
+        };
+        match decide(&meeting) {
+            Verdict::Apply if ours == change.old => work.workspace.apply(change, stamp, number)?,
+            Verdict::Apply => {
+                let taken = Change { old: ours.clone(), ..change.clone() };
+                work.workspace.apply(&taken, stamp, number)?;
+                merged.overrides.push(Override { index, old: ours, new: Some(change.new.clone()) });
+            }
+            Verdict::Same => merged.overrides.push(Override { index, old: ours, new: None }),
+            Verdict::KeepOurs => {
+                merged.overrides.push(Override { index, old: ours.clone(), new: None });
+                merged.conflicts.push(Conflict::new(change, ours, since));
+            }
+        }
+    }
+    let happened = mytism_core::change::effective(
+        &stored.transaction.changes,
+        &Outcome::Accepted { overrides: merged.overrides.clone(), extra: merged.extra.clone() },
+    );
+    constraint::check(&mut work.workspace, &happened)?;
+    for found in std::mem::take(&mut merged.conflicts) {
+        let changes = conflict::record(work, stored, &found, own, number)?;
+        merged.extra.extend(changes);
+    }
+    // Branches apply the additions of the head office last, so that is how they count here too.
+    merged.extra.iter().try_for_each(|change| work.workspace.apply(change, own, number))?;
+    Ok(Outcome::Accepted { overrides: merged.overrides, extra: merged.extra })
+}
+
+struct Merged {
+    overrides: Vec<Override>,
+    extra: Vec<Change>,
+    conflicts: Vec<Conflict>,
+}
+
+/// An object that the head office deleted and the branch, not knowing, changed or referred to comes back, as a
+/// conflict.
+fn bring_back(
+    work: &mut Work<'_>,
+    stored: &StoredTransaction,
+    change: &Change,
+    merged: &mut Merged,
+    own: Stamp,
+    number: Option<u64>,
+) -> Result<(), AppError> {
+    if change.slot == Slot::LIFE {
+        return Ok(());
+    }
+    for object in [Some(change.object), change.new.reference(), change.slot.element].into_iter().flatten() {
+        let Some(state) = work.workspace.object(object)? else { continue };
+        let entity = state.entity;
+        if state.meta.life != Life::Deleted {
+            continue;
+        }
+        let (alive, deleted) = (Life::Alive.value(), Life::Deleted.value());
+        if let Some(since) = changed_since(work, stored, object, Slot::LIFE, &alive)? {
+            let back = Change { object, entity, slot: Slot::LIFE, old: deleted.clone(), new: alive };
+            work.workspace.apply(&back, own, number)?;
+            let theirs = Change { object, entity, slot: Slot::LIFE, old: Value::Null, new: deleted };
+            merged.conflicts.push(Conflict::new(&theirs, back.new.clone(), Some(since)));
+            merged.extra.push(back);
+        }
+    }
+    Ok(())
+}
+
+/// The last one who changed a slot after the base of a transaction, its own node aside, since its author saw what his
+/// own node did. For a deletion any change of the object counts.
+fn changed_since(
+    work: &mut Work<'_>,
+    stored: &StoredTransaction,
+    object: ObjectId,
+    slot: Slot,
+    new: &Value,
+) -> Result<Option<Stamp>, AppError> {
+    let base = stored.transaction.base.number;
+    let origin = stored.transaction.id.node;
+    let is_deletion = slot == Slot::LIFE && Life::of(new) == Life::Deleted;
+    let meets = |change: &Change| change.object == object && (is_deletion || change.slot == slot);
+    let recent = work.workspace.recent.iter().rev();
+    let mut recent = recent.filter(|entry| entry.number > base && entry.origin != origin);
+    if let Some(found) = recent.find(|entry| entry.changes.iter().any(meets)) {
+        return Ok(Some(found.stamp));
+    }
+    // The version names the last entry that changed the object, so most objects need no look into the log.
+    let untouched = work.workspace.object_before(object)?.is_none_or(|state| state.meta.version.unwrap_or(0) <= base);
+    if untouched {
+        return Ok(None);
+    }
+    for number in work.workspace.view.history_after(object, base)?.into_iter().rev() {
+        let Some(row) = work.workspace.view.log_row(number)? else { continue };
+        if row.transaction.node == origin {
+            continue;
+        }
+        let entry = entry::read(row.entry)?;
+        let other = transaction::read(row.bytes)?;
+        let happened = mytism_core::change::effective(&other.transaction.changes, &entry.entry.outcome);
+        if happened.iter().any(meets) {
+            return Ok(Some(other.transaction.stamp()));
+        }
+    }
+    Ok(None)
+}
+
+fn tell(work: &mut Work<'_>, stored: &StoredTransaction, outcome: &Outcome, number: u64) {
+    let (kind, text) = match outcome {
+        Outcome::Refused { reason, .. } => ("refused", reason.clone()),
+        Outcome::Accepted { overrides, extra } if overrides.is_empty() && extra.is_empty() => {
+            ("accepted", stored.transaction.description.clone())
+        }
+        Outcome::Accepted { .. } => ("merged", stored.transaction.description.clone()),
+    };
+    let time = work.now;
+    let transaction = stored.transaction.id;
+    work.tell(|| Event {
+        time,
+        kind: kind.to_owned(),
+        peer: String::new(),
+        transaction: Some(transaction),
+        position: Some(number),
+        text,
+    });
+}

@@ -1,0 +1,236 @@
+//! Entries of the authoritative log, applied at a branch.
+//!
+//! What users see is the authoritative state with the own pending transactions on top. So an entry changes what lies
+//! under pending changes, and where it settles a pending transaction it lets what lies under come to light again; one
+//! function, [`fold`], does both, object by object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Slot, Stamp, effective};
+use mytism_core::id::{EntityId, Hash, ObjectId, Position};
+use mytism_core::operation::Event;
+use mytism_core::value::Value;
+use mytism_format::entry::{self, StoredEntry};
+use mytism_format::object::read_meta;
+use mytism_format::transaction::{self, StoredTransaction};
+use mytism_format::value::{read_value, value_bytes};
+use mytism_store::{QuarantineRow, Write};
+
+use crate::error::AppError;
+use crate::lane::Work;
+use crate::record::{META, by_object, log, meta_bytes};
+
+/// An entry as it arrives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ArrivingEntry {
+    /// Stored bytes of the entry.
+    pub entry: Vec<u8>,
+    /// Stored bytes of the transaction; `None` where this node made it itself.
+    pub transaction: Option<Vec<u8>>,
+}
+
+/// Applies entries in their order. What is known already is passed over.
+pub(crate) fn entries(work: &mut Work<'_>, arriving: &[ArrivingEntry]) -> Result<Position, AppError> {
+    for one in arriving {
+        let entry = entry::read(one.entry.clone())?;
+        if entry.entry.position.number <= work.state.position().number {
+            check_known(work, &entry)?;
+            continue;
+        }
+        check_follows(work, &entry)?;
+        apply(work, &entry, one.transaction.as_deref())?;
+    }
+    Ok(work.state.position())
+}
+
+/// An entry that is here already must be the same one.
+fn check_known(work: &Work<'_>, entry: &StoredEntry) -> Result<(), AppError> {
+    let known = work.workspace.view.log_row(entry.entry.position.number)?;
+    match known {
+        Some(row) if row.hash != entry.hash => Err(histories_differ(entry.entry.position)),
+        _ => Ok(()),
+    }
+}
+
+fn check_follows(work: &Work<'_>, entry: &StoredEntry) -> Result<(), AppError> {
+    let last = work.state.position();
+    let previous = work.state.head.map_or(Hash::default(), |head| head.hash);
+    if entry.entry.position.number != last.number + 1 {
+        let message = format!("entry {} arrived where {} was due", entry.entry.position, last.number + 1);
+        return Err(AppError::failed("log-gap", message));
+    }
+    if entry.entry.previous == previous { Ok(()) } else { Err(histories_differ(entry.entry.position)) }
+}
+
+fn histories_differ(at: Position) -> AppError {
+    AppError::refused("histories-differ", format!("the log of the head office differs from the one here at {at}"))
+}
+
+fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Result<(), AppError> {
+    let id = entry.entry.transaction;
+    let own = match own_pending(work, entry)? {
+        Some(own) if own.hash != entry.entry.transaction_hash => {
+            let message = format!("transaction {id} has another content at the head office than here");
+            return Err(AppError::refused("forked-transaction", message));
+        }
+        own => own,
+    };
+    let is_own = own.is_some();
+    let stored = match (own, bytes) {
+        (Some(own), _) => own,
+        (None, Some(bytes)) => transaction::read(bytes.to_vec())?,
+        (None, None) => {
+            return Err(AppError::failed("missing-transaction", format!("the transaction {id} came without its content")));
+        }
+    };
+    if stored.hash != entry.entry.transaction_hash || stored.transaction.id != id {
+        return Err(AppError::failed("damaged-entry", format!("the content of transaction {id} is not what the log says")));
+    }
+    if is_own {
+        work.workspace.settle(id);
+    }
+    let happened = stamped(&entry.entry, &stored);
+    let mut objects: BTreeSet<ObjectId> = happened.iter().map(|(change, _)| change.object).collect();
+    if is_own {
+        objects.extend(stored.transaction.changes.iter().map(|change| change.object));
+    }
+    for object in objects {
+        let changes: Vec<_> = happened.iter().filter(|(change, _)| change.object == object).collect();
+        let entity = changes.first().map(|(change, _)| change.entity);
+        let entity = entity.or_else(|| stored.transaction.changes.iter().find(|c| c.object == object).map(|c| c.entity));
+        if let Some(entity) = entity {
+            fold(work, object, entity, &changes, entry.entry.position.number)?;
+        }
+    }
+    if let Outcome::Refused { code, reason } = &entry.entry.outcome {
+        let number = entry.entry.position.number;
+        work.workspace.write(Write::Quarantine(QuarantineRow { number, code: code.clone(), reason: reason.clone() }));
+    }
+    tell(work, &entry.entry, &stored, is_own);
+    log(work, entry, &stored, happened.into_iter().map(|(change, _)| change).collect());
+    Ok(())
+}
+
+/// The own transaction that an entry decides on, if it is one.
+fn own_pending(work: &mut Work<'_>, entry: &StoredEntry) -> Result<Option<StoredTransaction>, AppError> {
+    let id = entry.entry.transaction;
+    if id.node != work.foundation.identity.node {
+        return Ok(None);
+    }
+    let row = work.workspace.view.pending(id.counter)?.filter(|row| row.transaction == id);
+    Ok(row.map(|row| transaction::read(row.bytes)).transpose()?)
+}
+
+/// The changes that really happened, each with who made it.
+fn stamped(entry: &Entry, stored: &StoredTransaction) -> Vec<(Change, Stamp)> {
+    let Outcome::Accepted { overrides, extra } = &entry.outcome else { return Vec::new() };
+    let theirs = Outcome::Accepted { overrides: overrides.clone(), extra: Vec::new() };
+    let theirs = effective(&stored.transaction.changes, &theirs).into_iter();
+    let by_author = theirs.map(|change| (change, stored.transaction.stamp()));
+    by_author.chain(extra.iter().map(|change| (change.clone(), entry.stamp()))).collect()
+}
+
+/// Lets changes of the log happen to one object, and computes anew what is seen of it.
+fn fold(
+    work: &mut Work<'_>,
+    object: ObjectId,
+    entity: EntityId,
+    changes: &[&(Change, Stamp)],
+    number: u64,
+) -> Result<(), AppError> {
+    let under = work.workspace.underlay(object)?;
+    // The authoritative state: what lies under pending changes, and what is seen where none lie on top.
+    let mut meta = match under.get(&META) {
+        Some(bytes) if bytes.is_empty() => None,
+        Some(bytes) => Some(read_meta(bytes)?),
+        None => work.workspace.object(object)?.map(|state| state.meta),
+    };
+    let mut slots: BTreeMap<Slot, Value> = BTreeMap::new();
+    for (slot, bytes) in under.iter().filter(|(slot, _)| **slot != META) {
+        slots.insert(*slot, read_value(bytes)?);
+    }
+    for (change, stamp) in changes {
+        let meta = meta.get_or_insert(ObjectMeta { created: *stamp, changed: *stamp, version: None, life: Life::Absent });
+        meta.changed = *stamp;
+        meta.version = Some(number);
+        if change.slot == Slot::LIFE {
+            meta.life = Life::of(&change.new);
+        } else {
+            slots.insert(change.slot, change.new.clone());
+        }
+    }
+    let pending = pending_changes(work, object)?;
+    let seen_as = seen_meta(meta, &pending);
+    for (slot, value) in slots {
+        let on_top = pending.slots.get(&slot);
+        if let Some(seen_as) = seen_as {
+            work.workspace.put(object, entity, slot, on_top.unwrap_or(&value).clone(), seen_as.created)?;
+        }
+        keep_under(work, object, slot, under.contains_key(&slot), on_top.map(|_| value_bytes(&value)));
+    }
+    let under_meta = pending.stamp.map(|_| meta_bytes(meta.as_ref()));
+    keep_under(work, object, META, under.contains_key(&META), under_meta);
+    if let Some(seen_as) = seen_as {
+        work.workspace.put_meta(object, entity, seen_as)?;
+    } else if let Some(state) = work.workspace.object(object)? {
+        // Its making was refused and nothing else of it is left.
+        let gone = ObjectMeta { life: Life::Absent, ..state.meta };
+        work.workspace.put_meta(object, entity, gone)?;
+    }
+    Ok(())
+}
+
+/// What the pending transactions make of an object, the last one winning.
+#[derive(Default)]
+struct Pending {
+    slots: BTreeMap<Slot, Value>,
+    life: Option<Life>,
+    /// Of the first and the last of them.
+    first: Option<Stamp>,
+    stamp: Option<Stamp>,
+}
+
+fn pending_changes(work: &mut Work<'_>, object: ObjectId) -> Result<Pending, AppError> {
+    let mut pending = Pending::default();
+    for counter in work.workspace.pending_of(object)? {
+        let Some(row) = work.workspace.pending(counter)? else { continue };
+        let stored = transaction::read(row.bytes)?;
+        for change in by_object(&stored.transaction.changes).remove(&object).unwrap_or_default() {
+            if change.slot == Slot::LIFE {
+                pending.life = Some(Life::of(&change.new));
+            } else {
+                pending.slots.insert(change.slot, change.new.clone());
+            }
+        }
+        pending.first.get_or_insert(stored.transaction.stamp());
+        pending.stamp = Some(stored.transaction.stamp());
+    }
+    Ok(pending)
+}
+
+fn seen_meta(meta: Option<ObjectMeta>, pending: &Pending) -> Option<ObjectMeta> {
+    let Some(changed) = pending.stamp else { return meta };
+    let created = meta.map(|meta| meta.created).or(pending.first)?;
+    let life = pending.life.or(meta.map(|meta| meta.life)).unwrap_or(Life::Absent);
+    Some(ObjectMeta { created, changed, version: None, life })
+}
+
+fn keep_under(work: &mut Work<'_>, object: ObjectId, slot: Slot, was_there: bool, value: Option<Vec<u8>>) {
+    if was_there || value.is_some() {
+        work.workspace.set_underlay(object, slot, value);
+    }
+}
+
+fn tell(work: &mut Work<'_>, entry: &Entry, stored: &StoredTransaction, is_own: bool) {
+    let (kind, text) = match &entry.outcome {
+        Outcome::Refused { reason, .. } => ("refused", reason.clone()),
+        Outcome::Accepted { overrides, extra } if overrides.is_empty() && extra.is_empty() => {
+            (if is_own { "accepted" } else { "received" }, stored.transaction.description.clone())
+        }
+        Outcome::Accepted { .. } => ("merged", stored.transaction.description.clone()),
+    };
+    let (time, transaction, position) = (entry.committed_at, entry.transaction, entry.position.number);
+    let peer = String::new();
+    let kind = kind.to_owned();
+    work.tell(|| Event { time, kind, peer, transaction: Some(transaction), position: Some(position), text });
+}

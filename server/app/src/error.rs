@@ -1,0 +1,51 @@
+//! What a use case can end with: a store that fails, or a refusal that says why.
+
+use mytism_core::failure::Failure;
+use mytism_format::FormatError;
+use mytism_store::StoreError;
+
+/// The end of a use case that did not succeed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is refused, or was asked for wrongly.
+    #[error("{0}")]
+    Refused(Failure),
+}
+
+impl AppError {
+    /// Something went wrong.
+    #[must_use]
+    pub fn failed(code: &str, message: impl Into<String>) -> Self {
+        Self::Refused(Failure::failed(code, message))
+    }
+
+    /// Something was refused.
+    #[must_use]
+    pub fn refused(code: &str, message: impl Into<String>) -> Self {
+        Self::Refused(Failure::refused(code, message))
+    }
+
+    /// For people and programs.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Store(error) => error.failure(),
+            Self::Refused(failure) => failure.clone(),
+        }
+    }
+}
+
+impl From<Failure> for AppError {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl From<FormatError> for AppError {
+    fn from(error: FormatError) -> Self {
+        Self::Store(StoreError::Format(error))
+    }
+}

@@ -1,0 +1,76 @@
+//! Object ids that this node may give out: ranges from blocks that the head office gave it. They only ever go up.
+
+use mytism_core::id::{BlockId, ObjectId};
+
+use crate::error::AppError;
+
+/// See the module. As bytes: pairs of i64 big-endian, the next id and the end of each range.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Ids {
+    ranges: Vec<(i64, i64)>,
+}
+
+impl Ids {
+    /// The key under which they are kept.
+    pub(crate) const KEY: &'static str = "ids";
+
+    /// Adds a block.
+    pub(crate) fn add(&mut self, block: BlockId) {
+        self.ranges.push(block.range());
+    }
+
+    /// How many are left.
+    pub(crate) fn left(&self) -> u64 {
+        self.ranges.iter().map(|(next, end)| u64::try_from(end - next).unwrap_or(0)).sum()
+    }
+
+    /// The next one.
+    ///
+    /// # Errors
+    /// When all are used up.
+    pub(crate) fn draw(&mut self) -> Result<ObjectId, AppError> {
+        self.ranges.retain(|(next, end)| next < end);
+        let drawn = self.ranges.first_mut().and_then(|(next, _)| {
+            let id = ObjectId::new(*next);
+            *next += 1;
+            id
+        });
+        drawn.ok_or_else(|| {
+            mytism_core::failure::Failure::refused("out-of-ids", "this node has no object ids left to give to new objects")
+                .hint("edits still work; new ids come with the next contact to the head office")
+                .into()
+        })
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.ranges.iter().flat_map(|(next, end)| [next.to_be_bytes(), end.to_be_bytes()]).flatten().collect()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let numbers: Vec<i64> = bytes.as_chunks::<8>().0.iter().map(|chunk| i64::from_be_bytes(*chunk)).collect();
+        Self { ranges: numbers.as_chunks::<2>().0.iter().map(|[next, end]| (*next, *end)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_drawn_once_and_survive_being_kept() {
+        let mut ids = Ids::default();
+        assert!(ids.draw().is_err());
+        ids.add(BlockId::new(0, 16).unwrap());
+        ids.add(BlockId::new(0, 40).unwrap());
+        assert_eq!(ids.left(), 131_072);
+        let mut last = 0;
+        for _ in 0..131_072 {
+            ids = Ids::from_bytes(&ids.to_bytes());
+            let id = ids.draw().unwrap().get();
+            assert!(id > last);
+            last = id;
+        }
+        assert_eq!(last, 41 * 65_536 - 1);
+        assert!(ids.draw().is_err());
+    }
+}

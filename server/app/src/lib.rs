@@ -1,0 +1,217 @@
+//! The use cases of a node: everything that can be asked of it, on whose behalf, and the one way into its database.
+//!
+//! **Only this crate writes to the store**, and it does so in one place, the [commit lane](lane). Around it:
+//!
+//! 1. [`App`]: the node's inside, as the server and the command line hold it
+//! 2. `draft` and `constraint`: from a request with names to checked changes with ids
+//! 3. `record`: from changes to a transaction in the log
+//! 4. `admit` and `conflict`: what the head office makes of the transactions of branches
+//! 5. `apply`: what a branch makes of the entries of the head office
+//! 6. `import`, `reading`, `output`: rows in, rows out
+//! 7. `cluster`: nodes, their accounts, blocks of ids
+//! 8. [`snapshot`]: all of it at one position, for a new branch
+//!
+//! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
+
+mod admit;
+mod apply;
+pub mod cluster;
+mod conflict;
+mod constraint;
+mod context;
+mod draft;
+mod error;
+mod ids;
+mod import;
+mod lane;
+mod output;
+mod reading;
+mod record;
+pub mod snapshot;
+mod start;
+pub mod surroundings;
+mod workspace;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use mytism_core::failure::Failure;
+use mytism_core::id::{NodeId, Position};
+use mytism_core::operation::{Event, ImportBatch, ImportLinks, Reply, Request, SaveRequest, Saved, Sink, Status};
+use mytism_core::schema::Schema;
+use mytism_store::View;
+
+pub use apply::ArrivingEntry;
+pub use context::Context;
+pub use error::AppError;
+pub use lane::Identity;
+use lane::{Foundation, Lane, OnCommit};
+use record::About;
+
+/// The inside of a node. Shared by all who ask; dropping the last one lets waiting work end.
+pub struct App {
+    foundation: Arc<Foundation>,
+    lane: Lane,
+}
+
+impl App {
+    /// Who this node is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.foundation.identity
+    }
+
+    /// The schema that holds.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.foundation.schema
+    }
+
+    /// A view of everything as the last commit left it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn view(&self) -> Result<Box<dyn View>, AppError> {
+        Ok(self.foundation.store.view()?)
+    }
+
+    /// What happens from now on. Who reads too slowly loses the newest.
+    #[must_use]
+    pub fn watch(&self) -> Receiver<Event> {
+        self.foundation.watchers.subscribe()
+    }
+
+    /// Tells the watchers something that did not come from a commit.
+    pub fn tell(&self, event: &Event) {
+        self.foundation.watchers.publish(std::slice::from_ref(event));
+    }
+
+    /// Sets who is told the end of the log after each commit; must not wait.
+    pub fn on_commit(&self, listener: OnCommit) {
+        self.lane.on_commit(listener);
+    }
+
+    /// Lets waiting work be done and takes no more.
+    pub fn stop(&self) {
+        self.lane.stop();
+    }
+
+    /// Answers one request. Requests that are about the running node as a whole (watching, stopping, adding nodes) are
+    /// for the server around this.
+    ///
+    /// # Errors
+    /// The refusal or failure; nothing was changed then.
+    pub fn call(&self, context: &Context, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        self.answer(context, request, sink).map_err(|error| error.failure())
+    }
+
+    fn answer(&self, context: &Context, request: Request, sink: &mut Sink<'_>) -> Result<(), AppError> {
+        let schema = &self.foundation.schema;
+        // A closed sink is no failure: what was asked for is done, nobody wants to hear of it.
+        let one = |sink: &mut Sink<'_>, reply| {
+            let _closed = sink(reply);
+        };
+        match request {
+            Request::Status => one(sink, Reply::Status(Box::new(self.status()?))),
+            Request::Save(request) => one(sink, Reply::Saved(self.save(context, request)?)),
+            Request::Query(request) => reading::query(schema, &*self.view()?, context, &request, sink)?,
+            Request::Show { object } => reading::show(schema, &*self.view()?, object, sink)?,
+            Request::History { object, attribute } => {
+                reading::history(schema, &*self.view()?, object, attribute.as_deref(), sink)?;
+            }
+            Request::Import(batch) => one(sink, self.import(context, batch)?),
+            Request::ImportLinks(links) => one(sink, self.import_links(context, links)?),
+            Request::Nodes => reading::nodes(schema, &*self.view()?, sink)?,
+            Request::Conflicts => reading::conflicts(schema, &*self.view()?, sink)?,
+            Request::Quarantine => reading::quarantine(schema, &*self.view()?, sink)?,
+            Request::Watch | Request::Stop | Request::AddNode { .. } => {
+                let failure = Failure::unreachable("node-not-running", "this needs a running node");
+                return Err(failure.hint("start it with `mytism start`").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&self, context: &Context, request: SaveRequest) -> Result<Saved, AppError> {
+        let context = context.clone();
+        self.lane.execute(move |work| {
+            let mut draft = draft::Draft::new(work, &context);
+            draft.take(&request)?;
+            let ids = draft.ids();
+            let (changes, stamp) = draft.finish()?;
+            if changes.is_empty() {
+                let position = None;
+                return Ok(Saved { transaction: None, position, pending: false, ids });
+            }
+            let about = About { description: request.description.clone(), ..About::default() };
+            Ok(Saved { ids, ..record::own(work, &about, stamp, changes)? })
+        })
+    }
+
+    fn import(&self, context: &Context, batch: ImportBatch) -> Result<Reply, AppError> {
+        let context = context.clone();
+        let imported = self.lane.execute(move |work| {
+            if !batch.dry_run {
+                return import::rows(work, &context, &batch);
+            }
+            // What a dry run did on its layer is dropped with it.
+            let state = work.state.clone();
+            work.workspace.begin();
+            let imported = import::rows(work, &context, &batch);
+            work.workspace.roll_back();
+            work.state = state;
+            imported
+        })?;
+        Ok(Reply::Imported(imported))
+    }
+
+    fn import_links(&self, context: &Context, links: ImportLinks) -> Result<Reply, AppError> {
+        let context = context.clone();
+        Ok(Reply::Imported(self.lane.execute(move |work| import::links(work, &context, &links))?))
+    }
+
+    /// How the node is, but for its lines to others.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn status(&self) -> Result<Status, AppError> {
+        let view = self.view()?;
+        let head = view.head()?;
+        let schema = self.foundation.schema.def();
+        let identity = self.identity();
+        Ok(Status {
+            node: identity.name.clone(),
+            role: if identity.authoritative { "authoritative" } else { "branch" }.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            schema: format!("{} {}", schema.name, schema.version),
+            epoch: head.map_or(1, |head| head.position.epoch),
+            log_position: head.map_or(0, |head| head.position.number),
+            log_hash: head.map(|head| head.hash.to_string()).unwrap_or_default(),
+            pending: view.pending_count()?,
+            objects: view.object_count()?,
+            database_bytes: self.foundation.store.bytes(),
+            conflicts: reading::open_conflicts(&self.foundation.schema, &*view)?,
+            quarantine: view.quarantine()?.len() as u64,
+            since: None,
+            sync: Vec::new(),
+        })
+    }
+
+    /// Decides on transactions that a branch offers, at the head office. Returns the counter of the last one, all up to
+    /// which are now in the log.
+    ///
+    /// # Errors
+    /// When the offer itself is wrong: foreign, damaged or forked transactions. Nothing of it was taken then. A
+    /// transaction that is merely refused is no error.
+    pub fn admit(&self, node: NodeId, offered: Vec<Vec<u8>>) -> Result<u64, AppError> {
+        self.lane.execute(move |work| admit::transactions(work, node, &offered))
+    }
+
+    /// Applies entries of the authoritative log, at a branch. Returns the end of the log.
+    ///
+    /// # Errors
+    /// When the entries do not continue the log that is here. Nothing of them was taken then.
+    pub fn apply(&self, arriving: Vec<ArrivingEntry>) -> Result<Position, AppError> {
+        self.lane.execute(move |work| apply::entries(work, &arriving))
+    }
+}

@@ -1,0 +1,248 @@
+//! Reading: queries, single objects, their history, conflicts, quarantine. All on one view each, so that an answer is
+//! of one moment.
+
+use mytism_core::change::{Change, Life, Slot, Transaction, effective};
+use mytism_core::failure::Failure;
+use mytism_core::id::ObjectId;
+use mytism_core::operation::{
+    ConflictLine, HistoryLine, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink,
+};
+use mytism_core::query::{self, ResultKind};
+use mytism_core::schema::{Entity, Kind, Schema};
+use mytism_core::value::Value;
+use mytism_format::{entry, transaction};
+use mytism_store::{QueryOptions, QueryRow, View};
+
+use crate::conflict;
+use crate::context::Context;
+use crate::draft::member;
+use crate::error::AppError;
+use crate::output::Presenter;
+
+/// Answers a query.
+pub(crate) fn query(
+    schema: &Schema,
+    view: &dyn View,
+    context: &Context,
+    request: &QueryRequest,
+    sink: &mut Sink<'_>,
+) -> Result<(), AppError> {
+    let parsed = query::parse(&request.text, schema, &request.params, &context.zone).map_err(Failure::from)?;
+    let columns: Vec<_> =
+        parsed.select.iter().flatten().map(|item| (item.name.clone(), item.expr.kind.clone())).collect();
+    let options = QueryOptions { deleted: request.deleted, limit: request.limit };
+    let mut presenter = Presenter::new(schema, view);
+    let mut failed = None;
+    view.query(&parsed, options, &mut |row| {
+        let reply = match row {
+            QueryRow::Object(state) => presenter.object(&state, false).map(Reply::Object),
+            QueryRow::Values(values) => {
+                let outputs = columns.iter().zip(values).map(|((name, kind), value)| {
+                    Ok((name.clone(), computed(&mut presenter, kind, value)?))
+                });
+                outputs.collect::<Result<_, _>>().map(Reply::Row)
+            }
+        };
+        match reply {
+            Ok(reply) => sink(reply).is_ok(),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        }
+    })?;
+    failed.map_or(Ok(()), Err)
+}
+
+fn computed(presenter: &mut Presenter<'_>, kind: &ResultKind, value: Value) -> Result<Output, AppError> {
+    match (kind, value) {
+        (ResultKind::Enum(words), Value::Enum(id)) => presenter.value(&Kind::Enum(words.clone()), Value::Enum(id)),
+        (_, Value::Reference(id)) => presenter.reference(id),
+        (_, value) => Ok(Output::Value(value)),
+    }
+}
+
+/// One object with its bookkeeping; deleted ones too.
+pub(crate) fn show(schema: &Schema, view: &dyn View, object: ObjectId, sink: &mut Sink<'_>) -> Result<(), AppError> {
+    let state = view.object(object)?.ok_or_else(|| no_object(object))?;
+    let shown = Presenter::new(schema, view).object(&state, true)?;
+    let _closed = sink(Reply::Object(shown));
+    Ok(())
+}
+
+fn no_object(object: ObjectId) -> AppError {
+    Failure::refused("unknown-object", format!("there is no object {object}")).into()
+}
+
+/// The changes of an object, oldest first, then those that are pending.
+pub(crate) fn history(
+    schema: &Schema,
+    view: &dyn View,
+    object: ObjectId,
+    attribute: Option<&str>,
+    sink: &mut Sink<'_>,
+) -> Result<(), AppError> {
+    let state = view.object(object)?.ok_or_else(|| no_object(object))?;
+    let entity = schema.entity_by_id(state.entity).ok_or_else(|| no_object(object))?;
+    let wanted = attribute.map(|name| member(entity, name)).transpose()?.map(|member| member.id);
+    let mut presenter = Presenter::new(schema, view);
+    let mut lines = |transaction: &Transaction, changes: Vec<Change>, position: Option<u64>| {
+        for change in changes.into_iter().filter(|change| change.object == object) {
+            if wanted.is_none_or(|wanted| change.slot.attribute == wanted) {
+                let line = history_line(&mut presenter, entity, transaction, change, position)?;
+                if sink(Reply::History(line)).is_err() {
+                    return Ok::<bool, AppError>(false);
+                }
+            }
+        }
+        Ok(true)
+    };
+    for number in view.history_after(object, 0)? {
+        let Some(row) = view.log_row(number)? else { continue };
+        let entry = entry::read(row.entry)?.entry;
+        let mut transaction = transaction::read(row.bytes)?.transaction;
+        let changes = effective(&transaction.changes, &entry.outcome);
+        transaction.changes.clear();
+        if !lines(&transaction, changes, Some(number))? {
+            return Ok(());
+        }
+    }
+    for counter in view.pending_of(object)? {
+        let Some(row) = view.pending(counter)? else { continue };
+        let mut transaction = transaction::read(row.bytes)?.transaction;
+        let changes = std::mem::take(&mut transaction.changes);
+        if !lines(&transaction, changes, None)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn history_line(
+    presenter: &mut Presenter<'_>,
+    entity: &Entity,
+    transaction: &Transaction,
+    change: Change,
+    position: Option<u64>,
+) -> Result<HistoryLine, AppError> {
+    let (attribute, old, new) = match (change.slot, entity.member_by_id(change.slot.attribute)) {
+        (Slot::LIFE, _) => (String::new(), life_word(&change.old), life_word(&change.new)),
+        (Slot { element: Some(element), .. }, Some(member)) => {
+            let mut side = |value: &Value| match value {
+                Value::Null => Ok(Output::Value(Value::Null)),
+                _ => presenter.reference(element),
+            };
+            (member.name.clone(), side(&change.old)?, side(&change.new)?)
+        }
+        (_, Some(member)) => {
+            let old = presenter.value(&member.kind, change.old)?;
+            (member.name.clone(), old, presenter.value(&member.kind, change.new)?)
+        }
+        (slot, None) => (format!("#{}", slot.attribute), Output::Value(change.old), Output::Value(change.new)),
+    };
+    let stamp = presenter.stamp(transaction.stamp())?;
+    let description = transaction.description.clone();
+    Ok(HistoryLine { position, transaction: transaction.id, stamp, description, attribute, old, new })
+}
+
+fn life_word(value: &Value) -> Output {
+    match Life::of(value) {
+        Life::Absent => Output::Value(Value::Null),
+        Life::Alive => Output::Word("there".to_owned()),
+        Life::Deleted => Output::Word("deleted".to_owned()),
+    }
+}
+
+/// The refused transactions.
+pub(crate) fn quarantine(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) -> Result<(), AppError> {
+    let mut presenter = Presenter::new(schema, view);
+    for refused in view.quarantine()? {
+        let Some(row) = view.log_row(refused.number)? else { continue };
+        let transaction = transaction::read(row.bytes)?.transaction;
+        let line = QuarantineLine {
+            transaction: transaction.id,
+            position: refused.number,
+            code: refused.code,
+            reason: refused.reason,
+            stamp: presenter.stamp(transaction.stamp())?,
+            description: transaction.description,
+        };
+        if sink(Reply::Quarantined(line)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// All objects of a system entity, read by attribute names.
+fn each_of(
+    schema: &Schema,
+    view: &dyn View,
+    entity: &str,
+    each: &mut dyn FnMut(ObjectId, &dyn Fn(&str) -> Value) -> bool,
+) -> Result<(), AppError> {
+    let parsed = query::parse(&format!("from {entity} x"), schema, &[], &jiff::tz::TimeZone::UTC)
+        .map_err(Failure::from)?;
+    let found = schema.entity(entity);
+    view.query(&parsed, QueryOptions::default(), &mut |row| {
+        let QueryRow::Object(state) = row else { return true };
+        let get = |name: &str| {
+            found.and_then(|entity| entity.member(name)).map_or(Value::Null, |m| state.get(Slot::attribute(m.id)))
+        };
+        each(state.id, &get)
+    })?;
+    Ok(())
+}
+
+/// The conflicts.
+pub(crate) fn conflicts(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) -> Result<(), AppError> {
+    let text = |value: Value| if value.is_null() { String::new() } else { value.to_string() };
+    each_of(schema, view, conflict::ENTITY, &mut |id, get| {
+        let by = |user: &str, node: &str| format!("{} ({})", text(get(user)), text(get(node)));
+        let Some(object) = get("Object").integer().and_then(ObjectId::new) else { return true };
+        let rule = match (schema.entity(conflict::ENTITY).and_then(|e| e.member("Rule")).map(|m| &m.kind), get("Rule")) {
+            (Some(Kind::Enum(words)), Value::Enum(rule)) => {
+                words.iter().find(|word| word.id == rule).map(|word| word.name.clone()).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        let line = ConflictLine {
+            id,
+            object,
+            attribute: text(get("Attribute")),
+            kept: text(get("Kept")),
+            other: text(get("Other")),
+            kept_by: by("KeptBy", "KeptNode"),
+            other_by: by("OtherBy", "OtherNode"),
+            rule,
+        };
+        sink(Reply::Conflict(line)).is_ok()
+    })
+}
+
+/// The nodes of the cluster.
+pub(crate) fn nodes(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) -> Result<(), AppError> {
+    each_of(schema, view, "Node", &mut |_, get| {
+        let line = NodeLine {
+            name: get("Name").text().unwrap_or_default().to_owned(),
+            number: get("Number").integer().and_then(|number| u32::try_from(number).ok()).unwrap_or(0),
+            role: if get("Authoritative") == Value::Bool(true) { "authoritative" } else { "branch" }.to_owned(),
+            joined: get("Joined") == Value::Bool(true),
+        };
+        sink(Reply::Node(line)).is_ok()
+    })
+}
+
+/// How many conflicts nobody has settled.
+pub(crate) fn open_conflicts(schema: &Schema, view: &dyn View) -> Result<u64, AppError> {
+    let text = format!("select count(*) as n from {} c where c.State = 'open'", conflict::ENTITY);
+    let parsed = query::parse(&text, schema, &[], &jiff::tz::TimeZone::UTC).map_err(Failure::from)?;
+    let mut count = 0;
+    view.query(&parsed, QueryOptions::default(), &mut |row| {
+        if let QueryRow::Values(values) = row {
+            count = values.first().and_then(Value::integer).and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+        }
+        true
+    })?;
+    Ok(count)
+}

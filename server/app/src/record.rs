@@ -1,0 +1,148 @@
+//! From changes to a transaction in the log: the last step of every save.
+//!
+//! At the head office a save becomes an entry of the authoritative log at once. At a branch it becomes a pending
+//! transaction on top of what the log says, and what lies under it is kept until the head office has decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mytism_core::change::{Change, Entry, ObjectMeta, Outcome, Slot, Stamp, Transaction};
+use mytism_core::id::{AttributeId, ObjectId, Position, TransactionId};
+use mytism_core::operation::{Event, Saved};
+use mytism_core::schema::SchemaDef;
+use mytism_format::entry;
+use mytism_format::object::write_meta;
+use mytism_format::transaction::{self, StoredTransaction};
+use mytism_format::value::value_bytes;
+use mytism_store::{Head, LogRow, PendingRow, Write};
+
+use crate::error::AppError;
+use crate::lane::Work;
+use crate::workspace::RecentEntry;
+
+/// The place in the underlay where an object's bookkeeping is kept.
+pub(crate) const META: Slot = Slot::attribute(AttributeId(2));
+
+/// What a save is, beside its changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) description: String,
+    /// The import that it is part of; `Some(None)` where it begins one.
+    pub(crate) run: Option<Option<TransactionId>>,
+    pub(crate) schema: Option<SchemaDef>,
+}
+
+/// Makes an own transaction of changes that are applied in the topmost layer already.
+pub(crate) fn own(work: &mut Work<'_>, about: &About, stamp: Stamp, changes: Vec<Change>) -> Result<Saved, AppError> {
+    let identity = &work.foundation.identity;
+    let id = TransactionId {
+        node: identity.node,
+        incarnation: identity.incarnation,
+        counter: work.state.counter + 1,
+    };
+    let transaction = Transaction {
+        id,
+        base: work.state.position(),
+        author: stamp.user,
+        time: stamp.time,
+        clock_offset_micros: None,
+        description: about.description.clone(),
+        run: about.run.map(|run| run.unwrap_or(id)),
+        schema: about.schema.clone(),
+        changes,
+    };
+    let stored = transaction::write(transaction, &work.foundation.surroundings.secret()?)?;
+    work.state.counter = id.counter;
+    let position = if identity.authoritative {
+        Some(append(work, &stored, Outcome::PLAIN)?.number)
+    } else {
+        pend(work, &stored)?;
+        None
+    };
+    let text = about.description.clone();
+    let name = identity.name.clone();
+    work.tell(|| Event {
+        time: stamp.time,
+        kind: "saved".to_owned(),
+        peer: name,
+        transaction: Some(id),
+        position,
+        text,
+    });
+    Ok(Saved { transaction: Some(id), position, pending: position.is_none(), ids: Vec::new() })
+}
+
+/// Appends an entry for a transaction to the authoritative log. The changes are applied already.
+pub(crate) fn append(work: &mut Work<'_>, stored: &StoredTransaction, outcome: Outcome) -> Result<Position, AppError> {
+    let last = work.state.position();
+    let new = Entry {
+        position: Position { epoch: last.epoch, number: last.number + 1 },
+        previous: work.state.head.map(|head| head.hash).unwrap_or_default(),
+        head: work.foundation.identity.node,
+        transaction: stored.transaction.id,
+        transaction_hash: stored.hash,
+        committed_at: work.now,
+        outcome,
+    };
+    let entry = entry::write(new, &work.foundation.surroundings.secret()?)?;
+    let effective = mytism_core::change::effective(&stored.transaction.changes, &entry.entry.outcome);
+    log(work, &entry, stored, effective);
+    Ok(entry.entry.position)
+}
+
+/// Writes an entry of the authoritative log with its index, and moves the end of the log. `effective` are the changes
+/// that really happened.
+pub(crate) fn log(work: &mut Work<'_>, entry: &entry::StoredEntry, stored: &StoredTransaction, effective: Vec<Change>) {
+    let position = entry.entry.position;
+    let committed_at = entry.entry.committed_at;
+    work.workspace.write(Write::Log(LogRow {
+        position,
+        hash: entry.hash,
+        transaction: stored.transaction.id,
+        committed_at,
+        entry: entry.bytes.clone(),
+        bytes: stored.bytes.clone(),
+    }));
+    let objects: BTreeSet<ObjectId> = effective.iter().map(|change| change.object).collect();
+    for object in objects {
+        work.workspace.write(Write::History { object, number: position.number });
+    }
+    work.workspace.recent.push(RecentEntry {
+        number: position.number,
+        origin: stored.transaction.id.node,
+        stamp: stored.transaction.stamp(),
+        changes: effective,
+    });
+    work.state.head = Some(Head { position, hash: entry.hash, committed_at });
+}
+
+/// Lays a transaction on top of what the authoritative log says.
+fn pend(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
+    let id = stored.transaction.id;
+    work.workspace.pend(PendingRow { transaction: id, bytes: stored.bytes.clone() });
+    for (object, changes) in by_object(&stored.transaction.changes) {
+        let under = work.workspace.underlay(object)?;
+        if !under.contains_key(&META) {
+            let meta = work.workspace.object_before(object)?.map(|object| object.meta);
+            work.workspace.set_underlay(object, META, Some(meta_bytes(meta.as_ref())));
+        }
+        for change in changes.iter().filter(|change| change.slot != Slot::LIFE && !under.contains_key(&change.slot)) {
+            work.workspace.set_underlay(object, change.slot, Some(value_bytes(&change.old)));
+        }
+        work.workspace.touch(object, id.counter);
+    }
+    Ok(())
+}
+
+/// Changes by object, each in their order.
+pub(crate) fn by_object(changes: &[Change]) -> BTreeMap<ObjectId, Vec<&Change>> {
+    let mut objects: BTreeMap<ObjectId, Vec<&Change>> = BTreeMap::new();
+    for change in changes {
+        objects.entry(change.object).or_default().push(change);
+    }
+    objects
+}
+
+/// The bookkeeping as it is kept under pending changes; empty for an object that is not there.
+pub(crate) fn meta_bytes(meta: Option<&ObjectMeta>) -> Vec<u8> {
+    meta.map(write_meta).unwrap_or_default()
+}

@@ -1,0 +1,185 @@
+//! How a node comes to life: a new head office with its first entries, or what the database says.
+
+use std::sync::Arc;
+
+use mytism_core::change::{Change, Life, Slot};
+use mytism_core::id::{BlockId, EntityId, NodeId, ObjectId, system};
+use mytism_core::schema::{Member, Schema};
+use mytism_core::value::Value;
+use mytism_format::map::{MapReader, MapWriter};
+use mytism_store::{Store, Write};
+
+use crate::cluster::Blocks;
+use crate::constraint;
+use crate::context::Context;
+use crate::draft::Draft;
+use crate::error::AppError;
+use crate::ids::Ids;
+use crate::lane::{Foundation, Identity, Lane, State, Watchers, Work};
+use crate::record::{self, About};
+use crate::surroundings::Surroundings;
+use crate::App;
+
+const IDENTITY: &str = "identity";
+
+impl App {
+    /// Makes the head office of a new cluster on an empty store: the schema is the first entry of its log, the users,
+    /// groups and nodes that every cluster has are the second.
+    ///
+    /// # Errors
+    /// When the store cannot be written or the schema lacks a system entity.
+    pub fn create_head_office(
+        store: Arc<dyn Store>,
+        schema: Arc<Schema>,
+        surroundings: Arc<dyn Surroundings>,
+        name: &str,
+    ) -> Result<Self, AppError> {
+        let identity = Identity { name: name.to_owned(), node: NodeId(1), incarnation: 1, authoritative: true };
+        let mut blocks = Blocks::default();
+        let mut ids = Ids::default();
+        ids.add(blocks.give(identity.node)?);
+        store.commit(&vec![
+            put_identity(&identity),
+            Write::Put { key: Ids::KEY, value: ids.to_bytes() },
+            Write::Put { key: Blocks::KEY, value: blocks.to_bytes() },
+        ])?;
+        let app = Self::open(store, schema, surroundings)?;
+        app.lane.execute(first_entries)?;
+        Ok(app)
+    }
+
+    /// Opens the node that a store holds.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or was never brought to life as a whole.
+    pub fn open(
+        store: Arc<dyn Store>,
+        schema: Arc<Schema>,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Result<Self, AppError> {
+        let view = store.view()?;
+        let identity = match view.get(IDENTITY)? {
+            Some(bytes) => read_identity(&bytes)?,
+            None => {
+                let message = "the database was never filled: a join was broken off";
+                return Err(AppError::failed("incomplete-join", message));
+            }
+        };
+        let state = State {
+            head: view.head()?,
+            counter: view.last_counter(identity.node, identity.incarnation)?,
+            ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
+        };
+        drop(view);
+        let watchers = Watchers::default();
+        let foundation = Arc::new(Foundation { store, schema, surroundings, identity, watchers });
+        let lane = Lane::start(Arc::clone(&foundation), state)?;
+        Ok(Self { foundation, lane })
+    }
+}
+
+/// What makes a store that of a branch, written last when it is filled.
+pub(crate) fn branch_writes(identity: &Identity, blocks: &[BlockId]) -> Vec<Write> {
+    let mut ids = Ids::default();
+    blocks.iter().for_each(|block| ids.add(*block));
+    vec![put_identity(identity), Write::Put { key: Ids::KEY, value: ids.to_bytes() }]
+}
+
+fn put_identity(identity: &Identity) -> Write {
+    let value = MapWriter::new(4)
+        .text("name", &identity.name)
+        .unsigned("node", u64::from(identity.node.0))
+        .unsigned("incarnation", u64::from(identity.incarnation))
+        .boolean("authoritative", identity.authoritative)
+        .finish();
+    Write::Put { key: IDENTITY, value }
+}
+
+fn read_identity(bytes: &[u8]) -> Result<Identity, AppError> {
+    let fields = MapReader::new("the identity of the node", bytes)?;
+    Ok(Identity {
+        name: fields.text("name")?.to_owned(),
+        node: NodeId(fields.number("node")?),
+        incarnation: fields.number("incarnation")?,
+        authoritative: fields.boolean("authoritative")?,
+    })
+}
+
+fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
+    let context = Context::system();
+    let about = About {
+        description: "The schema".to_owned(),
+        run: None,
+        schema: Some(work.workspace.schema.def().clone()),
+    };
+    let stamp = Draft::new(work, &context).finish()?.1;
+    record::own(work, &about, stamp, Vec::new())?;
+    let name = work.foundation.identity.name.clone();
+    let number = Value::Integer(i64::from(work.foundation.identity.node.0));
+    let objects: [(ObjectId, &str, Vec<(&str, Value)>); 5] = [
+        (system::USER_SYSTEM, "User", vec![("Name", "System".into()), ("LoginDenied", Value::Bool(true))]),
+        (system::USER_ADMIN, "User", vec![("Name", "Admin".into()), ("FullName", "Administrator".into())]),
+        (system::GROUP_ADMINS, "Group", vec![("Name", "Admins".into())]),
+        (system::GROUP_USERS, "Group", vec![("Name", "Users".into())]),
+        (
+            system::NODE_HEAD_OFFICE,
+            "Node",
+            vec![
+                ("Name", Value::Text(name)),
+                ("Number", number),
+                ("Authoritative", Value::Bool(true)),
+                ("Joined", Value::Bool(true)),
+            ],
+        ),
+    ];
+    let mut changes = Vec::new();
+    for (id, entity, values) in objects {
+        changes.extend(first_object(work, id, entity, values)?);
+    }
+    changes.extend(first_member(work)?);
+    let number = Some(work.state.position().number + 1);
+    for change in &changes {
+        work.workspace.apply(change, stamp, number)?;
+    }
+    constraint::check(&mut work.workspace, &changes)?;
+    let about = About { description: "The first users, groups and node".to_owned(), ..About::default() };
+    record::own(work, &about, stamp, changes)?;
+    Ok(())
+}
+
+fn first_object(
+    work: &Work<'_>,
+    id: ObjectId,
+    entity: &str,
+    values: Vec<(&str, Value)>,
+) -> Result<Vec<Change>, AppError> {
+    let entity = system_entity(work, entity)?;
+    let change = |slot, new| Change { object: id, entity: entity.id, slot, old: Value::Null, new };
+    if let Some((name, _)) = values.iter().find(|(name, _)| entity.member(name).is_none()) {
+        return Err(missing(&format!("{}.{name}", entity.name)));
+    }
+    let value = |member: &Member| {
+        let given = values.iter().find(|(name, _)| *name == member.name);
+        given.map_or_else(|| member.default.clone(), |(_, value)| value.clone())
+    };
+    let columns = entity.columns().map(|member| change(Slot::attribute(member.id), value(member)));
+    let life = std::iter::once(change(Slot::LIFE, Life::Alive.value()));
+    Ok(life.chain(columns.filter(|change| !change.new.is_null())).collect())
+}
+
+/// `Admin` is a member of `Admins`.
+fn first_member(work: &Work<'_>) -> Result<Option<Change>, AppError> {
+    let group = system_entity(work, "Group")?;
+    let (id, members): (EntityId, _) = (group.id, group.member("Members"));
+    let members = members.ok_or_else(|| missing("Group.Members"))?;
+    let slot = Slot::element(members.id, system::USER_ADMIN);
+    Ok(Some(Change { object: system::GROUP_ADMINS, entity: id, slot, old: Value::Null, new: Value::Bool(true) }))
+}
+
+fn system_entity<'v>(work: &Work<'v>, name: &str) -> Result<&'v mytism_core::schema::Entity, AppError> {
+    work.workspace.schema.entity(name).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> AppError {
+    AppError::failed("incomplete-schema", format!("the schema lacks {name}, which every cluster needs"))
+}

@@ -1,0 +1,362 @@
+//! What a commit sees and does before it is written: the store's last state with layers of changes on top.
+//!
+//! Each transaction of a group works on a layer of its own, which joins the group's when it is accepted and is dropped
+//! when it is refused; so one bad transaction is refused alone, and a later one of the group sees what an earlier one
+//! did. At the end the lowest layer becomes the batch that the store writes. Nothing here decides anything.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mytism_core::change::{Change, Life, ObjectMeta, Slot, Stamp};
+use mytism_core::id::{AttributeId, EntityId, NodeId, ObjectId};
+use mytism_core::schema::{Kind, Schema};
+use mytism_core::value::Value;
+use mytism_format::object::ObjectState;
+use mytism_store::{Batch, PendingRow, View, Write};
+
+use crate::error::AppError;
+
+/// See the module.
+pub(crate) struct Workspace<'v> {
+    /// The schema that holds.
+    pub(crate) schema: &'v Schema,
+    /// The state that the last commit left.
+    pub(crate) view: &'v dyn View,
+    /// The lowest is the group's; never empty.
+    layers: Vec<Layer>,
+    /// Objects as the store has them, read once.
+    loaded: HashMap<ObjectId, Option<ObjectState>>,
+    /// What the entries of this group changed, since the store does not know them yet.
+    pub(crate) recent: Vec<RecentEntry>,
+}
+
+/// A log entry of the group at work.
+pub(crate) struct RecentEntry {
+    pub(crate) number: u64,
+    pub(crate) origin: NodeId,
+    pub(crate) stamp: Stamp,
+    pub(crate) changes: Vec<Change>,
+}
+
+#[derive(Default)]
+struct Layer {
+    objects: BTreeMap<ObjectId, Option<ObjectState>>,
+    elements: BTreeMap<(AttributeId, ObjectId, ObjectId), bool>,
+    /// Who may hold a value of an indexed attribute; each is looked at again before it is believed.
+    holders: HashMap<(AttributeId, Value), Vec<ObjectId>>,
+    /// What lies under pending changes; `None` for what is forgotten.
+    underlay: BTreeMap<ObjectId, BTreeMap<Slot, Option<Vec<u8>>>>,
+    /// Pending transactions of this group by object, and those that were settled.
+    touched: BTreeMap<ObjectId, Vec<u64>>,
+    pending: BTreeMap<u64, PendingRow>,
+    settled: Vec<u64>,
+    writes: Vec<Write>,
+}
+
+impl<'v> Workspace<'v> {
+    pub(crate) fn new(schema: &'v Schema, view: &'v dyn View) -> Self {
+        Self { schema, view, layers: vec![Layer::default()], loaded: HashMap::new(), recent: Vec::new() }
+    }
+
+    /// Begins a layer.
+    pub(crate) fn begin(&mut self) {
+        self.layers.push(Layer::default());
+    }
+
+    /// Drops the topmost layer.
+    pub(crate) fn roll_back(&mut self) {
+        if self.layers.len() > 1 {
+            self.layers.pop();
+        }
+    }
+
+    /// Lets the topmost layer join the one below.
+    pub(crate) fn accept(&mut self) {
+        if self.layers.len() < 2 {
+            return;
+        }
+        let Some(top) = self.layers.pop() else { return };
+        let below = self.top();
+        below.objects.extend(top.objects);
+        below.elements.extend(top.elements);
+        for (key, holders) in top.holders {
+            below.holders.entry(key).or_default().extend(holders);
+        }
+        for (object, slots) in top.underlay {
+            below.underlay.entry(object).or_default().extend(slots);
+        }
+        for (object, counters) in top.touched {
+            below.touched.entry(object).or_default().extend(counters);
+        }
+        below.pending.extend(top.pending);
+        below.settled.extend(top.settled);
+        below.writes.extend(top.writes);
+    }
+
+    fn top(&mut self) -> &mut Layer {
+        if self.layers.is_empty() {
+            self.layers.push(Layer::default());
+        }
+        let last = self.layers.len() - 1;
+        &mut self.layers[last]
+    }
+
+    /// Something to write beside objects.
+    pub(crate) fn write(&mut self, write: Write) {
+        self.top().writes.push(write);
+    }
+
+    /// An object as it is seen now, without the elements of its sets; `None` where it never was.
+    pub(crate) fn object(&mut self, id: ObjectId) -> Result<Option<&ObjectState>, AppError> {
+        let depth = self.layers.len();
+        self.object_below(id, depth)
+    }
+
+    /// An object as it was before the topmost layer.
+    pub(crate) fn object_before(&mut self, id: ObjectId) -> Result<Option<&ObjectState>, AppError> {
+        let depth = self.layers.len() - 1;
+        self.object_below(id, depth)
+    }
+
+    fn object_below(&mut self, id: ObjectId, depth: usize) -> Result<Option<&ObjectState>, AppError> {
+        let found = self.layers.iter().take(depth).rposition(|layer| layer.objects.contains_key(&id));
+        if let Some(index) = found {
+            return Ok(self.layers.get(index).and_then(|layer| layer.objects.get(&id)).and_then(Option::as_ref));
+        }
+        if !self.loaded.contains_key(&id) {
+            let object = self.view.object(id)?;
+            self.loaded.insert(id, object);
+        }
+        Ok(self.loaded.get(&id).and_then(Option::as_ref))
+    }
+
+    /// An object that is there and not deleted.
+    pub(crate) fn alive(&mut self, id: ObjectId) -> Result<Option<&ObjectState>, AppError> {
+        Ok(self.object(id)?.filter(|object| object.meta.life == Life::Alive))
+    }
+
+    /// What a slot holds now.
+    pub(crate) fn slot(&mut self, object: ObjectId, slot: Slot) -> Result<Value, AppError> {
+        let Some(element) = slot.element else {
+            return Ok(self.object(object)?.map_or(Value::Null, |state| state.get(slot)));
+        };
+        let key = (slot.attribute, object, element);
+        let held = self.layers.iter().rev().find_map(|layer| layer.elements.get(&key).copied());
+        let present = match held {
+            Some(present) => present,
+            None => self.view.is_element(slot.attribute, object, element)?,
+        };
+        Ok(if present { Value::Bool(true) } else { Value::Null })
+    }
+
+    /// The elements of a set now.
+    pub(crate) fn elements(&mut self, relation: AttributeId, owner: ObjectId) -> Result<Vec<ObjectId>, AppError> {
+        let mut elements = self.view.elements(relation, owner)?;
+        for layer in &self.layers {
+            for ((_, _, element), present) in
+                layer.elements.range((relation, owner, ObjectId::system(1))..).take_while(|((r, o, _), _)| {
+                    (*r, *o) == (relation, owner)
+                })
+            {
+                elements.retain(|found| found != element);
+                if *present {
+                    elements.push(*element);
+                }
+            }
+        }
+        elements.sort_unstable();
+        Ok(elements)
+    }
+
+    /// Objects that hold a value in an indexed attribute now, are not deleted, and are of an entity or its
+    /// sub-entities; at most two more than `enough` are looked for.
+    pub(crate) fn holders(
+        &mut self,
+        entity: EntityId,
+        attribute: AttributeId,
+        value: &Value,
+    ) -> Result<Vec<ObjectId>, AppError> {
+        const ROWS: u32 = 100_000;
+        let mut found = self.view.find(entity, attribute, value, ROWS)?;
+        let key = (attribute, value.clone());
+        for layer in &self.layers {
+            found.extend(layer.holders.get(&key).into_iter().flatten());
+        }
+        found.sort_unstable();
+        found.dedup();
+        let mut holders = Vec::with_capacity(found.len());
+        for id in found {
+            let holds = self.alive(id)?.is_some_and(|object| object.get(Slot::attribute(attribute)) == *value);
+            if holds {
+                holders.push(id);
+            }
+        }
+        Ok(holders)
+    }
+
+    /// Lets a change happen. `stamp` and `version` become those of the object's last change.
+    pub(crate) fn apply(&mut self, change: &Change, stamp: Stamp, version: Option<u64>) -> Result<(), AppError> {
+        self.put(change.object, change.entity, change.slot, change.new.clone(), stamp)?;
+        let top = self.top();
+        if let Some(Some(object)) = top.objects.get_mut(&change.object) {
+            object.meta.changed = stamp;
+            object.meta.version = version;
+        }
+        Ok(())
+    }
+
+    /// Lets a slot hold a value. An object that is not there is made, with `stamp` as its making.
+    pub(crate) fn put(
+        &mut self,
+        id: ObjectId,
+        entity: EntityId,
+        slot: Slot,
+        value: Value,
+        stamp: Stamp,
+    ) -> Result<(), AppError> {
+        if let Some(element) = slot.element {
+            self.top().elements.insert((slot.attribute, id, element), !value.is_null());
+        } else if self.is_looked_up(entity, slot.attribute) && !value.is_null() {
+            self.top().holders.entry((slot.attribute, value.clone())).or_default().push(id);
+        }
+        let object = self.own(id, entity, stamp)?;
+        if slot.element.is_none() {
+            object.set(slot, value);
+        }
+        Ok(())
+    }
+
+    /// Sets an object's bookkeeping as a whole; an absent object is taken away.
+    pub(crate) fn put_meta(&mut self, id: ObjectId, entity: EntityId, meta: ObjectMeta) -> Result<(), AppError> {
+        self.own(id, entity, meta.created)?.meta = meta;
+        Ok(())
+    }
+
+    /// The object in the topmost layer, to be changed.
+    fn own(&mut self, id: ObjectId, entity: EntityId, stamp: Stamp) -> Result<&mut ObjectState, AppError> {
+        if !matches!(self.top().objects.get(&id), Some(Some(_))) {
+            let state = self.object(id)?.cloned().unwrap_or_else(|| ObjectState {
+                id,
+                entity,
+                meta: ObjectMeta { created: stamp, changed: stamp, version: None, life: Life::Absent },
+                slots: Vec::new(),
+            });
+            self.top().objects.insert(id, Some(state));
+        }
+        match self.top().objects.get_mut(&id) {
+            Some(Some(state)) => Ok(state),
+            _ => Err(AppError::failed("internal", format!("object {id} is not in the layer that was made for it"))),
+        }
+    }
+
+    /// Whether objects are looked up by this attribute while a transaction is checked.
+    fn is_looked_up(&self, entity: EntityId, attribute: AttributeId) -> bool {
+        let member = self.schema.entity_by_id(entity).and_then(|found| found.member_by_id(attribute));
+        member.is_some_and(|member| member.unique || matches!(member.kind, Kind::ToOne { .. }))
+    }
+
+    /// Counters of the pending transactions that touch an object now, in order.
+    pub(crate) fn pending_of(&mut self, object: ObjectId) -> Result<Vec<u64>, AppError> {
+        let mut counters = self.view.pending_of(object)?;
+        for layer in &self.layers {
+            counters.extend(layer.touched.get(&object).into_iter().flatten());
+        }
+        counters.retain(|counter| !self.layers.iter().any(|layer| layer.settled.contains(counter)));
+        Ok(counters)
+    }
+
+    /// Adds an own transaction that the head office has yet to decide on.
+    pub(crate) fn pend(&mut self, row: PendingRow) {
+        self.top().pending.insert(row.transaction.counter, row);
+    }
+
+    /// A pending transaction, of this group or before.
+    pub(crate) fn pending(&self, counter: u64) -> Result<Option<PendingRow>, AppError> {
+        match self.layers.iter().find_map(|layer| layer.pending.get(&counter)) {
+            Some(row) => Ok(Some(row.clone())),
+            None => Ok(self.view.pending(counter)?),
+        }
+    }
+
+    /// Notes that a pending transaction touches an object.
+    pub(crate) fn touch(&mut self, object: ObjectId, counter: u64) {
+        let top = self.top();
+        let counters = top.touched.entry(object).or_default();
+        if counters.last() != Some(&counter) {
+            counters.push(counter);
+            top.writes.push(Write::Touch { object, counter });
+        }
+    }
+
+    /// Notes that an own transaction is pending no longer.
+    pub(crate) fn settle(&mut self, transaction: mytism_core::id::TransactionId) {
+        let top = self.top();
+        top.settled.push(transaction.counter);
+        top.writes.push(Write::Settled(transaction));
+    }
+
+    /// What lies under the pending changes of an object.
+    pub(crate) fn underlay(&mut self, object: ObjectId) -> Result<BTreeMap<Slot, Vec<u8>>, AppError> {
+        let mut under: BTreeMap<_, _> = self.view.underlay(object)?.into_iter().collect();
+        for layer in &self.layers {
+            for (slot, value) in layer.underlay.get(&object).into_iter().flatten() {
+                match value {
+                    Some(value) => under.insert(*slot, value.clone()),
+                    None => under.remove(slot),
+                };
+            }
+        }
+        Ok(under)
+    }
+
+    /// Sets or forgets what lies under a pending change.
+    pub(crate) fn set_underlay(&mut self, object: ObjectId, slot: Slot, value: Option<Vec<u8>>) {
+        let top = self.top();
+        top.writes.push(Write::Underlay { object, slot, value: value.clone() });
+        top.underlay.entry(object).or_default().insert(slot, value);
+    }
+
+    /// What is to be written, all layers being one.
+    pub(crate) fn into_batch(mut self) -> Batch {
+        while self.layers.len() > 1 {
+            self.accept();
+        }
+        let group = self.layers.pop().unwrap_or_default();
+        let mut batch = group.writes;
+        batch.extend(group.pending.into_values().map(Write::Pending));
+        for (id, now) in group.objects {
+            let before = self.loaded.remove(&id).flatten();
+            batch.extend(object_write(id, before, now.filter(|state| state.meta.life != Life::Absent)));
+        }
+        let elements = group.elements.into_iter();
+        batch.extend(elements.map(|((relation, owner, element), present)| Write::Element {
+            relation,
+            owner,
+            element,
+            present,
+        }));
+        batch
+    }
+}
+
+fn object_write(id: ObjectId, before: Option<ObjectState>, now: Option<ObjectState>) -> Option<Write> {
+    match (before, now) {
+        (None, None) => None,
+        (None, Some(now)) => Some(Write::Insert(Box::new(now))),
+        (Some(before), None) => Some(Write::Remove { object: id, entity: before.entity }),
+        (Some(before), Some(now)) => {
+            let columns = changed_columns(&before, &now);
+            if columns.is_empty() && before.meta == now.meta {
+                return None;
+            }
+            Some(Write::Update { object: id, entity: now.entity, meta: now.meta, columns })
+        }
+    }
+}
+
+fn changed_columns(before: &ObjectState, now: &ObjectState) -> Vec<(AttributeId, Value)> {
+    let gone = before.slots.iter().filter(|(slot, _)| now.get(*slot).is_null()).map(|(slot, _)| (*slot, Value::Null));
+    let set = now.slots.iter().filter(|(slot, value)| before.get(*slot) != *value).cloned();
+    let mut columns: Vec<_> = gone.chain(set).map(|(slot, value)| (slot.attribute, value)).collect();
+    columns.sort_unstable_by_key(|(attribute, _)| *attribute);
+    columns
+}

@@ -1,0 +1,227 @@
+//! What a value may look like: each kind reads a text or says what it expected.
+//!
+//! Knows no key, no file and no default.
+
+use std::fmt;
+
+/// The kind of a setting's value, with its limits (inclusive).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// 1 or 0.
+    Flag,
+    /// A whole number in a unit; `or_zero` allows 0 beside the range.
+    Number {
+        /// Least.
+        min: u64,
+        /// Most.
+        max: u64,
+        /// Whether 0 has a meaning of its own.
+        or_zero: bool,
+        /// What is counted: `ms`, `ids`, … ; may be empty.
+        unit: &'static str,
+    },
+    /// 0 to 65535; 0 means: any free one.
+    Port,
+    /// Any text.
+    Text,
+    /// A file or directory; relative ones start at the project directory.
+    Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Where to listen: a host name, an address, or `*` for all addresses of the machine.
+    Listen,
+    /// Addresses `host:port`, comma between; a missing port is 4243.
+    Addresses,
+    /// A public key of 32 bytes in 64 hexadecimal digits.
+    PublicKey,
+    /// Names, comma between.
+    Names,
+    /// The name of a section of the file.
+    Section,
+}
+
+/// A value that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Value {
+    Flag(bool),
+    Number(u64),
+    Text(String),
+    Addresses(Vec<Address>),
+    PublicKey([u8; 32]),
+}
+
+/// The port of an address that names none.
+pub const DEFAULT_TLS_PORT: u16 = 4243;
+
+/// Where a node can be reached.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Address {
+    /// A host name or an address; one of IPv6 without brackets.
+    pub host: String,
+    /// 1 to 65535.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Address {
+    /// Reads `host`, `host:port`, `[address]` or `[address]:port`; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']')?;
+                host.parse::<std::net::Ipv6Addr>().ok()?;
+                (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+            }
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        let port = match port {
+            Some(digits) => digits.parse().ok().filter(|port| *port != 0)?,
+            None => DEFAULT_TLS_PORT,
+        };
+        (text.starts_with('[') || is_host(host)).then(|| Self { host: host.to_owned(), port })
+    }
+}
+
+/// A host name or an address of IPv4, by its characters.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        && !text.starts_with(['.', '-'])
+}
+
+impl Kind {
+    /// Reads a text that is not empty.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub(super) fn read(self, text: &str) -> Result<Value, String> {
+        let expected = || Err(format!("expected {}", self.expectation()));
+        match self {
+            Self::Flag => match text {
+                "1" => Ok(Value::Flag(true)),
+                "0" => Ok(Value::Flag(false)),
+                _ => expected(),
+            },
+            Self::Number { min, max, or_zero, .. } => match text.parse() {
+                Ok(number) if (min..=max).contains(&number) || (or_zero && number == 0) => Ok(Value::Number(number)),
+                _ => expected(),
+            },
+            Self::Port => text.parse::<u16>().map_or_else(|_| expected(), |port| Ok(Value::Number(port.into()))),
+            Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+            Self::Choice(_) => expected(),
+            Self::Listen if text == "*" || is_host(text) || text.parse::<std::net::IpAddr>().is_ok() => {
+                Ok(Value::Text(text.to_owned()))
+            }
+            Self::Listen => expected(),
+            Self::Addresses => match text.split(',').map(|part| Address::parse(part.trim())).collect() {
+                Some(addresses) => Ok(Value::Addresses(addresses)),
+                None => expected(),
+            },
+            Self::PublicKey => read_key(text).map_or_else(expected, |key| Ok(Value::PublicKey(key))),
+            Self::Text | Self::Path | Self::Names | Self::Section => Ok(Value::Text(text.to_owned())),
+        }
+    }
+
+    /// What a value must look like, as the end of the sentence "expected …".
+    #[must_use]
+    pub fn expectation(self) -> String {
+        match self {
+            Self::Flag => "1 or 0".to_owned(),
+            Self::Number { min, max, or_zero, unit } => {
+                let zero = if or_zero { "0 or " } else { "" };
+                format!("{zero}a whole number from {min} to {max} {unit}").trim_end().to_owned()
+            }
+            Self::Port => "a port from 1 to 65535, or 0 for any free one".to_owned(),
+            Self::Text => "a text".to_owned(),
+            Self::Path => "a path".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Listen => "a host name, an address, or * for all addresses".to_owned(),
+            Self::Addresses => "addresses host:port, comma between".to_owned(),
+            Self::PublicKey => "64 hexadecimal digits".to_owned(),
+            Self::Names => "names, comma between".to_owned(),
+            Self::Section => "the name of a section".to_owned(),
+        }
+    }
+}
+
+fn read_key(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect();
+    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Kind = Kind::Number { min: 10, max: 20, or_zero: true, unit: "ms" };
+
+    #[test]
+    fn borders() {
+        let good = |kind: Kind, text: &str| assert!(kind.read(text).is_ok(), "{kind:?} {text:?}");
+        let bad = |kind: Kind, text: &str| assert!(kind.read(text).is_err(), "{kind:?} {text:?}");
+        good(Kind::Flag, "0");
+        bad(Kind::Flag, "true");
+        for text in ["0", "10", "20"] {
+            good(PERIOD, text);
+        }
+        for text in ["9", "21", "-1", "1e1", "99999999999999999999"] {
+            bad(PERIOD, text);
+        }
+        good(Kind::Port, "65535");
+        bad(Kind::Port, "65536");
+        for text in ["*", "localhost", "::1", "10.0.0.1", "köln.example"] {
+            good(Kind::Listen, text);
+        }
+        for text in ["a b", "host:1", "-x", "[::1]"] {
+            bad(Kind::Listen, text);
+        }
+        good(Kind::PublicKey, &"aF".repeat(32));
+        for text in ["", &"a".repeat(63), &"a".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
+            bad(Kind::PublicKey, text);
+        }
+        good(Kind::Choice(&["a", "b"]), "b");
+        bad(Kind::Choice(&["a", "b"]), "B");
+    }
+
+    #[test]
+    fn addresses() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(Address::parse(text).map(|address| address.to_string()).as_deref(), expected, "{text:?}");
+        };
+        check("head.example", Some("head.example:4243"));
+        check("head.example:1", Some("head.example:1"));
+        check("10.0.0.1:65535", Some("10.0.0.1:65535"));
+        check("[::1]", Some("[::1]:4243"));
+        check("[::1]:7", Some("[::1]:7"));
+        for wrong in ["", ":1", "a:", "a:0", "a:65536", "::1", "[::1", "[::1]7", "[a]:1", "a b:1", "*:1"] {
+            check(wrong, None);
+        }
+        let two =
+            Value::Addresses(vec![Address { host: "a".into(), port: 1 }, Address { host: "b".into(), port: 4243 }]);
+        assert_eq!(Kind::Addresses.read("a:1 , b"), Ok(two));
+        assert!(Kind::Addresses.read("a:1,").is_err());
+    }
+
+    #[test]
+    fn keys_are_read_in_order() {
+        let text: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+        let expected: [u8; 32] = std::array::from_fn(|index| u8::try_from(index).unwrap());
+        assert_eq!(Kind::PublicKey.read(&text), Ok(Value::PublicKey(expected)));
+    }
+}

@@ -1,0 +1,312 @@
+//! The whole reading: text in, settings and problems out. Also holds the example file and the reference to the table.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::keys::Effect;
+use super::*;
+
+const KEY_TEXT: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn nothing(_: &str) -> Option<String> {
+    None
+}
+
+fn read(text: &str) -> (Config, Vec<String>) {
+    let (config, problems) = check(text, "m.ini", nothing);
+    (config, problems.iter().map(ToString::to_string).collect())
+}
+
+fn defaults() -> Config {
+    read("").0
+}
+
+#[test]
+fn defaults_of_an_empty_file() {
+    let (config, problems) = read("");
+    assert_eq!(problems, Vec::<String>::new());
+    assert!(config.authoritative && config.node_name.is_none() && config.node_number.is_none());
+    assert_eq!((config.plain_host, config.plain_port), (Listen::Loopback, 4242));
+    assert_eq!((config.tls_host, config.tls_port), (Listen::All, 4243));
+    assert_eq!((config.http_host, config.http_port), (Listen::All, 8080));
+    assert_eq!((config.retry_min, config.retry_max), (Duration::from_millis(250), Duration::from_secs(15)));
+    assert_eq!((config.id_reserve, config.log_level), (65_536, LogLevel::Info));
+}
+
+#[test]
+fn a_branch() {
+    let text = format!(
+        "-- made by join\n[DBMan]\nnodeName = Köln\nnodeNumber = 7\nauthoritative = 0\n[SyncService]\n\
+         headOffice = head.example:5000, 10.0.0.1\nheadOfficeKey = {KEY_TEXT}\n[Log]\nlevel=trace\n"
+    );
+    let (config, problems) = read(&text);
+    assert_eq!(problems, Vec::<String>::new());
+    assert_eq!((config.node_name.as_deref(), config.node_number), (Some("Köln"), Some(NodeId(7))));
+    assert!(!config.authoritative);
+    let addresses: Vec<_> = config.head_office.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["head.example:5000", "10.0.0.1:4243"]);
+    assert_eq!(config.head_office_key.map(|key| (key[0], key[31])), Some((0, 31)));
+    assert_eq!(config.log_level, LogLevel::Trace);
+}
+
+#[track_caller]
+fn complains(text: &str, expected: &[&str]) {
+    assert_eq!(read(text).1, expected, "{text:?}");
+}
+
+#[test]
+fn all_problems_at_once_in_the_order_of_the_file() {
+    complains(
+        "port = 1\n[SocketProtocol]\nprot = 1\nport = x\nlost line\n[Sync]\na = 1\n[DBMan]\nlevel = info\n",
+        &[
+            "m.ini line 1: port: the line stands before the first [section]",
+            "m.ini line 3: [SocketProtocol] prot: there is no such key; did you mean port?",
+            "m.ini line 4: [SocketProtocol] port = x: expected a port from 1 to 65535, or 0 for any free one",
+            "m.ini line 5: the line is neither `key = value`, nor [section], nor a comment (`--`, `;` or `#` at its start)",
+            "m.ini line 6: [Sync]: there is no such section",
+            "m.ini line 9: [DBMan] level: there is no such key; it belongs into [Log]",
+        ],
+    );
+}
+
+#[test]
+fn single_problems() {
+    complains("[SyncServise]\n", &["m.ini line 1: [SyncServise]: there is no such section; did you mean SyncService?"]);
+    complains(
+        "[Log]\nlevel = info\nlevel = warn\n",
+        &["m.ini line 3: [Log] level: it was set in line 2 already; keep one of the two"],
+    );
+    complains(
+        "[DBMan]\nnodeID = 1\nnodeNumber = 2\n",
+        &[
+            "m.ini line 2: [DBMan] nodeID: this is the old spelling of nodeNumber",
+            "m.ini line 3: [DBMan] nodeNumber: it was set in line 2 already; keep one of the two",
+        ],
+    );
+    complains("[Log]\n[Log]\n", &["m.ini line 2: [Log]: the section began in line 1 already; both are read as one"]);
+    complains(
+        "[DBMan]\nstore = postgres\n",
+        &[
+            "m.ini line 2: [DBMan] store = postgres: this version cannot store in PostgreSQL; write sqlite, or leave the key out",
+        ],
+    );
+    complains("[DBMan]\nstore = oracle\n", &["m.ini line 2: [DBMan] store = oracle: expected one of sqlite, postgres"]);
+    complains(
+        "[SyncService]\nretryMinimum = 100\nretryMaximum = 99\n",
+        &["m.ini line 3: [SyncService] retryMaximum = 99: it is less than retryMinimum (100 ms)"],
+    );
+    complains(
+        "[SocketProtocol]\nport = 4243\n",
+        &["m.ini: [SocketProtocol] tlsPort = 4243: [SocketProtocol] port has the same port"],
+    );
+    complains("[SocketProtocol]\nport = 0\ntlsPort = 0\n[DeploySite]\nport = 0\n", &[]);
+    complains(
+        "[HikariPool]\nidleTimeout = 9999\n",
+        &[
+            "m.ini line 2: [HikariPool] idleTimeout = 9999: expected 0 or a whole number from 10000 to 86400000 ms",
+            "m.ini line 2: these settings are accepted and have no effect in this version: idleTimeout (line 2)",
+        ],
+    );
+    complains(
+        "[Mailer.Two]\nanything = goes\n",
+        &["m.ini line 1: [Mailer.Two]: this version does not look into this section"],
+    );
+}
+
+#[test]
+fn a_branch_needs_its_head_office() {
+    let missing = read("[DBMan]\nauthoritative = 0\n").1;
+    assert_eq!(missing.len(), 2);
+    assert!(missing.iter().all(|problem| problem.contains("a branch (authoritative = 0) cannot do without it")));
+    let useless = check("[SyncService]\nheadOffice = a\n", "m.ini", nothing).1;
+    assert_eq!(useless.iter().map(|problem| problem.severity).collect::<Vec<_>>(), [Severity::Warning]);
+    // What is there and wrong is not also missing.
+    assert_eq!(
+        read(&format!("[DBMan]\nauthoritative = 0\n[SyncService]\nheadOffice = a b\nheadOfficeKey={KEY_TEXT}\n"))
+            .1
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn files_of_former_versions_start_a_node() {
+    let text = "-- former\n[DBMan]\nschemaFile = /srv/.demo/schema/schema.xml\ndriver = org.postgresql.Driver\n\
+        url = jdbc:postgresql://localhost:5432/demo\nuser = postgres\npass = topsecret\n\
+        persistenceMgr = de.example.Manager\npersistenceMgrCfg = Castor\nprotocolDriver=de.example.Server\n\
+        protocolDriverCfg = Wire\nhikariPool = HikariPool\nnoIntegrityCheck = 1\nnodeID = 12\nauthoritative = 1\n\n\
+        [Castor]\nwhatever = 1\n[Wire]\nport = 5000\nbacklog = 10\n[HikariPool]\nmaximumPoolSize = 20\n";
+    let (config, problems) = check(text, "m.ini", nothing);
+    assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
+    assert_eq!((config.plain_port, config.node_number), (5000, Some(NodeId(12))));
+    assert_eq!(config.schema_path(Path::new("/p")), Some("/srv/.demo/schema/schema.xml".into()));
+    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        words,
+        [
+            "m.ini line 4: names of classes have no effect: driver (line 4), persistenceMgr (line 8), protocolDriver (line 10)",
+            "m.ini line 5: these settings are accepted and have no effect in this version: url (line 5), user (line 6), \
+             pass (line 7), noIntegrityCheck (line 13), backlog (line 21), maximumPoolSize (line 23)",
+            "m.ini line 14: [DBMan] nodeID: this is the old spelling of nodeNumber",
+            "m.ini line 17: [Castor]: this version does not look into this section",
+        ]
+    );
+    complains(
+        "[DBMan]\nprotocolDriverCfg = Wire\n[SocketProtocol]\nport = 1\n",
+        &[
+            "m.ini line 3: [SocketProtocol]: there is no such section; protocolDriverCfg in [DBMan] says that it is called [Wire]",
+        ],
+    );
+}
+
+#[test]
+fn the_environment_comes_last_and_wins() {
+    let variables = BTreeMap::from([
+        ("MYTISM_SOCKETPROTOCOL_PORT", "6000"),
+        ("MYTISM_LOG_LEVEL", "loud"),
+        ("MYTISM_DBMAN_NODENAME", ""),
+    ]);
+    let look_up = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    let (config, problems) = check("[SocketProtocol]\nport = 5000\n[DBMan]\nnodeName = kept\n", "m.ini", look_up);
+    assert_eq!((config.plain_port, config.node_name.as_deref()), (6000, Some("kept")));
+    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let expected =
+        "environment variable MYTISM_LOG_LEVEL: [Log] level = loud: expected one of error, warn, info, debug, trace";
+    assert_eq!(words, [expected]);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    for text in [
+        "[DBMan]\npass = hunter\u{2}2\n",
+        "[DBMan]\npass hunter2\n",
+        "[DBMan]\npass = a\nhunter2: b",
+        "pass=hunter2",
+        "[DBMan]\nurl=x:hunter2\npas=hunter2",
+    ] {
+        let (config, problems) = check(text, "m.ini", nothing);
+        assert!(!format!("{config:?} {problems:?}").contains("hunter"), "{text:?}: {problems:?}");
+    }
+}
+
+#[test]
+fn host_names_that_lead_nowhere() {
+    let check = |config: &Config, resolved: &[&str], expected: bool| {
+        let resolved: Vec<IpAddr> = resolved.iter().map(|address| address.parse().unwrap()).collect();
+        assert_eq!(config.host_name_problem("m.ini", "box", &resolved).is_some(), expected, "{resolved:?}");
+    };
+    check(&defaults(), &["127.0.1.1"], true);
+    check(&defaults(), &["::1", "::ffff:127.0.0.1"], true);
+    check(&defaults(), &[], true);
+    check(&defaults(), &["127.0.0.1", "10.0.0.5"], false);
+    check(&read("[DBMan]\nnodeName = a\n").0, &["127.0.0.1"], false);
+    check(&read("[SyncService]\nadvertise = a\n").0, &["127.0.0.1"], false);
+}
+
+#[test]
+fn files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    let load = || Config::load(&path, nothing);
+    let code = |result: Result<Config, Vec<ConfigProblem>>| {
+        result.unwrap_err().first().map(|problem| (problem.code, problem.line()))
+    };
+    assert_eq!(code(load()), Some(("config-unreadable", None)));
+    std::fs::write(&path, b"[DBMan]\nnodeName = K\xf6ln\n").unwrap();
+    assert_eq!(code(load()), Some(("config-unreadable", Some(2))));
+    std::fs::write(&path, b"[DBMan]\nnodeID = 3\n").unwrap();
+    let config = load().unwrap();
+    assert_eq!((config.node_number, config.warnings.len()), (Some(NodeId(3)), 1));
+    std::fs::write(&path, b"[DBMan]\nnodeID = 0\n").unwrap();
+    assert_eq!(load().unwrap_err().len(), 2);
+    std::fs::write(&path, vec![b'\n'; 1024 * 1024 + 1]).unwrap();
+    assert_eq!(code(load()), Some(("config-unreadable", None)));
+}
+
+/// A value other than the default that the kind allows.
+fn other_value(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Flag => "0",
+        Kind::Number { .. } | Kind::Port => "17",
+        Kind::Text | Kind::Path | Kind::Listen | Kind::Addresses | Kind::Names | Kind::Section => "other",
+        Kind::Choice(words) => words.last().copied().unwrap_or_default(),
+        Kind::PublicKey => KEY_TEXT,
+    }
+}
+
+#[test]
+fn each_key_does_what_the_table_says() {
+    for key in keys::all().filter(|key| key.effect != Effect::NamesSection) {
+        let text = format!("[{}]\n{} = {}\n", key.section, key.name, other_value(key.kind));
+        let (config, problems) = check(&text, "m.ini", nothing);
+        let seen = config != defaults() || problems.iter().any(|problem| problem.code == "config-unsupported");
+        assert_eq!(seen, key.effect == Effect::Used, "[{}] {}", key.section, key.name);
+        assert!(problems.iter().all(|problem| problem.code != "config-unknown-key"), "{problems:?}");
+    }
+}
+
+#[test]
+fn the_example_reads_as_the_defaults() {
+    let text = example::example();
+    assert_eq!(read(&text), (defaults(), vec![]));
+    let live: String =
+        text.lines().map(|line| line.strip_prefix(';').unwrap_or(line)).map(|line| format!("{line}\n")).collect();
+    assert_eq!(read(&live), (defaults(), vec![]));
+    for key in keys::all() {
+        assert!(text.contains(key.name), "{} is missing", key.name);
+    }
+}
+
+/// Compares a file of the repository with what the table makes of it; `MYTISM_BLESS=1` writes it.
+#[track_caller]
+fn holds(path: &str, make: impl Fn(&str) -> String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    let wanted = make(&found);
+    if std::env::var_os("MYTISM_BLESS").is_some() {
+        std::fs::write(&file, wanted).unwrap();
+    } else {
+        assert!(
+            found == wanted,
+            "{path} lags behind the key table; run the tests of mytism-server with MYTISM_BLESS=1"
+        );
+    }
+}
+
+#[test]
+fn the_example_file_is_current() {
+    holds("mytism.ini.example", |_| example::example());
+}
+
+#[test]
+fn the_reference_is_current() {
+    const BEGIN: &str = "<!-- made from the key table; do not edit between here and the end mark -->\n";
+    const END: &str = "<!-- end of what is made from the key table -->\n";
+    holds("docs/configuration.md", |found| {
+        let (before, rest) = found.split_once(BEGIN).expect("docs/configuration.md has lost its begin mark");
+        let (_, after) = rest.split_once(END).expect("docs/configuration.md has lost its end mark");
+        format!("{before}{BEGIN}\n{}\n{END}{after}", example::reference())
+    });
+}
+
+proptest! {
+    /// No text breaks the reader; messages stay short, and a text without problems survives writing a key into it.
+    #[test]
+    fn hostile_text(pieces in prop::collection::vec(
+        "\\[(DBMan|Log|SyncService|KeyGen|x)\\]|(nodeID|nodeNumber|port|level|advertise|protocolDriverCfg|nosuch) ?= ?\\PC{0,9}|\\PC{0,12}|[\\x00-\\x1f]{0,3}",
+        0..25,
+    )) {
+        let text = pieces.join("\n");
+        let (_, problems) = check(&text, "m.ini", |name| text.get(..name.len().min(3)).map(str::to_owned));
+        for problem in &problems {
+            let sentence = problem.to_string();
+            prop_assert!(!sentence.contains(|c: char| c.is_control()), "{sentence:?}");
+        }
+        if !text.contains("Cfg") {
+            let written = write_value(&text, "Log", "level", "debug").unwrap();
+            let (config, _) = check(&written, "m.ini", nothing);
+            prop_assert_eq!(config.log_level, LogLevel::Debug);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The one table of messages: number, name, version and limit. A number is never used again for another message.
+
+/// One kind of message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Kind {
+    /// Stands in the envelope.
+    pub(crate) number: u16,
+    /// For people: in errors, logs and the document.
+    pub(crate) name: &'static str,
+    /// Version of the body that this program writes. Readers take any and use the fields that they know.
+    pub(crate) version: u8,
+    /// Bytes of the body at most.
+    pub(crate) limit: u32,
+}
+
+/// For messages that carry no data of users, and for all that is said before the other side is known.
+pub(crate) const SMALL: u32 = 64 << 10;
+/// For everything else.
+pub(crate) const LARGE: u32 = 64 << 20;
+
+macro_rules! kinds {
+    ($($constant:ident = $number:literal $name:literal $limit:ident;)*) => {
+        $(pub(crate) const $constant: Kind = Kind { number: $number, name: $name, version: 1, limit: $limit };)*
+
+        /// All of them, by number.
+        pub(crate) const ALL: &[Kind] = &[$($constant),*];
+    };
+}
+
+kinds! {
+    HELLO = 0x0200 "Hello" SMALL;
+    WELCOME = 0x0201 "Welcome" SMALL;
+    REJECT = 0x0202 "Reject" SMALL;
+    OFFER = 0x0210 "Offer" LARGE;
+    ENTRIES = 0x0211 "Entries" LARGE;
+    ACK = 0x0212 "Ack" SMALL;
+    BLOCK_REQUEST = 0x0220 "BlockRequest" SMALL;
+    BLOCK_GRANT = 0x0221 "BlockGrant" SMALL;
+    PING = 0x0230 "Ping" SMALL;
+    PONG = 0x0231 "Pong" SMALL;
+    JOIN = 0x0240 "Join" SMALL;
+    JOIN_ACCEPT = 0x0241 "JoinAccept" SMALL;
+    SNAPSHOT_BEGIN = 0x0250 "SnapshotBegin" SMALL;
+    SNAPSHOT_OBJECTS = 0x0251 "SnapshotObjects" LARGE;
+    SNAPSHOT_ENTRIES = 0x0252 "SnapshotEntries" LARGE;
+    SNAPSHOT_END = 0x0253 "SnapshotEnd" SMALL;
+    DONE = 0x0254 "Done" SMALL;
+
+    REQUEST_STATUS = 0x0300 "Request.Status" SMALL;
+    REQUEST_SAVE = 0x0301 "Request.Save" LARGE;
+    REQUEST_QUERY = 0x0302 "Request.Query" LARGE;
+    REQUEST_SHOW = 0x0303 "Request.Show" SMALL;
+    REQUEST_HISTORY = 0x0304 "Request.History" SMALL;
+    REQUEST_IMPORT = 0x0305 "Request.Import" LARGE;
+    REQUEST_IMPORT_LINKS = 0x0306 "Request.ImportLinks" LARGE;
+    REQUEST_NODES = 0x0307 "Request.Nodes" SMALL;
+    REQUEST_ADD_NODE = 0x0308 "Request.AddNode" SMALL;
+    REQUEST_CONFLICTS = 0x0309 "Request.Conflicts" SMALL;
+    REQUEST_QUARANTINE = 0x030a "Request.Quarantine" SMALL;
+    REQUEST_WATCH = 0x030b "Request.Watch" SMALL;
+    REQUEST_STOP = 0x030c "Request.Stop" SMALL;
+
+    REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
+    REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;
+    REPLY_OBJECT = 0x0382 "Reply.Object" LARGE;
+    REPLY_ROW = 0x0383 "Reply.Row" LARGE;
+    REPLY_HISTORY = 0x0384 "Reply.History" LARGE;
+    REPLY_IMPORTED = 0x0385 "Reply.Imported" LARGE;
+    REPLY_NODE = 0x0386 "Reply.Node" LARGE;
+    REPLY_ACCOUNT = 0x0387 "Reply.Account" LARGE;
+    REPLY_CONFLICT = 0x0388 "Reply.Conflict" LARGE;
+    REPLY_QUARANTINED = 0x0389 "Reply.Quarantined" LARGE;
+    REPLY_EVENT = 0x038a "Reply.Event" LARGE;
+    REPLY_STOPPING = 0x038b "Reply.Stopping" SMALL;
+    END = 0x03f0 "End" SMALL;
+    FAILURE = 0x03f1 "Failure" LARGE;
+}
+
+/// The kind with a number.
+pub(crate) fn find(number: u16) -> Option<&'static Kind> {
+    // The table is in the order of its numbers, which a test below checks.
+    ALL.binary_search_by_key(&number, |kind| kind.number).ok().and_then(|place| ALL.get(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_ascend_so_that_none_stands_twice() {
+        assert!(ALL.is_sorted_by(|a, b| a.number < b.number));
+        assert!(ALL.iter().all(|kind| find(kind.number) == Some(kind)));
+        assert_eq!(find(0x02ff), None);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = ALL.iter().map(|kind| kind.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn numbers_lie_in_the_range_of_their_set() {
+        for kind in ALL {
+            let of_clients =
+                kind.name.starts_with("Re") && kind.name.contains('.') || matches!(kind.name, "End" | "Failure");
+            let range = if of_clients { 0x0300..=0x03ff } else { 0x0200..=0x02ff };
+            assert!(range.contains(&kind.number), "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What nodes say to each other. `PROTOCOL.md` tells the whole conversation; here stands what each message means, who
+//! sends it and what answers it.
+
+use mytism_core::id::{Hash, NodeId, Position};
+use mytism_core::time::Timestamp;
+
+use crate::body;
+use crate::error::ProtoError;
+use crate::wire::peer as wire;
+
+/// One message between two nodes. *Head* is the side that owns the log, *branch* the side that follows it; the branch
+/// opens the connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PeerMessage {
+    /// Branch, first on a connection: who I am and how far I am. Answered by [`Self::Welcome`] or [`Self::Reject`].
+    Hello {
+        /// Version of the protocol, [`crate::PROTOCOL_VERSION`].
+        protocol: u16,
+        /// Hash of the first entry of the log, which names the cluster; zero from a node that holds no entry yet.
+        cluster: Hash,
+        /// Who I am.
+        node: NodeId,
+        /// Which life of that node.
+        incarnation: u32,
+        /// Drawn at each start of the process.
+        run: u64,
+        /// Name of the node.
+        name: String,
+        /// The last log entry that I have.
+        position: Position,
+        /// Hash of the entry at `position`; zero before the first.
+        hash: Hash,
+    },
+    /// Head, after [`Self::Hello`]: we can talk. From here on both sides may send.
+    Welcome {
+        /// Version of the protocol that both will use: the lower one of the two.
+        protocol: u16,
+        /// Hash of the first entry of the log.
+        cluster: Hash,
+        /// Who I am.
+        node: NodeId,
+        /// Which life of that node.
+        incarnation: u32,
+        /// Drawn at each start of the process.
+        run: u64,
+        /// Name of the node.
+        name: String,
+        /// The last log entry that I have.
+        position: Position,
+        /// Hash of the entry at `position`.
+        hash: Hash,
+        /// My clock, for the measuring of offsets.
+        time: Timestamp,
+    },
+    /// Either side, at any time: the reason why the sender closes now. Nothing follows.
+    Reject {
+        /// A kebab-case word as in [`mytism_core::failure::Failure`].
+        code: String,
+        /// In words.
+        message: String,
+    },
+    /// Branch: transactions made there, in the order of their counters. No answer of its own: their outcomes come as
+    /// [`Self::Entries`]. Offering one twice changes nothing.
+    Offer {
+        /// Stored bytes, word for word.
+        transactions: Vec<Vec<u8>>,
+        /// Of the node where they were made, over the batch.
+        signature: Vec<u8>,
+    },
+    /// Head: log entries that follow one another without a gap. Answered by [`Self::Ack`] once they are durable.
+    Entries {
+        /// In the order of the log.
+        entries: Vec<EntryFrame>,
+        /// Hash of the log's chain after the last of them.
+        checksum: Hash,
+        /// The last entry that the head has, for the measuring of lag.
+        head: Position,
+        /// When they were sent, by the head's clock.
+        sent: Timestamp,
+    },
+    /// Branch: everything up to here is durable. Frees room in the window of what may be sent unacknowledged.
+    Ack {
+        /// The last durable entry.
+        position: Position,
+        /// Its hash.
+        hash: Hash,
+    },
+    /// Branch: I need more ids. Answered by [`Self::BlockGrant`] or [`Self::Reject`].
+    BlockRequest {
+        /// How many ids are left.
+        free: u64,
+    },
+    /// Head: blocks of ids that are the branch's from now on, for ever.
+    BlockGrant {
+        /// Numbers of blocks, see [`mytism_core::id::BlockId`].
+        blocks: Vec<i64>,
+    },
+    /// Either side: are you there? Answered by [`Self::Pong`] at once.
+    Ping {
+        /// The sender's clock.
+        sent: Timestamp,
+    },
+    /// The answer to [`Self::Ping`].
+    Pong {
+        /// `sent` of the ping.
+        ping: Timestamp,
+        /// The answerer's clock.
+        time: Timestamp,
+    },
+    /// New branch, first on a connection in the place of [`Self::Hello`]: let me in. Answered by [`Self::JoinAccept`]
+    /// or [`Self::Reject`].
+    Join {
+        /// Name of the node, as in its account.
+        name: String,
+        /// Proves that the sender knows the account's secret, over the keys of this very connection.
+        proof: [u8; 32],
+    },
+    /// Head, after [`Self::Join`]: who the new node is. A snapshot follows.
+    JoinAccept {
+        /// Hash of the first entry of the log.
+        cluster: Hash,
+        /// Number of the new node.
+        node: NodeId,
+        /// Its first life.
+        incarnation: u32,
+        /// Name of the head.
+        head_name: String,
+        /// Its first blocks of ids.
+        blocks: Vec<i64>,
+    },
+    /// Head: a snapshot begins. Followed by [`Self::SnapshotObjects`], any number, then [`Self::SnapshotEntries`], any
+    /// number, then [`Self::SnapshotEnd`].
+    SnapshotBegin {
+        /// The state of the data is that after this entry.
+        position: Position,
+        /// Hash of that entry.
+        hash: Hash,
+        /// How many objects will come, for a progress bar.
+        objects: u64,
+        /// How many log entries will come, for a progress bar.
+        entries: u64,
+    },
+    /// Head: some objects of the snapshot.
+    SnapshotObjects {
+        /// Compressed with zstd.
+        chunk: Vec<u8>,
+        /// BLAKE3 of `chunk` as sent.
+        hash: Hash,
+        /// How many objects.
+        count: u64,
+    },
+    /// Head: some log entries of the snapshot.
+    SnapshotEntries {
+        /// Compressed with zstd.
+        chunk: Vec<u8>,
+        /// BLAKE3 of `chunk` as sent.
+        hash: Hash,
+        /// How many entries.
+        count: u64,
+    },
+    /// Head: the snapshot is complete. Answered by [`Self::Done`] once it is durable.
+    SnapshotEnd {
+        /// How many objects were sent.
+        objects: u64,
+        /// How many log entries were sent.
+        entries: u64,
+    },
+    /// The end of a bulk transfer, from the side that received it: only now may the sender close.
+    Done {},
+}
+
+/// One log entry on its way to a branch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryFrame {
+    /// Stored bytes of the entry, word for word.
+    pub entry: Vec<u8>,
+    /// Stored bytes of its transaction, word for word; `None` where the receiver made it and so has it.
+    pub transaction: Option<Vec<u8>>,
+}
+
+impl PeerMessage {
+    /// The whole message with its envelope.
+    ///
+    /// # Errors
+    /// When it is larger than its limit, has a block number out of range or has more items than any reader takes.
+    pub fn encode(&self) -> Result<Vec<u8>, ProtoError> {
+        wire::write(self, self.room())
+    }
+
+    /// Reads one whole message.
+    ///
+    /// # Errors
+    /// [`ProtoError::Skip`] where it may be passed over; otherwise what is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProtoError> {
+        let (kind, body) = body::open(bytes)?;
+        wire::read(kind, body)?.ok_or(ProtoError::Unexpected { message: kind.name })
+    }
+
+    /// How many bytes the body will have, not less than needed where it matters.
+    pub(crate) fn room(&self) -> usize {
+        /// A length, a key and the map around them.
+        const AROUND: usize = 16;
+        let data = match self {
+            Self::Offer { transactions, signature } => {
+                signature.len() + transactions.iter().map(|bytes| bytes.len() + AROUND).sum::<usize>()
+            }
+            Self::Entries { entries, .. } => entries.iter().map(|frame| frame.bytes() + 2 * AROUND).sum::<usize>(),
+            Self::SnapshotObjects { chunk, .. } | Self::SnapshotEntries { chunk, .. } => chunk.len(),
+            _ => 0,
+        };
+        data + body::ROOM
+    }
+}
+
+impl EntryFrame {
+    /// Bytes of the entry and its transaction, as they count for the window of what may be sent unacknowledged.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.entry.len() + self.transaction.as_ref().map_or(0, Vec::len)
+    }
+}

@@ -1,0 +1,167 @@
+//! The bytes of some messages, fixed here and shown in the document. A difference means that other programs no longer
+//! understand this one: add fields, don't change them.
+
+use mytism_core::failure::Failure;
+use mytism_core::id::{Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::operation::*;
+use mytism_core::time::Timestamp;
+use mytism_core::value::Value;
+
+use super::hex;
+use crate::{Answer, EntryFrame, PeerMessage, decode_answer, decode_request, encode_answer, encode_request};
+
+/// One message in one of the sets.
+enum Sample {
+    Peer(PeerMessage),
+    Request(Request),
+    Answer(Answer),
+}
+
+fn object(number: i64) -> ObjectId {
+    ObjectId::new(number).unwrap()
+}
+
+fn time() -> Timestamp {
+    Timestamp::from_micros(1_795_404_600_000_000).unwrap()
+}
+
+fn samples() -> Vec<(&'static str, Sample)> {
+    let cluster = Hash([0x11; 32]);
+    let position = Position { epoch: 1, number: 1000 };
+    let hello = PeerMessage::Hello {
+        protocol: 1,
+        cluster,
+        node: NodeId(2),
+        incarnation: 1,
+        run: 0x0123_4567_89ab_cdef,
+        name: "Köln".into(),
+        position,
+        hash: Hash([0x22; 32]),
+    };
+    let offer = PeerMessage::Offer { transactions: vec![vec![1, 2, 3], vec![4, 5]], signature: vec![9; 4] };
+    let entries = PeerMessage::Entries {
+        entries: vec![
+            EntryFrame { entry: vec![0xe1], transaction: Some(vec![0xa1, 0xa2]) },
+            EntryFrame { entry: vec![0xe2], transaction: None },
+        ],
+        checksum: Hash([0x33; 32]),
+        head: position,
+        sent: time(),
+    };
+    let save = Request::Save(SaveRequest {
+        description: "price".into(),
+        changes: vec![ChangeRequest {
+            target: ChangeTarget::Object(object(1_048_577)),
+            values: vec![
+                ("UnitPrice".into(), Input::Number("19.99".into())),
+                ("Supplier".into(), Input::Reference(ReferenceInput::Label("s".into()))),
+            ],
+            expect: vec![("UnitPrice".into(), Input::Text("18.00".into()))],
+            delete: None,
+        }],
+    });
+    let saved = Reply::Saved(Saved {
+        transaction: Some(TransactionId { node: NodeId(2), incarnation: 1, counter: 7 }),
+        position: None,
+        pending: true,
+        ids: vec![("s".into(), object(1_048_578))],
+    });
+    let row = Reply::Row(vec![
+        ("Country".into(), Output::Value(Value::Text("Chile".into()))),
+        ("n".into(), Output::Value(Value::Integer(12))),
+    ]);
+    let failure =
+        Failure::usage("unknown-attribute", "Customer has no attribute Ctiy").hint("did you mean City?").at(1, 16);
+    vec![
+        ("Hello", Sample::Peer(hello)),
+        ("Offer", Sample::Peer(offer)),
+        ("Entries", Sample::Peer(entries)),
+        ("Done", Sample::Peer(PeerMessage::Done {})),
+        ("Request.Save", Sample::Request(save)),
+        ("Reply.Saved", Sample::Answer(Answer::Reply(saved))),
+        ("Reply.Row", Sample::Answer(Answer::Reply(row))),
+        ("End", Sample::Answer(Answer::End)),
+        ("Failure", Sample::Answer(Answer::Failure(failure))),
+    ]
+}
+
+fn encoded(sample: &Sample) -> Vec<u8> {
+    match sample {
+        Sample::Peer(message) => message.encode(),
+        Sample::Request(request) => encode_request(request),
+        Sample::Answer(answer) => encode_answer(answer),
+    }
+    .unwrap()
+}
+
+/// The bytes, as they are once and for all.
+const GOLDEN: &[(&str, &str)] = &[
+    (
+        "Hello",
+        "020001000000007088a17601a163c4201111111111111111111111111111111111111111111111111111111111111111\
+         a16e02a16901a172cf0123456789abcdefa161a54bc3b66c6ea17082a16501a16ecd03e8a168c4202222222222222222\
+         222222222222222222222222222222222222222222222222",
+    ),
+    ("Offer", "021001000000001582a17492c403010203c4020405a173c40409090909"),
+    (
+        "Entries",
+        "021101000000005084a1669282a165c401e1a174c402a1a281a165c401e2a163c4203333333333333333333333333333\
+         333333333333333333333333333333333333a17082a16501a16ecd03e8a174cf000660e935693e00",
+    ),
+    ("Done", "025401000000000180"),
+    (
+        "Request.Save",
+        "030101000000007282a164a57072696365a1639183a16f82a17402a16fce00100001a1769282a16ea9556e6974507269\
+         6365a17682a17403a173a531392e393982a16ea8537570706c696572a17682a17405a17282a17402a173a173a1789182\
+         a16ea9556e69745072696365a17682a17404a173a531382e3030",
+    ),
+    ("Reply.Saved", "038101000000001f83a177c3a1699182a16ea173a176ce00100002a17483a16e02a16901a16307"),
+    (
+        "Reply.Row",
+        "038301000000002f81a1769282a16ea7436f756e747279a17682a17401a176c406a54368696c6582a16ea16ea17682a1\
+         7401a176c4010c",
+    ),
+    ("End", "03f001000000000180"),
+    (
+        "Failure",
+        "03f101000000005885a16b02a163b1756e6b6e6f776e2d617474726962757465a16dbe437573746f6d65722068617320\
+         6e6f206174747269627574652043746979a168b264696420796f75206d65616e20436974793fa2617482a16c01a16310",
+    ),
+];
+
+#[test]
+fn the_bytes_stay_the_same() {
+    let samples = samples();
+    for ((name, sample), (golden_name, golden)) in samples.iter().zip(GOLDEN) {
+        assert_eq!((*name, hex(&encoded(sample)).as_str()), (*golden_name, *golden));
+    }
+    assert_eq!(samples.len(), GOLDEN.len());
+}
+
+#[test]
+fn the_bytes_are_understood() {
+    for (name, sample) in samples() {
+        let bytes = encoded(&sample);
+        let same = match sample {
+            Sample::Peer(message) => PeerMessage::decode(&bytes).unwrap() == message,
+            Sample::Request(request) => decode_request(&bytes).unwrap() == request,
+            Sample::Answer(answer) => decode_answer(&bytes).unwrap() == answer,
+        };
+        assert!(same, "{name}");
+    }
+}
+
+#[test]
+fn the_document_shows_the_same_bytes() {
+    let document = super::document::DOCUMENT;
+    for (name, golden) in GOLDEN {
+        let title = format!("### Bytes of {name}\n");
+        let section = document.split(&title).nth(1).unwrap_or_else(|| panic!("no section \"{}\"", title.trim()));
+        let block = section.split("```").nth(1).unwrap();
+        // Each line of a block is bytes and what they mean, with a number sign between.
+        let shown: String = block.lines().skip(1).filter_map(|line| line.split('#').next()).collect();
+        let shown: String = shown.chars().filter(|character| !character.is_whitespace()).collect();
+        assert_eq!(&shown, golden, "{name}");
+    }
+    assert_eq!(document.matches("### Bytes of ").count(), GOLDEN.len());
+}

@@ -1,0 +1,384 @@
+//! Any message of each kind, for property tests.
+
+use mytism_core::failure::{Failure, FailureKind, Place};
+use mytism_core::id::{EnumId, Hash, NodeId, OBJECT_ID_MAX, ObjectId, Position, TransactionId};
+use mytism_core::operation::*;
+use mytism_core::time::{Date, Timestamp};
+use mytism_core::value::Value;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+
+use crate::{Answer, EntryFrame, PeerMessage};
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["", "[a-z]{1,12}", "\\PC{0,40}", "[a-z]{300}"]
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..300)
+}
+
+fn hash() -> impl Strategy<Value = Hash> {
+    any::<[u8; 32]>().prop_map(Hash)
+}
+
+fn object() -> impl Strategy<Value = ObjectId> {
+    prop_oneof![Just(1), Just(OBJECT_ID_MAX), 1..=OBJECT_ID_MAX].prop_map(|number| ObjectId::new(number).unwrap())
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp::saturating_from_micros)
+}
+
+fn position() -> impl Strategy<Value = Position> {
+    any::<(u32, u64)>().prop_map(|(epoch, number)| Position { epoch, number })
+}
+
+fn transaction() -> impl Strategy<Value = TransactionId> {
+    any::<(u32, u32, u64)>().prop_map(|(node, incarnation, counter)| TransactionId {
+        node: NodeId(node),
+        incarnation,
+        counter,
+    })
+}
+
+fn stamp() -> impl Strategy<Value = StampView> {
+    (time(), text(), text()).prop_map(|(time, user, node)| StampView { time, user, node })
+}
+
+fn frame() -> impl Strategy<Value = EntryFrame> {
+    (bytes(), of(bytes())).prop_map(|(entry, transaction)| EntryFrame { entry, transaction })
+}
+
+fn blocks() -> impl Strategy<Value = Vec<i64>> {
+    vec(0..1i64 << 37, 0..20)
+}
+
+pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
+    use PeerMessage as P;
+    let node = || any::<u32>().prop_map(NodeId);
+    let who = || (any::<u16>(), hash(), node(), any::<u32>(), any::<u64>(), text(), position(), hash());
+    prop_oneof![
+        who().prop_map(|(protocol, cluster, node, incarnation, run, name, position, hash)| P::Hello {
+            protocol,
+            cluster,
+            node,
+            incarnation,
+            run,
+            name,
+            position,
+            hash
+        }),
+        (who(), time()).prop_map(|((protocol, cluster, node, incarnation, run, name, position, hash), time)| {
+            P::Welcome { protocol, cluster, node, incarnation, run, name, position, hash, time }
+        }),
+        (text(), text()).prop_map(|(code, message)| P::Reject { code, message }),
+        (vec(bytes(), 0..20), bytes()).prop_map(|(transactions, signature)| P::Offer { transactions, signature }),
+        (vec(frame(), 0..20), hash(), position(), time()).prop_map(|(entries, checksum, head, sent)| P::Entries {
+            entries,
+            checksum,
+            head,
+            sent
+        }),
+        (position(), hash()).prop_map(|(position, hash)| P::Ack { position, hash }),
+        any::<u64>().prop_map(|free| P::BlockRequest { free }),
+        blocks().prop_map(|blocks| P::BlockGrant { blocks }),
+        time().prop_map(|sent| P::Ping { sent }),
+        (time(), time()).prop_map(|(ping, time)| P::Pong { ping, time }),
+        (text(), any::<[u8; 32]>()).prop_map(|(name, proof)| P::Join { name, proof }),
+        (hash(), node(), any::<u32>(), text(), blocks()).prop_map(|(cluster, node, incarnation, head_name, blocks)| {
+            P::JoinAccept { cluster, node, incarnation, head_name, blocks }
+        }),
+        (position(), hash(), any::<u64>(), any::<u64>())
+            .prop_map(|(position, hash, objects, entries)| P::SnapshotBegin { position, hash, objects, entries }),
+        (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotObjects { chunk, hash, count }),
+        (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotEntries { chunk, hash, count }),
+        any::<(u64, u64)>().prop_map(|(objects, entries)| P::SnapshotEnd { objects, entries }),
+        Just(P::Done {}),
+    ]
+    .boxed()
+}
+
+fn input() -> BoxedStrategy<Input> {
+    let leaf = prop_oneof![
+        Just(Input::Null),
+        any::<bool>().prop_map(Input::Bool),
+        "-?[0-9]{1,20}(\\.[0-9]{1,5})?".prop_map(Input::Number),
+        text().prop_map(Input::Text),
+        vec(object().prop_map(ReferenceInput::Id), 0..4).prop_map(Input::List),
+    ];
+    // Two levels of keys within keys are within what a body can hold.
+    leaf.prop_recursive(2, 16, 3, |inner| {
+        let reference = || {
+            prop_oneof![
+                object().prop_map(ReferenceInput::Id),
+                text().prop_map(ReferenceInput::Label),
+                (text(), text(), inner.clone()).prop_map(|(entity, attribute, value)| ReferenceInput::Key {
+                    entity,
+                    attribute,
+                    value: Box::new(value)
+                }),
+            ]
+        };
+        prop_oneof![
+            reference().prop_map(Input::Reference),
+            vec(reference(), 0..4).prop_map(Input::List),
+            (vec(reference(), 0..4), vec(reference(), 0..4))
+                .prop_map(|(add, remove)| Input::Difference { add, remove }),
+        ]
+    })
+    .boxed()
+}
+
+fn inputs() -> impl Strategy<Value = Vec<(String, Input)>> {
+    vec((text(), input()), 0..4)
+}
+
+fn change() -> impl Strategy<Value = ChangeRequest> {
+    let target = prop_oneof![
+        (text(), text()).prop_map(|(label, entity)| ChangeTarget::New { label, entity }),
+        object().prop_map(ChangeTarget::Object),
+    ];
+    (target, inputs(), inputs(), of(any::<bool>())).prop_map(|(target, values, expect, delete)| ChangeRequest {
+        target,
+        values,
+        expect,
+        delete,
+    })
+}
+
+fn open_reference() -> impl Strategy<Value = OpenReference> {
+    (any::<u64>(), object(), text(), text()).prop_map(|(row, object, attribute, key)| OpenReference {
+        row,
+        object,
+        attribute,
+        key,
+    })
+}
+
+fn import() -> impl Strategy<Value = ImportBatch> {
+    let mode = prop_oneof![Just(ImportMode::Insert), Just(ImportMode::Update), Just(ImportMode::Upsert)];
+    let rows = vec(vec(of(text()), 0..4), 0..6);
+    let names = (of(transaction()), text(), text(), of(text()), vec(text(), 0..4));
+    (names, rows, mode, any::<(bool, bool)>()).prop_map(
+        |((run, description, entity, key, columns), rows, mode, (skip_bad_rows, dry_run))| ImportBatch {
+            run,
+            description,
+            entity,
+            key,
+            columns,
+            rows,
+            mode,
+            skip_bad_rows,
+            dry_run,
+        },
+    )
+}
+
+pub(super) fn request() -> BoxedStrategy<Request> {
+    use Request as R;
+    let plain = prop_oneof![
+        Just(R::Status),
+        Just(R::Nodes),
+        Just(R::Conflicts),
+        Just(R::Quarantine),
+        Just(R::Watch),
+        Just(R::Stop),
+    ];
+    prop_oneof![
+        plain,
+        (text(), vec(change(), 0..4)).prop_map(|(description, changes)| R::Save(SaveRequest { description, changes })),
+        (text(), inputs(), of(any::<u64>()), any::<bool>())
+            .prop_map(|(text, params, limit, deleted)| R::Query(QueryRequest { text, params, limit, deleted })),
+        object().prop_map(|object| R::Show { object }),
+        (object(), of(text())).prop_map(|(object, attribute)| R::History { object, attribute }),
+        import().prop_map(R::Import),
+        (transaction(), text(), vec(open_reference(), 0..4))
+            .prop_map(|(run, description, links)| R::ImportLinks(ImportLinks { run, description, links })),
+        (text(), any::<u32>()).prop_map(|(name, valid_days)| R::AddNode { name, valid_days }),
+    ]
+    .boxed()
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Integer),
+        (any::<i64>(), 0u32..=28).prop_map(|(digits, scale)| Value::Decimal(Decimal::new(digits, scale))),
+        text().prop_map(Value::Text),
+        (-700_000i32..2_900_000).prop_map(|days| Value::Date(Date::from_days(days).unwrap())),
+        time().prop_map(Value::Datetime),
+        any::<u32>().prop_map(|word| Value::Enum(EnumId(word))),
+        object().prop_map(Value::Reference),
+    ]
+}
+
+fn output() -> BoxedStrategy<Output> {
+    let leaf = prop_oneof![
+        value().prop_map(Output::Value),
+        text().prop_map(Output::Word),
+        (object(), text()).prop_map(|(id, text)| Output::Reference { id, text }),
+    ];
+    leaf.prop_recursive(2, 12, 4, |inner| vec(inner, 0..4).prop_map(Output::List)).boxed()
+}
+
+fn peer_status() -> impl Strategy<Value = PeerStatus> {
+    let lag = any::<f64>().prop_filter("only finite numbers are sent", |lag| lag.is_finite());
+    (text(), text(), any::<(u64, u64, u64)>(), of(lag), of(text())).prop_map(
+        |(name, state, (sent, received, pending), lag_ms, last_error)| PeerStatus {
+            name,
+            state,
+            sent,
+            received,
+            pending,
+            lag_ms,
+            last_error,
+        },
+    )
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let texts = (text(), text(), text(), text(), text());
+    let counts = any::<(u64, u64, u64, u64, u64, u64)>();
+    (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4)).prop_map(
+        |((node, role, version, schema, log_hash), epoch, counts, since, sync)| Status {
+            node,
+            role,
+            version,
+            schema,
+            epoch,
+            log_position: counts.0,
+            log_hash,
+            pending: counts.1,
+            objects: counts.2,
+            database_bytes: counts.3,
+            conflicts: counts.4,
+            quarantine: counts.5,
+            since,
+            sync,
+        },
+    )
+}
+
+fn object_view() -> impl Strategy<Value = ObjectView> {
+    let detail = (stamp(), stamp(), of(any::<u64>()), any::<bool>())
+        .prop_map(|(created, changed, version, deleted)| ObjectDetail { created, changed, version, deleted });
+    (object(), text(), vec((text(), output()), 0..5), any::<bool>(), of(detail))
+        .prop_map(|(id, entity, values, pending, detail)| ObjectView { id, entity, values, pending, detail })
+}
+
+fn history() -> impl Strategy<Value = HistoryLine> {
+    (of(any::<u64>()), transaction(), stamp(), text(), text(), output(), output()).prop_map(
+        |(position, transaction, stamp, description, attribute, old, new)| HistoryLine {
+            position,
+            transaction,
+            stamp,
+            description,
+            attribute,
+            old,
+            new,
+        },
+    )
+}
+
+fn imported() -> impl Strategy<Value = Imported> {
+    let outcome = prop_oneof![
+        object().prop_map(RowOutcome::Inserted),
+        object().prop_map(RowOutcome::Updated),
+        object().prop_map(RowOutcome::Unchanged),
+        (text(), text()).prop_map(|(code, message)| RowOutcome::Failed { code, message }),
+    ];
+    (of(transaction()), vec(outcome, 0..6), vec(open_reference(), 0..3)).prop_map(|(run, rows, open)| Imported {
+        run,
+        rows,
+        open,
+    })
+}
+
+fn conflict() -> impl Strategy<Value = ConflictLine> {
+    (object(), object(), text(), text(), text(), text(), text(), text()).prop_map(
+        |(id, object, attribute, kept, other, kept_by, other_by, rule)| ConflictLine {
+            id,
+            object,
+            attribute,
+            kept,
+            other,
+            kept_by,
+            other_by,
+            rule,
+        },
+    )
+}
+
+fn quarantined() -> impl Strategy<Value = QuarantineLine> {
+    (transaction(), any::<u64>(), text(), text(), text(), stamp()).prop_map(
+        |(transaction, position, code, reason, description, stamp)| QuarantineLine {
+            transaction,
+            position,
+            code,
+            reason,
+            description,
+            stamp,
+        },
+    )
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    (time(), text(), text(), of(transaction()), of(any::<u64>()), text()).prop_map(
+        |(time, kind, peer, transaction, position, text)| Event { time, kind, peer, transaction, position, text },
+    )
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let saved = (of(transaction()), of(any::<u64>()), any::<bool>(), vec((text(), object()), 0..4))
+        .prop_map(|(transaction, position, pending, ids)| Saved { transaction, position, pending, ids });
+    let node = (text(), any::<u32>(), text(), any::<bool>()).prop_map(|(name, number, role, joined)| NodeLine {
+        name,
+        number,
+        role,
+        joined,
+    });
+    prop_oneof![
+        status().prop_map(|status| Reply::Status(Box::new(status))),
+        saved.prop_map(Reply::Saved),
+        object_view().prop_map(Reply::Object),
+        vec((text(), output()), 0..6).prop_map(Reply::Row),
+        history().prop_map(Reply::History),
+        imported().prop_map(Reply::Imported),
+        node.prop_map(Reply::Node),
+        text().prop_map(|file| Reply::Account { file }),
+        conflict().prop_map(Reply::Conflict),
+        quarantined().prop_map(Reply::Quarantined),
+        event().prop_map(Reply::Event),
+        Just(Reply::Stopping),
+    ]
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let kind = prop_oneof![
+        Just(FailureKind::Failed),
+        Just(FailureKind::Usage),
+        Just(FailureKind::Refused),
+        Just(FailureKind::Unreachable),
+    ];
+    let place = any::<(u32, u32)>().prop_map(|(line, column)| Place { line, column });
+    (kind, text(), text(), text(), of(place)).prop_map(|(kind, code, message, hint, at)| Failure {
+        kind,
+        code,
+        message,
+        hint,
+        at,
+    })
+}
+
+pub(super) fn answer() -> BoxedStrategy<Answer> {
+    prop_oneof![
+        12 => reply().prop_map(Answer::Reply),
+        1 => Just(Answer::End),
+        2 => failure().prop_map(Answer::Failure),
+    ]
+    .boxed()
+}

@@ -1,0 +1,64 @@
+//! Mirrors of what nodes say to each other.
+
+use mytism_core::id::{BLOCK_SIZE, Hash, NodeId, OBJECT_ID_MAX, Position};
+use mytism_core::time::Timestamp;
+
+use crate::error::Problem;
+use crate::peer::{EntryFrame, PeerMessage};
+use crate::wire::tables::{messages, mirror};
+use crate::wire::{Flaw, Mirror};
+
+#[cfg(test)]
+pub(crate) use bodies::listed;
+pub(crate) use bodies::{read, write};
+
+mirror! {
+    EntryFrame as EntryFrameForm { "e" entry: Vec<u8> } optional { "t" transaction: Vec<u8> }
+}
+
+/// The number of a block of ids, the only bare `i64` in any message.
+impl Mirror for i64 {
+    type Wire<'a> = Self;
+
+    fn to_wire(&self) -> Result<Self, Flaw> {
+        Self::from_wire(*self)
+    }
+
+    fn from_wire(wire: Self) -> Result<Self, Flaw> {
+        let blocks = 0..=OBJECT_ID_MAX / BLOCK_SIZE;
+        if blocks.contains(&wire) { Ok(wire) } else { Err(Problem::Block(wire).into()) }
+    }
+}
+
+messages! {
+    PeerMessage;
+    whole {}
+    sole {}
+    fields {
+        HELLO Hello {
+            "v" protocol: u16, "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "r" run: u64,
+            "a" name: String, "p" position: Position, "h" hash: Hash,
+        };
+        WELCOME Welcome {
+            "v" protocol: u16, "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "r" run: u64,
+            "a" name: String, "p" position: Position, "h" hash: Hash, "t" time: Timestamp,
+        };
+        REJECT Reject { "c" code: String, "m" message: String };
+        OFFER Offer { "t" transactions: Vec<Vec<u8>>, "s" signature: Vec<u8> };
+        ENTRIES Entries { "f" entries: Vec<EntryFrame>, "c" checksum: Hash, "p" head: Position, "t" sent: Timestamp };
+        ACK Ack { "p" position: Position, "h" hash: Hash };
+        BLOCK_REQUEST BlockRequest { "f" free: u64 };
+        BLOCK_GRANT BlockGrant { "b" blocks: Vec<i64> };
+        PING Ping { "s" sent: Timestamp };
+        PONG Pong { "s" ping: Timestamp, "t" time: Timestamp };
+        JOIN Join { "a" name: String, "p" proof: [u8; 32] };
+        JOIN_ACCEPT JoinAccept {
+            "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "a" head_name: String, "b" blocks: Vec<i64>,
+        };
+        SNAPSHOT_BEGIN SnapshotBegin { "p" position: Position, "h" hash: Hash, "o" objects: u64, "e" entries: u64 };
+        SNAPSHOT_OBJECTS SnapshotObjects { "d" chunk: Vec<u8>, "h" hash: Hash, "n" count: u64 };
+        SNAPSHOT_ENTRIES SnapshotEntries { "d" chunk: Vec<u8>, "h" hash: Hash, "n" count: u64 };
+        SNAPSHOT_END SnapshotEnd { "o" objects: u64, "e" entries: u64 };
+        DONE Done {};
+    }
+}

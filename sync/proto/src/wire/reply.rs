@@ -1,0 +1,156 @@
+//! Mirrors of what clients are answered.
+
+use mytism_core::failure::{Failure, FailureKind, Place};
+use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::operation::{
+    ConflictLine, Event, HistoryLine, Imported, NodeLine, ObjectDetail, ObjectView, OpenReference, Output, PeerStatus,
+    QuarantineLine, Reply, RowOutcome, Saved, StampView, Status,
+};
+use mytism_core::time::Timestamp;
+
+use crate::error::Problem;
+use crate::wire::mirror::need;
+use crate::wire::tables::{form, messages, mirror, named, tagged, tags};
+use crate::wire::{Flaw, Mirror};
+
+#[cfg(test)]
+pub(crate) use bodies::listed;
+pub(crate) use bodies::{read, write};
+
+messages! {
+    Reply;
+    whole {
+        REPLY_STATUS Status(Box<Status>);
+        REPLY_SAVED Saved(Saved);
+        REPLY_OBJECT Object(ObjectView);
+        REPLY_HISTORY History(HistoryLine);
+        REPLY_IMPORTED Imported(Imported);
+        REPLY_NODE Node(NodeLine);
+        REPLY_CONFLICT Conflict(ConflictLine);
+        REPLY_QUARANTINED Quarantined(QuarantineLine);
+        REPLY_EVENT Event(Event);
+    }
+    sole {
+        REPLY_ROW Row("v" values: Vec<(String, Output)>);
+    }
+    fields {
+        REPLY_ACCOUNT Account { "f" file: String };
+        REPLY_STOPPING Stopping {};
+    }
+}
+
+mirror! {
+    Status as StatusForm {
+        "node" node: String, "role" role: String, "program" version: String, "schema" schema: String,
+        "epoch" epoch: u32, "position" log_position: u64, "hash" log_hash: String, "pending" pending: u64,
+        "objects" objects: u64, "bytes" database_bytes: u64, "conflicts" conflicts: u64, "quarantine" quarantine: u64,
+        "sync" sync: Vec<PeerStatus>,
+    } optional { "since" since: Timestamp }
+}
+mirror! {
+    PeerStatus as PeerStatusForm {
+        "name" name: String, "state" state: String, "sent" sent: u64, "received" received: u64, "pending" pending: u64,
+    } optional { "lag" lag_ms: f64, "error" last_error: String }
+}
+mirror! {
+    Saved as SavedForm { "w" pending: bool, "i" ids: Vec<(String, ObjectId)> }
+    optional { "t" transaction: TransactionId, "p" position: u64 }
+}
+mirror! {
+    ObjectView as ObjectForm {
+        "o" id: ObjectId, "e" entity: String, "v" values: Vec<(String, Output)>, "w" pending: bool,
+    } optional { "d" detail: ObjectDetail }
+}
+mirror! {
+    ObjectDetail as DetailForm { "c" created: StampView, "s" changed: StampView, "x" deleted: bool }
+    optional { "p" version: u64 }
+}
+mirror! {
+    HistoryLine as HistoryForm {
+        "t" transaction: TransactionId, "s" stamp: StampView, "d" description: String, "a" attribute: String,
+        "b" old: Output, "v" new: Output,
+    } optional { "p" position: u64 }
+}
+mirror! {
+    Imported as ImportedForm { "w" rows: Vec<RowOutcome>, "l" open: Vec<OpenReference> }
+    optional { "r" run: TransactionId }
+}
+mirror! {
+    NodeLine as NodeForm { "a" name: String, "n" number: u32, "r" role: String, "j" joined: bool }
+}
+mirror! {
+    ConflictLine as ConflictForm {
+        "i" id: ObjectId, "o" object: ObjectId, "a" attribute: String, "k" kept: String, "x" other: String,
+        "kb" kept_by: String, "xb" other_by: String, "r" rule: String,
+    }
+}
+mirror! {
+    QuarantineLine as QuarantineForm {
+        "t" transaction: TransactionId, "p" position: u64, "c" code: String, "r" reason: String,
+        "d" description: String, "s" stamp: StampView,
+    }
+}
+mirror! {
+    Event as EventForm { "t" time: Timestamp, "k" kind: String, "n" peer: String, "m" text: String }
+    optional { "x" transaction: TransactionId, "p" position: u64 }
+}
+mirror! {
+    Failure as FailureForm { "k" kind: FailureKind, "c" code: String, "m" message: String, "h" hint: String }
+    optional { "at" at: Place }
+}
+mirror! {
+    Place as PlaceForm { "l" line: u32, "c" column: u32 }
+}
+named! {
+    ObjectId as NamedObjectForm
+}
+tags! {
+    FailureKind { 1 Failed, 2 Usage, 3 Refused, 4 Unreachable }
+}
+
+// The body of the message that ends the answers: nothing yet.
+form! {
+    End; ;
+}
+
+impl End<'_> {
+    /// The only one.
+    pub(crate) const fn new() -> Self {
+        Self { borrowed: std::marker::PhantomData }
+    }
+}
+
+const INSERTED: u64 = 1;
+const UPDATED: u64 = 2;
+const UNCHANGED: u64 = 3;
+const FAILED: u64 = 4;
+
+tagged! {
+    OutcomeForm { "o" object: i64, "c" code: &'a str, "m" message: &'a str }
+}
+
+impl Mirror for RowOutcome {
+    type Wire<'a> = OutcomeForm<'a>;
+
+    fn to_wire(&self) -> Result<OutcomeForm<'_>, Flaw> {
+        let of = |tag, object: &ObjectId| OutcomeForm { object: Some(object.get()), ..OutcomeForm::of(tag) };
+        Ok(match self {
+            Self::Inserted(object) => of(INSERTED, object),
+            Self::Updated(object) => of(UPDATED, object),
+            Self::Unchanged(object) => of(UNCHANGED, object),
+            Self::Failed { code, message } => {
+                OutcomeForm { code: Some(code), message: Some(message), ..OutcomeForm::of(FAILED) }
+            }
+        })
+    }
+
+    fn from_wire(wire: OutcomeForm<'_>) -> Result<Self, Flaw> {
+        match wire.tag {
+            INSERTED => need("object", wire.object).map(Self::Inserted),
+            UPDATED => need("object", wire.object).map(Self::Updated),
+            UNCHANGED => need("object", wire.object).map(Self::Unchanged),
+            FAILED => Ok(Self::Failed { code: need("code", wire.code)?, message: need("message", wire.message)? }),
+            unknown => Err(Problem::UnknownTag(unknown).into()),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Mirrors of what clients ask.
+
+use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::operation::{
+    ChangeRequest, ChangeTarget, ImportBatch, ImportLinks, ImportMode, Input, OpenReference, QueryRequest, Request,
+    SaveRequest,
+};
+
+use crate::error::Problem;
+use crate::wire::mirror::need;
+use crate::wire::tables::{messages, mirror, tagged, tags};
+use crate::wire::{Flaw, Mirror};
+
+#[cfg(test)]
+pub(crate) use bodies::listed;
+pub(crate) use bodies::{read, write};
+
+messages! {
+    Request;
+    whole {
+        REQUEST_SAVE Save(SaveRequest);
+        REQUEST_QUERY Query(QueryRequest);
+        REQUEST_IMPORT Import(ImportBatch);
+        REQUEST_IMPORT_LINKS ImportLinks(ImportLinks);
+    }
+    sole {}
+    fields {
+        REQUEST_STATUS Status {};
+        REQUEST_SHOW Show { "o" object: ObjectId };
+        REQUEST_HISTORY History { "o" object: ObjectId } optional { "a" attribute: String };
+        REQUEST_NODES Nodes {};
+        REQUEST_ADD_NODE AddNode { "a" name: String, "d" valid_days: u32 };
+        REQUEST_CONFLICTS Conflicts {};
+        REQUEST_QUARANTINE Quarantine {};
+        REQUEST_WATCH Watch {};
+        REQUEST_STOP Stop {};
+    }
+}
+
+mirror! {
+    SaveRequest as SaveForm { "d" description: String, "c" changes: Vec<ChangeRequest> }
+}
+mirror! {
+    ChangeRequest as ChangeForm {
+        "o" target: ChangeTarget, "v" values: Vec<(String, Input)>, "x" expect: Vec<(String, Input)>,
+    } optional { "d" delete: bool }
+}
+mirror! {
+    QueryRequest as QueryForm { "q" text: String, "p" params: Vec<(String, Input)>, "d" deleted: bool }
+    optional { "l" limit: u64 }
+}
+mirror! {
+    ImportBatch as ImportForm {
+        "d" description: String, "e" entity: String, "c" columns: Vec<String>, "w" rows: Vec<Vec<Option<String>>>,
+        "m" mode: ImportMode, "s" skip_bad_rows: bool, "n" dry_run: bool,
+    } optional { "r" run: TransactionId, "k" key: String }
+}
+mirror! {
+    ImportLinks as ImportLinksForm { "r" run: TransactionId, "d" description: String, "l" links: Vec<OpenReference> }
+}
+mirror! {
+    OpenReference as OpenReferenceForm { "w" row: u64, "o" object: ObjectId, "a" attribute: String, "k" key: String }
+}
+tags! {
+    ImportMode { 1 Insert, 2 Update, 3 Upsert }
+}
+
+const NEW: u64 = 1;
+const OBJECT: u64 = 2;
+
+tagged! {
+    TargetForm { "l" label: &'a str, "e" entity: &'a str, "o" object: i64 }
+}
+
+impl Mirror for ChangeTarget {
+    type Wire<'a> = TargetForm<'a>;
+
+    fn to_wire(&self) -> Result<TargetForm<'_>, Flaw> {
+        Ok(match self {
+            Self::New { label, entity } => {
+                TargetForm { label: Some(label), entity: Some(entity), ..TargetForm::of(NEW) }
+            }
+            Self::Object(object) => TargetForm { object: Some(object.get()), ..TargetForm::of(OBJECT) },
+        })
+    }
+
+    fn from_wire(wire: TargetForm<'_>) -> Result<Self, Flaw> {
+        match wire.tag {
+            NEW => Ok(Self::New { label: need("label", wire.label)?, entity: need("entity", wire.entity)? }),
+            OBJECT => need("object", wire.object).map(Self::Object),
+            unknown => Err(Problem::UnknownTag(unknown).into()),
+        }
+    }
+}

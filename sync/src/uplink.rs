@@ -1,0 +1,232 @@
+//! A branch's side: applies the log of the head office as it comes and confirms it, offers what was saved here, and
+//! asks for ids before they run out.
+
+use std::collections::VecDeque;
+
+use mytism_core::id::{Hash, Position};
+use mytism_core::time::Timestamp;
+use mytism_proto::{EntryFrame, PeerMessage};
+
+use crate::{Effect, PendingItem, Violation, WINDOW};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Uplink {
+    /// Batches of entries that wait until the one before is applied.
+    waiting: VecDeque<Vec<EntryFrame>>,
+    bytes_waiting: usize,
+    applying: bool,
+    /// The last counter that was offered in this session.
+    offered: u64,
+    /// Offered transactions whose outcome has not come: counter and bytes.
+    under_way: VecDeque<(u64, usize)>,
+    bytes_under_way: usize,
+    /// Whether the store was asked for pending transactions and has not answered.
+    reading: bool,
+    /// Whether there may be pending transactions that were not read.
+    more: bool,
+    asked_for_block: bool,
+    lag_micros: Option<i64>,
+}
+
+impl Default for Uplink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Uplink {
+    /// A new session. Everything pending is offered again: the head office knows what it has seen.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes_waiting: 0,
+            applying: false,
+            offered: 0,
+            under_way: VecDeque::new(),
+            bytes_under_way: 0,
+            reading: false,
+            more: true,
+            asked_for_block: false,
+            lag_micros: None,
+        }
+    }
+
+    /// From the sending of the last entries to their arrival, by both clocks, in microseconds.
+    #[must_use]
+    pub const fn lag_micros(&self) -> Option<i64> {
+        self.lag_micros
+    }
+
+    /// Begins, or goes on where something may have changed.
+    pub fn go_on(&mut self, out: &mut Vec<Effect>) {
+        if self.more && !self.reading && self.bytes_under_way < WINDOW {
+            self.reading = true;
+            self.more = false;
+            out.push(Effect::ReadPending { after: self.offered });
+        }
+    }
+
+    /// Something was saved here.
+    pub fn on_saved(&mut self, out: &mut Vec<Effect>) {
+        self.more = true;
+        self.go_on(out);
+    }
+
+    /// The pending transactions that were asked for.
+    pub fn on_pending(&mut self, items: Vec<PendingItem>, out: &mut Vec<Effect>) {
+        self.reading = false;
+        if let Some(last) = items.last() {
+            self.offered = last.counter;
+            // There may be more than one answer holds.
+            self.more = true;
+            for item in &items {
+                self.under_way.push_back((item.counter, item.bytes.len()));
+                self.bytes_under_way += item.bytes.len();
+            }
+            out.push(Effect::Offer(items.into_iter().map(|item| item.bytes).collect()));
+        }
+        self.go_on(out);
+    }
+
+    /// The head office says something.
+    ///
+    /// # Errors
+    /// When it says what it may not say.
+    pub fn on_message(
+        &mut self,
+        message: PeerMessage,
+        now: Timestamp,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Violation> {
+        match message {
+            PeerMessage::Entries { entries, sent, .. } => {
+                self.lag_micros = Some(now.micros() - sent.micros());
+                let bytes: usize = entries.iter().map(EntryFrame::bytes).sum();
+                if self.bytes_waiting + bytes > 2 * WINDOW + mytism_proto::frame::BODY_MAX as usize {
+                    let message = "more is sent than the window holds".to_owned();
+                    return Err(Violation { code: "window-exceeded", message });
+                }
+                self.bytes_waiting += bytes;
+                self.waiting.push_back(entries);
+                self.apply(out);
+            }
+            PeerMessage::BlockGrant { blocks } => {
+                self.asked_for_block = false;
+                out.push(Effect::TakeBlocks(blocks));
+            }
+            PeerMessage::Ping { sent } => out.push(Effect::Send(PeerMessage::Pong { ping: sent, time: now })),
+            PeerMessage::Pong { .. } => {}
+            _ => return Err(Violation::unexpected("a message of the other side")),
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, out: &mut Vec<Effect>) {
+        if self.applying {
+            return;
+        }
+        if let Some(next) = self.waiting.pop_front() {
+            self.bytes_waiting -= next.iter().map(EntryFrame::bytes).sum::<usize>();
+            self.applying = true;
+            out.push(Effect::Apply(next));
+        }
+    }
+
+    /// Entries are applied and durable. `settled` is the last own counter among their transactions, if there is one.
+    pub fn on_applied(&mut self, position: Position, hash: Hash, settled: Option<u64>, out: &mut Vec<Effect>) {
+        self.applying = false;
+        out.push(Effect::Send(PeerMessage::Ack { position, hash }));
+        if let Some(settled) = settled {
+            while let Some((_, bytes)) = self.under_way.pop_front_if(|(counter, _)| *counter <= settled) {
+                self.bytes_under_way -= bytes;
+            }
+        }
+        self.apply(out);
+        self.go_on(out);
+    }
+
+    /// So many ids are left. Below `reserve` more are asked for, once.
+    pub fn on_ids_left(&mut self, left: u64, reserve: u64, out: &mut Vec<Effect>) {
+        if left < reserve && !self.asked_for_block {
+            self.asked_for_block = true;
+            out.push(Effect::Send(PeerMessage::BlockRequest { free: left }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::saturating_from_micros(5)
+    }
+
+    fn pending(counter: u64, size: usize) -> PendingItem {
+        PendingItem { counter, bytes: vec![0; size] }
+    }
+
+    fn entries(count: usize) -> PeerMessage {
+        let entries = vec![EntryFrame { entry: vec![0], transaction: None }; count];
+        PeerMessage::Entries { entries, checksum: Hash::default(), head: Position::default(), sent: now() }
+    }
+
+    #[test]
+    fn pending_transactions_are_offered_in_order_and_within_the_window() {
+        let mut uplink = Uplink::new();
+        let mut out = Vec::new();
+        uplink.go_on(&mut out);
+        assert_eq!(out, [Effect::ReadPending { after: 0 }]);
+        out.clear();
+        uplink.on_pending(vec![pending(1, WINDOW / 2), pending(2, WINDOW / 2)], &mut out);
+        assert!(matches!(&out[..], [Effect::Offer(offered)] if offered.len() == 2), "the window is full");
+        out.clear();
+        uplink.on_saved(&mut out);
+        assert!(out.is_empty());
+        uplink.on_applied(Position { epoch: 1, number: 1 }, Hash::default(), Some(1), &mut out);
+        assert!(matches!(&out[..], [Effect::Send(PeerMessage::Ack { .. }), Effect::ReadPending { after: 2 }]), "{out:?}");
+        out.clear();
+        uplink.on_pending(Vec::new(), &mut out);
+        assert!(out.is_empty(), "nothing more is there: {out:?}");
+        uplink.on_saved(&mut out);
+        assert_eq!(out, [Effect::ReadPending { after: 2 }]);
+    }
+
+    #[test]
+    fn a_save_while_the_store_reads_is_not_forgotten() {
+        let mut uplink = Uplink::new();
+        let mut out = Vec::new();
+        uplink.go_on(&mut out);
+        uplink.on_saved(&mut out);
+        out.clear();
+        uplink.on_pending(Vec::new(), &mut out);
+        assert_eq!(out, [Effect::ReadPending { after: 0 }]);
+    }
+
+    #[test]
+    fn entries_are_applied_one_batch_at_a_time() {
+        let mut uplink = Uplink::new();
+        let mut out = Vec::new();
+        uplink.on_message(entries(1), now(), &mut out).unwrap();
+        uplink.on_message(entries(2), now(), &mut out).unwrap();
+        assert!(matches!(&out[..], [Effect::Apply(first)] if first.len() == 1));
+        out.clear();
+        uplink.on_applied(Position::default(), Hash::default(), None, &mut out);
+        assert!(out.iter().any(|effect| matches!(effect, Effect::Apply(second) if second.len() == 2)));
+        assert!(uplink.on_message(PeerMessage::Done {}, now(), &mut out).is_err());
+    }
+
+    #[test]
+    fn ids_are_asked_for_once() {
+        let mut uplink = Uplink::new();
+        let mut out = Vec::new();
+        uplink.on_ids_left(10, 20, &mut out);
+        uplink.on_ids_left(9, 20, &mut out);
+        assert_eq!(out.len(), 1);
+        uplink.on_message(PeerMessage::BlockGrant { blocks: vec![17] }, now(), &mut out).unwrap();
+        uplink.on_ids_left(8, 20, &mut out);
+        assert_eq!(out.len(), 3);
+    }
+}

@@ -1,0 +1,256 @@
+//! Connects to another node whose address and key are known, once. When to try again is the caller's matter.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use quinn::{Connecting, ConnectionError, Endpoint, TransportErrorCode};
+use tokio::net::lookup_host;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::connection::{ConnectionLost, PeerConnection};
+use crate::identity::{NodeKey, PublicKey};
+use crate::tls;
+
+/// The name in the handshake is not sent and means nothing; the key is what is checked.
+const SERVER_NAME: &str = "mytism";
+/// A further address of the same name is tried after so long, while the ones before go on.
+const STAGGER: Duration = Duration::from_millis(250);
+/// Of one name.
+const ADDRESSES_MAX: usize = 8;
+/// TLS alert `no_application_protocol`.
+const ALERT_NO_PROTOCOL: u8 = 120;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The name cannot be resolved.
+    #[error("the address {address:?} does not resolve: {reason}; it is written as host:port")]
+    Unresolved {
+        /// As given.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Nobody answered.
+    #[error("no answer from {address} ({tried}) within {} s; is the node running, and does UDP pass all firewalls?", after.as_secs_f32())]
+    NoAnswer {
+        /// As given.
+        address: String,
+        /// What it resolved to.
+        tried: Addresses,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Another node answered.
+    #[error("the node at {address} has the key {found}, not {expected}: it is another node, or was set up anew")]
+    WrongKey {
+        /// As given, with what it resolved to.
+        address: String,
+        /// The key that was to be there.
+        expected: PublicKey,
+        /// The key that is there.
+        found: PublicKey,
+    },
+    /// Somebody answered and wanted no connection.
+    #[error("{address} refused the connection: {reason}")]
+    Refused {
+        /// As given, with what it resolved to.
+        address: String,
+        /// In the peer's words, or those of the transport.
+        reason: String,
+    },
+    /// There is no way to send anything.
+    #[error("cannot send to {address}: {cause}")]
+    Socket {
+        /// As given.
+        address: String,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The key does not serve.
+    #[error("cannot use the node key for connections: {0}")]
+    Key(rustls::Error),
+}
+
+impl ConnectError {
+    /// Which error says most, where several addresses of one name failed.
+    const fn weight(&self) -> u8 {
+        match self {
+            Self::WrongKey { .. } => 3,
+            Self::Refused { .. } => 2,
+            Self::Socket { .. } | Self::Key(_) | Self::Unresolved { .. } => 1,
+            Self::NoAnswer { .. } => 0,
+        }
+    }
+}
+
+/// What a name resolved to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Addresses(Vec<SocketAddr>);
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, address) in self.0.iter().enumerate() {
+            write!(f, "{}{address}", if place == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Connects to the node with the key `expected` at `address` (`host:port`, `1.2.3.4:port` or `[v6]:port`). All
+/// addresses of a name are tried, one after another and then side by side; the first good connection counts. May be
+/// dropped at any time.
+///
+/// # Errors
+/// One of [`ConnectError`] after `deadline` at the latest; of several, the one that says most.
+pub async fn connect(
+    address: &str,
+    key: &NodeKey,
+    expected: PublicKey,
+    deadline: Duration,
+) -> Result<PeerConnection, ConnectError> {
+    let mut tried = Vec::new();
+    let mut failures = Vec::new();
+    let attempt = try_all(address, key, expected, &mut tried, &mut failures);
+    if let Ok(Some(connection)) = timeout(deadline, Box::pin(attempt)).await {
+        return Ok(connection);
+    }
+    if failures.is_empty() && tried.is_empty() {
+        let reason = "the name server does not answer".to_owned();
+        return Err(ConnectError::Unresolved { address: address.to_owned(), reason });
+    }
+    let silence = ConnectError::NoAnswer { address: address.to_owned(), tried: Addresses(tried), after: deadline };
+    Err(failures.into_iter().max_by_key(ConnectError::weight).unwrap_or(silence))
+}
+
+/// The first good connection; `None` once all have failed. What is known when the deadline cuts it off is left in
+/// `tried` and `failures`.
+async fn try_all(
+    address: &str,
+    key: &NodeKey,
+    expected: PublicKey,
+    tried: &mut Vec<SocketAddr>,
+    failures: &mut Vec<ConnectError>,
+) -> Option<PeerConnection> {
+    match resolve(address).await {
+        Ok(found) => *tried = found,
+        Err(error) => failures.push(error),
+    }
+    let mut waiting = tried.clone().into_iter();
+    let mut attempts = JoinSet::new();
+    loop {
+        if let Some(next) = waiting.next() {
+            match Attempt::new(address, next, key, expected) {
+                Ok(attempt) => drop(attempts.spawn(attempt.run())),
+                Err(error) => failures.push(error),
+            }
+        }
+        let more = waiting.len() > 0;
+        tokio::select! {
+            done = attempts.join_next() => match done {
+                Some(Ok(Ok(connection))) => return Some(connection),
+                Some(Ok(Err(error))) => failures.extend(error),
+                Some(Err(_)) => {}
+                None if more => {}
+                None => return None,
+            },
+            () = sleep(STAGGER), if more => {}
+        }
+    }
+}
+
+async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
+    let unresolved = |reason: String| ConnectError::Unresolved { address: address.to_owned(), reason };
+    let found = lookup_host(address).await.map_err(|error| unresolved(error.to_string()))?;
+    let found: Vec<_> = found.take(ADDRESSES_MAX).collect();
+    if found.is_empty() { Err(unresolved("the name has no address".to_owned())) } else { Ok(found) }
+}
+
+/// One try of one address, with a socket of its own.
+struct Attempt {
+    /// As given, with what it resolved to where that is not the same.
+    address: String,
+    expected: PublicKey,
+    found: Arc<OnceLock<PublicKey>>,
+    endpoint: Endpoint,
+    connecting: Connecting,
+}
+
+impl Attempt {
+    fn new(given: &str, to: SocketAddr, key: &NodeKey, expected: PublicKey) -> Result<Self, ConnectError> {
+        let address = if given == to.to_string() { given.to_owned() } else { format!("{given} ({to})") };
+        let (config, found) = tls::client_config(key, expected).map_err(ConnectError::Key)?;
+        let socket_error = |cause| ConnectError::Socket { address: address.clone(), cause };
+        let from = match to {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let endpoint = Endpoint::client(from).map_err(socket_error)?;
+        let connecting =
+            endpoint.connect_with(config, to, SERVER_NAME).map_err(|error| socket_error(io::Error::other(error)))?;
+        Ok(Self { address, expected, found, endpoint, connecting })
+    }
+
+    /// Fails without an error where nobody answers.
+    async fn run(self) -> Result<PeerConnection, Option<ConnectError>> {
+        let Self { address, expected, found, endpoint, connecting } = self;
+        let refused = |address, reason: &str| Some(ConnectError::Refused { address, reason: reason.to_owned() });
+        match (connecting.await, found.get().copied()) {
+            (Ok(connection), _) => PeerConnection::new(connection, Some(endpoint))
+                .ok_or_else(|| refused(address, "it shows no key of a node")),
+            (Err(_), Some(found)) if found != expected => {
+                Err(Some(ConnectError::WrongKey { address, expected, found }))
+            }
+            (Err(ConnectionError::TimedOut), _) => Err(None),
+            (Err(error), _) => Err(refused(address, &reason(error))),
+        }
+    }
+}
+
+fn reason(error: ConnectionError) -> String {
+    let code = match &error {
+        ConnectionError::ConnectionClosed(close) => Some(close.error_code),
+        ConnectionError::TransportError(error) => Some(error.code),
+        ConnectionError::VersionMismatch
+        | ConnectionError::ApplicationClosed(_)
+        | ConnectionError::Reset
+        | ConnectionError::TimedOut
+        | ConnectionError::LocallyClosed
+        | ConnectionError::CidsExhausted => None,
+    };
+    match code {
+        Some(code) if code == TransportErrorCode::crypto(ALERT_NO_PROTOCOL) => {
+            "it speaks another protocol, or an incompatible version of this one".to_owned()
+        }
+        Some(TransportErrorCode::CONNECTION_REFUSED) => "it has too many connections to answer now".to_owned(),
+        _ => ConnectionLost::from(error).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_resolve_says_so() {
+        let key = NodeKey::generate().unwrap();
+        for address in ["", "no-port", "127.0.0.1", "127.0.0.1:70000", "name.invalid:1"] {
+            let error = connect(address, &key, key.public(), Duration::from_secs(10)).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Unresolved { .. }), "{address}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_is_no_answer() {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let key = NodeKey::generate().unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let error = connect(&address, &key, key.public(), Duration::from_millis(300)).await.unwrap_err();
+        assert!(matches!(error, ConnectError::NoAnswer { .. }), "{error}");
+        assert!(error.to_string().contains(&address), "{error}");
+    }
+}

@@ -1,0 +1,30 @@
+//! How bytes get from one process to another: between nodes over QUIC, between a node and its clients over a local
+//! socket.
+//!
+//! It carries whole envelopes and says who is at the other end. **It does not know what the envelopes mean** (of each
+//! it reads the eight bytes of the header, to bound memory), keeps no state of the synchronisation, never connects
+//! again by itself and decides about no peer: the key of whoever connects is handed up. Read the modules in this order:
+//!
+//! 1. [`identity`]: the key pair of a node, by which peers know each other
+//! 2. [`frame`]: bytes into envelopes, without any input or output
+//! 3. [`stream`]: envelopes over anything that can be read and written
+//! 4. [`connection`]: a connection between two nodes, with many streams
+//! 5. [`listener`] and [`connector`]: how such a connection comes about
+//! 6. [`local`]: the socket in the project directory
+
+pub mod connection;
+pub mod connector;
+pub mod frame;
+pub mod identity;
+mod key_file;
+pub mod listener;
+pub mod local;
+pub mod stream;
+mod tls;
+
+pub use connection::{ConnectionLost, PeerConnection, Purpose};
+pub use connector::{ConnectError, connect};
+pub use frame::FrameError;
+pub use identity::{NodeKey, PublicKey};
+pub use listener::{BindError, Listener};
+pub use stream::{FrameReader, FrameStream, FrameWriter};

@@ -1,0 +1,205 @@
+//! Two nodes over real sockets: they know each other, and what is sent arrives.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::{LARGE, PATIENCE, Pair, loopback, message, pair, pair_at};
+use mytism_transport::{ConnectError, ConnectionLost, FrameError, Listener, NodeKey, Purpose, connect};
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn both_sides_know_whom_they_talk_to() {
+    for address in [loopback(), "[::1]:0".parse::<SocketAddr>().unwrap()] {
+        let pair = pair_at(address).await;
+        assert_eq!(pair.head.peer(), pair.branch_key.public());
+        assert_eq!(pair.branch.peer(), pair.head_key.public());
+        assert_eq!(pair.branch.remote_address(), pair.listener.local_addr().unwrap());
+        assert_eq!(pair.head.remote_address().ip(), address.ip());
+    }
+}
+
+#[tokio::test]
+async fn exported_bytes_are_equal_and_belong_to_one_connection_and_label() {
+    let (one, other) = (pair().await, pair().await);
+    assert_eq!(one.head.exporter("join").unwrap(), one.branch.exporter("join").unwrap());
+    assert_ne!(one.head.exporter("join").unwrap(), one.head.exporter("other").unwrap());
+    assert_ne!(one.head.exporter("join").unwrap(), other.head.exporter("join").unwrap());
+}
+
+#[tokio::test]
+async fn another_key_is_refused_and_named() {
+    let mut pair = pair().await;
+    let address = pair.listener.local_addr().unwrap().to_string();
+    let wanted = NodeKey::generate().unwrap().public();
+    let error = connect(&address, &pair.branch_key, wanted, PATIENCE).await.unwrap_err();
+    match &error {
+        ConnectError::WrongKey { expected, found, .. } => {
+            assert_eq!((*expected, *found), (wanted, pair.head_key.public()));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(error.to_string().contains(&address), "{error}");
+    // The listening side never has a connection of that.
+    timeout(Duration::from_millis(100), pair.listener.accept()).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_name_with_several_addresses_is_tried_through() {
+    let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
+    // "localhost" may mean ::1 first, where nobody listens.
+    let mut listener = Listener::bind(loopback(), &head_key).unwrap();
+    let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let (branch, head) = tokio::join!(connect(&address, &branch_key, head_key.public(), PATIENCE), listener.accept());
+    assert_eq!(branch.unwrap().peer(), head_key.public());
+    assert_eq!(head.unwrap().peer(), branch_key.public());
+}
+
+#[tokio::test]
+async fn a_port_is_had_once() {
+    let pair = pair().await;
+    let address = pair.listener.local_addr().unwrap();
+    let error = Listener::bind(address, &pair.head_key).unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn messages_pass_both_ways_on_streams_of_their_own() {
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let mut streams = Vec::new();
+    for purpose in [Purpose::Control, Purpose::Feed, Purpose::Bulk, Purpose::Blob] {
+        let mut here = branch.open(purpose).await.unwrap();
+        here.writer().send(&message(LARGE, format!("{purpose:?}").as_bytes())).await.unwrap();
+        let (told, mut there) = head.accept_stream().await.unwrap();
+        assert_eq!(told, purpose);
+        assert_eq!(there.reader().next().await.unwrap(), Some(message(LARGE, format!("{purpose:?}").as_bytes())));
+        there.writer().send(&message(LARGE, b"back")).await.unwrap();
+        assert_eq!(here.reader().next().await.unwrap(), Some(message(LARGE, b"back")));
+        streams.push((here, there));
+    }
+    let (here, there) = streams.remove(0);
+    drop(streams);
+    // One direction ends and the other streams are gone; the rest goes on.
+    let (mut reader, writer) = here.split();
+    let (mut other_reader, mut other_writer) = there.split();
+    let (finished, end) = tokio::join!(writer.finish(), timeout(PATIENCE, other_reader.next()));
+    finished.unwrap();
+    assert!(matches!(end.unwrap(), Ok(None)));
+    other_writer.send(&message(LARGE, b"still")).await.unwrap();
+    assert_eq!(reader.next().await.unwrap(), Some(message(LARGE, b"still")));
+}
+
+#[tokio::test]
+async fn a_stream_may_be_opened_from_the_listening_side() {
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let mut here = head.open(Purpose::Feed).await.unwrap();
+    here.writer().send(&message(LARGE, b"entry")).await.unwrap();
+    let (_, mut there) = branch.accept_stream().await.unwrap();
+    assert_eq!(there.reader().next().await.unwrap(), Some(message(LARGE, b"entry")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_mebibytes_arrive_word_for_word() {
+    const BODY: usize = 256 * 1024;
+    const COUNT: usize = 256;
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let body =
+        |number: usize| -> Vec<u8> { (0..BODY).map(|place| (place * 31 + number * 7).to_le_bytes()[0]).collect() };
+    let sending = tokio::spawn(async move {
+        let (_, mut writer) = head.open(Purpose::Bulk).await.unwrap().split();
+        for number in 0..COUNT {
+            writer.feed(&message(LARGE, &body(number))).await.unwrap();
+        }
+        writer.finish().await.unwrap();
+    });
+    let (_, stream) = branch.accept_stream().await.unwrap();
+    let (mut reader, _writer) = stream.split();
+    let mut number = 0;
+    while let Some(frame) = reader.next().await.unwrap() {
+        assert!(frame == message(LARGE, &body(number)), "{number}");
+        number += 1;
+    }
+    assert_eq!(number, COUNT);
+    sending.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_transfer_that_nobody_reads_does_not_delay_a_message() {
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let (_, mut bulk) = branch.open(Purpose::Blob).await.unwrap().split();
+    let (_, _unread) = head.accept_stream().await.unwrap();
+    let filling = async {
+        loop {
+            bulk.send(&message(LARGE, &vec![0; 1024 * 1024])).await.unwrap();
+        }
+    };
+    timeout(Duration::from_millis(500), filling).await.unwrap_err();
+    let save = async {
+        let mut here = branch.open(Purpose::Feed).await.unwrap();
+        here.writer().send(&message(LARGE, b"save")).await.unwrap();
+        let (_, mut there) = head.accept_stream().await.unwrap();
+        there.reader().next().await.unwrap().unwrap()
+    };
+    assert_eq!(timeout(Duration::from_secs(5), save).await.unwrap(), message(LARGE, b"save"));
+}
+
+#[tokio::test]
+async fn an_end_is_told_with_its_reason() {
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let mut stream = branch.open(Purpose::Control).await.unwrap();
+    assert_eq!(branch.why(), None);
+    branch.close(7, "good\nbye");
+    assert_eq!(branch.closed().await, ConnectionLost::ClosedHere);
+    let expected = ConnectionLost::ClosedByPeer { code: 7, reason: "goodbye".to_owned() };
+    assert_eq!(timeout(PATIENCE, head.closed()).await.unwrap(), expected);
+    assert_eq!(head.why(), Some(expected.clone()));
+    assert_eq!(head.open(Purpose::Control).await.unwrap_err(), expected);
+    assert!(head.accept_stream().await.is_err());
+    assert!(matches!(stream.reader().next().await, Err(FrameError::Broken(_))));
+    assert!(stream.writer().send(&message(LARGE, b"late")).await.is_err());
+}
+
+#[tokio::test]
+async fn shutting_down_tells_the_other_side() {
+    let first = pair().await;
+    first.branch.shut_down(1, "branch stops").await;
+    let expected = ConnectionLost::ClosedByPeer { code: 1, reason: "branch stops".to_owned() };
+    assert_eq!(timeout(PATIENCE, first.head.closed()).await.unwrap(), expected);
+
+    let second = pair().await;
+    second.listener.shut_down(2, "head office stops").await;
+    let expected = ConnectionLost::ClosedByPeer { code: 2, reason: "head office stops".to_owned() };
+    assert_eq!(timeout(PATIENCE, second.branch.closed()).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_writer_that_has_finished_knows_that_all_has_come() {
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let (_, mut writer) = branch.open(Purpose::Bulk).await.unwrap().split();
+    writer.send(&message(LARGE, &[1; 100_000])).await.unwrap();
+    let receive = async {
+        let (_, stream) = head.accept_stream().await.unwrap();
+        let (mut reader, _writer) = stream.split();
+        while reader.next().await.unwrap().is_some() {}
+    };
+    let (finished, ()) = tokio::join!(writer.finish(), receive);
+    finished.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_is_noticed() {
+    let Pair { head, branch, listener: _listener, .. } = pair().await;
+    let (_, mut writer) = branch.open(Purpose::Bulk).await.unwrap().split();
+    drop(head.accept_stream().await.unwrap());
+    let write = async {
+        loop {
+            if let Err(error) = writer.send(&message(LARGE, &[0; 1000])).await {
+                return error;
+            }
+        }
+    };
+    let error = timeout(PATIENCE, write).await.unwrap();
+    assert!(matches!(error, FrameError::Stopped { .. }), "{error:?}");
+}
