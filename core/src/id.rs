@@ -122,6 +122,12 @@ impl BlockId {
         if epoch < 1 << 10 && running < 1 << 27 { Some(Self(((epoch as i64) << 27) | running as i64)) } else { None }
     }
 
+    /// The block of a number, as it was kept or sent; `None` outside of 0 … 2^37−1.
+    #[must_use]
+    pub const fn from_number(number: i64) -> Option<Self> {
+        if number >= 0 && number < 1 << 37 { Some(Self(number)) } else { None }
+    }
+
     /// The block that holds an object.
     #[must_use]
     pub const fn of(object: ObjectId) -> Self {

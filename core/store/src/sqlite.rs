@@ -23,7 +23,7 @@ use crate::{Batch, Store, StoreError, View};
 use names::Names;
 use statements::Statements;
 
-const FILE: &str = "objects.db";
+pub(crate) const FILE: &str = "objects.db";
 const LOCK: &str = "lock";
 
 /// Statements that a connection keeps prepared.
@@ -174,7 +174,7 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     connection.pragma_update(None, "synchronous", "FULL")?;

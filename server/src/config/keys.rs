@@ -180,9 +180,9 @@ used_keys! {
         "At a branch: the head office's addresses, tried in this order. Written by join.");
     HEAD_OFFICE_KEY = Key::new("SyncService", "headOfficeKey", Kind::PublicKey, "",
         "At a branch: the head office's public key; a peer with another one is refused. Written by join.");
-    RETRY_MINIMUM = Key::new("SyncService", "retryMinimum", number(10, 3_600_000, "ms"), "250",
+    RETRY_MINIMUM = Key::new("SyncService", "retryMinimum", number(10, 3_600_000, "ms"), "1000",
         "Pause before the first new attempt after the line broke; it doubles with each attempt.");
-    RETRY_MAXIMUM = Key::new("SyncService", "retryMaximum", number(10, 3_600_000, "ms"), "15000",
+    RETRY_MAXIMUM = Key::new("SyncService", "retryMaximum", number(10, 3_600_000, "ms"), "60000",
         "Longest pause between two attempts.");
 
     RESERVE = Key::new("KeyGen", "reserve", number(1, 1_000_000_000, "ids"), "65536",

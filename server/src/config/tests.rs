@@ -30,7 +30,7 @@ fn defaults_of_an_empty_file() {
     assert_eq!((config.plain_host, config.plain_port), (Listen::Loopback, 4242));
     assert_eq!((config.tls_host, config.tls_port), (Listen::All, 4243));
     assert_eq!((config.http_host, config.http_port), (Listen::All, 8080));
-    assert_eq!((config.retry_min, config.retry_max), (Duration::from_millis(250), Duration::from_secs(15)));
+    assert_eq!((config.retry_min, config.retry_max), (Duration::from_secs(1), Duration::from_secs(60)));
     assert_eq!((config.id_reserve, config.log_level), (65_536, LogLevel::Info));
 }
 

@@ -40,7 +40,7 @@ kinds! {
     PONG = 0x0231 "Pong" SMALL;
     JOIN = 0x0240 "Join" SMALL;
     JOIN_ACCEPT = 0x0241 "JoinAccept" SMALL;
-    SNAPSHOT_BEGIN = 0x0250 "SnapshotBegin" SMALL;
+    SNAPSHOT_BEGIN = 0x0250 "SnapshotBegin" LARGE;
     SNAPSHOT_OBJECTS = 0x0251 "SnapshotObjects" LARGE;
     SNAPSHOT_ENTRIES = 0x0252 "SnapshotEntries" LARGE;
     SNAPSHOT_END = 0x0253 "SnapshotEnd" SMALL;

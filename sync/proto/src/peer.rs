@@ -139,6 +139,8 @@ pub enum PeerMessage {
         objects: u64,
         /// How many log entries will come, for a progress bar.
         entries: u64,
+        /// The schema that holds at `position`, as the log has it.
+        schema: Vec<u8>,
     },
     /// Head: some objects of the snapshot.
     SnapshotObjects {
@@ -205,6 +207,7 @@ impl PeerMessage {
                 signature.len() + transactions.iter().map(|bytes| bytes.len() + AROUND).sum::<usize>()
             }
             Self::Entries { entries, .. } => entries.iter().map(|frame| frame.bytes() + 2 * AROUND).sum::<usize>(),
+            Self::SnapshotBegin { schema, .. } => schema.len(),
             Self::SnapshotObjects { chunk, .. } | Self::SnapshotEntries { chunk, .. } => chunk.len(),
             _ => 0,
         };

@@ -91,8 +91,9 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
         (hash(), node(), any::<u32>(), text(), blocks()).prop_map(|(cluster, node, incarnation, head_name, blocks)| {
             P::JoinAccept { cluster, node, incarnation, head_name, blocks }
         }),
-        (position(), hash(), any::<u64>(), any::<u64>())
-            .prop_map(|(position, hash, objects, entries)| P::SnapshotBegin { position, hash, objects, entries }),
+        (position(), hash(), any::<u64>(), any::<u64>(), bytes()).prop_map(
+            |(position, hash, objects, entries, schema)| P::SnapshotBegin { position, hash, objects, entries, schema }
+        ),
         (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotObjects { chunk, hash, count }),
         (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotEntries { chunk, hash, count }),
         any::<(u64, u64)>().prop_map(|(objects, entries)| P::SnapshotEnd { objects, entries }),

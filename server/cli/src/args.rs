@@ -1,0 +1,460 @@
+//! What can be written behind `mytism`: one definition from which parser and help come. Knows no node and no file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use mytism_core::failure::Failure;
+use mytism_core::id::ObjectId;
+use mytism_core::operation::ImportMode;
+
+/// A synchronising object database.
+#[derive(Parser, Debug)]
+#[command(name = "mytism", version, about = "mytism - a synchronising object database", disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    /// The project directory
+    #[arg(long, global = true, value_name = "DIR", default_value = ".mytism")]
+    pub(crate) project: PathBuf,
+    /// Output for programs, one JSON object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log in as this user (this version knows no log-in)
+    #[arg(long, global = true, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// In the order of use.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Make the project directory of a head office
+    Init(Init),
+    /// Make the project directory of a branch and fetch its data
+    Join(Join),
+    /// Run the node
+    Start(Start),
+    /// Shut the node down
+    Stop(Stop),
+    /// Shut the node down where it runs, then run it in the background
+    Restart(Stop),
+    /// How the node is
+    Status(Status),
+    /// Find objects or compute rows
+    Query(Query),
+    /// One object with its bookkeeping
+    Show(Show),
+    /// The changes of an object, oldest first
+    History(History),
+    /// Save changes, given as one JSON document on standard input
+    Save,
+    /// Read rows from a CSV or JSON lines file
+    Import(Import),
+    /// Write what a query finds to a file
+    Export(Export),
+    /// The nodes of the cluster, and making branches known
+    Nodes(Nodes),
+    /// Conflicts that nobody has settled
+    Conflicts,
+    /// Transactions that the head office refused
+    Quarantine,
+    /// Tell everything that is wrong with mytism.ini
+    CheckConfig,
+    /// See it work: a head office and two branches on this machine
+    Demo(Demo),
+    /// Measure this machine
+    Bench(Bench),
+    /// The version of the program
+    Version,
+}
+
+/// Where a node listens; port 0 = any free one.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Ports {
+    /// Port without encryption; 0 = any free one
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// Port with encryption (TCP and UDP); 0 = any free one
+    #[arg(long, value_name = "N")]
+    pub(crate) tls_port: Option<u16>,
+    /// Port of the web pages; 0 = any free one
+    #[arg(long, value_name = "N")]
+    pub(crate) http_port: Option<u16>,
+}
+
+/// The engine below.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Store {
+    Sqlite,
+    Postgres,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    /// The project's schema
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Name of the node [default: the machine's host name]
+    #[arg(long, value_name = "NODE")]
+    pub(crate) name: Option<String>,
+    /// Where the data is kept
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub(crate) store: Store,
+    /// Of a PostgreSQL server
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) ports: Ports,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Join {
+    /// The account file that the head office exported with `nodes add`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sync_account: PathBuf,
+    /// Name of the node; must be the account's
+    #[arg(long, value_name = "NODE")]
+    pub(crate) name: Option<String>,
+    /// Where the data is kept
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub(crate) store: Store,
+    /// Of a PostgreSQL server
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) ports: Ports,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Start {
+    /// Run in the background; return when the node serves
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// The background process itself: says on standard output, as JSON, when it serves or why not
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub(crate) background: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Stop {
+    /// `fast`: without a notice to clients
+    #[arg(value_enum)]
+    pub(crate) manner: Option<Manner>,
+}
+
+/// How a node goes down.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Manner {
+    Fast,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    /// Again every two seconds, until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Query {
+    /// The query, for example 'from Customer a where a.City = $city'
+    #[arg(value_name = "OQL")]
+    pub(crate) text: String,
+    /// Value of a $name in the query
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) params: Vec<(String, String)>,
+    /// As it was at a time or log position (not in this version)
+    #[arg(long, value_name = "TIME|POSITION")]
+    pub(crate) as_of: Option<String>,
+    /// At most so many rows
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// List deleted objects too
+    #[arg(long)]
+    pub(crate) deleted: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// The object
+    #[arg(value_name = "ID", value_parser = object)]
+    pub(crate) object: ObjectId,
+    /// As it was at a time or log position (not in this version)
+    #[arg(long, value_name = "TIME|POSITION")]
+    pub(crate) as_of: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// The object
+    #[arg(value_name = "ID", value_parser = object)]
+    pub(crate) object: ObjectId,
+    /// Only changes of this attribute
+    #[arg(long, value_name = "ATTRIBUTE")]
+    pub(crate) attribute: Option<String>,
+}
+
+/// What an import does with keys that are there already, or are not.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// Every row is a new object
+    Insert,
+    /// Every row changes an object
+    Update,
+    /// What is there is changed, what is not is made
+    Upsert,
+}
+
+impl From<Mode> for ImportMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Insert => Self::Insert,
+            Mode::Update => Self::Update,
+            Mode::Upsert => Self::Upsert,
+        }
+    }
+}
+
+/// What an import does with a bad row.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OnError {
+    /// End there; the rows of earlier batches stay
+    Stop,
+    /// Pass it over
+    Skip,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// CSV with a header line, or JSON lines (.jsonl)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The entity of the rows
+    #[arg(long, value_name = "ENTITY")]
+    pub(crate) entity: String,
+    /// The attribute by which rows find objects [default: the entity's key]
+    #[arg(long, value_name = "ATTRIBUTE")]
+    pub(crate) key: Option<String>,
+    /// The attribute of a column that is named otherwise; `COLUMN=` leaves the column out
+    #[arg(long = "map", value_name = "COLUMN=ATTRIBUTE", value_parser = pair)]
+    pub(crate) maps: Vec<(String, String)>,
+    #[arg(long, value_enum, default_value = "insert")]
+    pub(crate) mode: Mode,
+    #[arg(long, value_enum, default_value = "stop")]
+    pub(crate) on_error: OnError,
+    /// Where bad rows go, each with what is wrong with it; needs `--on-error skip`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) errors: Option<PathBuf>,
+    /// Check all rows and save none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// The form of an exported file.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// With a header line; references as their display text
+    Csv,
+    /// JSON lines, as `query --json` prints them
+    Jsonl,
+    /// A spreadsheet (not in this version)
+    Xlsx,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// The query
+    #[arg(value_name = "OQL")]
+    pub(crate) text: String,
+    /// Value of a $name in the query
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) params: Vec<(String, String)>,
+    #[arg(long, value_enum)]
+    pub(crate) format: Format,
+    /// The file; takes the place of one that is there when it is complete
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Nodes {
+    #[command(subcommand)]
+    pub(crate) command: Option<NodesCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum NodesCommand {
+    /// Make a branch known and write its account file
+    Add(AddNode),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AddNode {
+    /// Name of the branch
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// User that the branch acts as (not in this version)
+    #[arg(long, value_name = "USER")]
+    pub(crate) account: Option<String>,
+    /// How long the account may be used to join
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub(crate) valid: u32,
+    /// The account file to write; holds a secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Run once without a terminal; exit 0 only if all nodes end equal
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    /// What to measure [default: everything]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Where databases are made and removed again [default: the system's directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// How long the node works in each of two rounds, where the work itself does not say
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
+}
+
+fn object(text: &str) -> Result<ObjectId, String> {
+    text.parse().map_err(|_| "an id is a whole number from 1 to 9007199254740991".to_owned())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a name, =, and a value are expected".to_owned()),
+    }
+}
+
+/// What became of the words behind `mytism`.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// Something to do.
+    Arguments(Box<Arguments>),
+    /// Help or version was asked for.
+    Text(String),
+    /// They make no sense.
+    Wrong {
+        /// Why.
+        failure: Failure,
+        /// Whether `--json` stands among them.
+        json: bool,
+    },
+}
+
+/// Reads the words of the command line, the program's name first.
+pub(crate) fn read(words: &[OsString], called_as: &str) -> Reading {
+    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    let parser = Arguments::command().bin_name(called_as);
+    let parsed = parser.try_get_matches_from(words).and_then(|mut matches| {
+        use clap::FromArgMatches;
+        Arguments::from_arg_matches_mut(&mut matches)
+    });
+    match parsed {
+        Ok(Arguments { command: None, .. }) => {
+            Reading::Text(Arguments::command().bin_name(called_as).render_help().to_string())
+        }
+        Ok(arguments) => Reading::Arguments(Box::new(arguments)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Reading::Text(error.to_string())
+        }
+        Err(error) => Reading::Wrong { failure: wrong_use(&error.to_string()), json },
+    }
+}
+
+/// The parser's text in the form of all failures: its first paragraph is the message, tips and usage are the hint.
+fn wrong_use(text: &str) -> Failure {
+    let text = text.trim().trim_start_matches("error: ");
+    let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let hint: Vec<String> = paragraphs.filter(|part| !part.starts_with("For more information")).collect();
+    Failure::usage("wrong-use", message).hint(hint.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(line: &str) -> Reading {
+        let words: Vec<OsString> = std::iter::once("mytism").chain(line.split_whitespace()).map(Into::into).collect();
+        read(&words, "./mytism")
+    }
+
+    fn arguments(line: &str) -> Arguments {
+        match reading(line) {
+            Reading::Arguments(arguments) => *arguments,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_and_behind_the_command() {
+        for line in ["--json --project d status", "status --json --project d", "--project d status --json"] {
+            let arguments = arguments(line);
+            assert!(arguments.json, "{line}");
+            assert_eq!(arguments.project, PathBuf::from("d"), "{line}");
+        }
+        assert_eq!(arguments("status").project, PathBuf::from(".mytism"));
+    }
+
+    #[test]
+    fn import_takes_maps_and_modes() {
+        let Some(Command::Import(import)) =
+            arguments("import c.csv --entity C --map A=B --map X= --mode upsert --on-error skip --errors e").command
+        else {
+            panic!("no import")
+        };
+        assert_eq!(import.maps, [("A".into(), "B".into()), ("X".into(), String::new())]);
+        assert_eq!((import.mode, import.on_error, import.dry_run), (Mode::Upsert, OnError::Skip, false));
+    }
+
+    #[test]
+    fn parameters_split_at_the_first_equals_sign() {
+        assert_eq!(pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(pair("a="), Ok(("a".into(), String::new())));
+        assert!(pair("=b").is_err());
+        assert!(pair("a").is_err());
+    }
+
+    #[test]
+    fn wrong_use_says_what_and_how() {
+        let check = |line: &str, json: bool, message: &str, hint: &str| match reading(line) {
+            Reading::Wrong { failure, json: found } => {
+                assert_eq!((found, failure.code.as_str(), failure.kind.exit_status()), (json, "wrong-use", 2), "{line}");
+                assert!(failure.message.contains(message), "{line}: {failure:?}");
+                assert!(failure.hint.contains(hint), "{line}: {failure:?}");
+                assert!(!failure.message.contains('\n'), "{line}: {failure:?}");
+            }
+            other => panic!("{line}: {other:?}"),
+        };
+        check("statsu --json", true, "'statsu'", "'status'");
+        check("import c.csv", false, "--entity", "Usage: ./mytism import");
+        check("show 0", false, "9007199254740991", "");
+        check("query", false, "OQL", "Usage");
+        check("nodes add x --valid 0 --export f", false, "1..=365", "");
+        check("query --param a from", false, "a name, =, and a value", "");
+        check("show -- --json", false, "--json", "");
+    }
+
+    #[test]
+    fn help_is_text() {
+        for line in ["", "--help", "import --help", "--version", "--json"] {
+            assert!(matches!(reading(line), Reading::Text(_)), "{line}");
+        }
+    }
+}

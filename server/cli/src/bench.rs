@@ -1,0 +1,102 @@
+//! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
+//! the same directory, so that a slow disk or a busy machine slows both.
+//!
+//! 1. [`commit`], [`replicate`]: what is measured, each with a sketch of what it should cost
+//! 2. [`plain`]: the other side
+//! 3. [`node`], [`machine`]: what both need
+//! 4. [`figures`]: what comes out
+
+mod commit;
+mod figures;
+mod machine;
+mod node;
+mod plain;
+mod replicate;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mytism_core::failure::{Failure, nearest};
+
+use crate::args;
+use crate::output::Output;
+use crate::report::Trouble;
+use figures::Figures;
+
+/// What holds for all measurements.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Settings {
+    /// Where databases are made and removed again.
+    directory: PathBuf,
+    /// How long the node works in one round, where that is not given by the work.
+    time: Duration,
+    /// How often node and plain engine take turns.
+    rounds: u32,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Bench {
+    Commit(commit::Parameters),
+    Replicate(replicate::Parameters),
+}
+
+/// All there are, with the names that they are asked for with; in the order in which they run.
+const BENCHES: [(&str, Bench); 3] = [
+    ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
+    ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
+    ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
+];
+
+impl Bench {
+    fn run(self, settings: &Settings) -> Result<Figures, Failure> {
+        match self {
+            Self::Commit(parameters) => commit::run(parameters, settings),
+            Self::Replicate(parameters) => replicate::run(parameters, settings),
+        }
+    }
+}
+
+/// Runs those that are named, or all.
+pub(crate) fn run(arguments: &args::Bench, output: &mut Output<'_>) -> Result<(), Trouble> {
+    let benches = chosen(&arguments.names)?;
+    let settings = Settings {
+        directory: arguments.dir.clone().unwrap_or_else(std::env::temp_dir),
+        time: Duration::from_secs(u64::from(arguments.seconds)),
+        rounds: 2,
+    };
+    if !output.json {
+        let kind = machine::file_system(&settings.directory).map_or_else(String::new, |kind| format!(" ({kind})"));
+        output.line(format_args!("{}{kind}", settings.directory.display()));
+        output.line(figures::heading());
+    }
+    for bench in benches {
+        output.flush();
+        if output.state().is_err() {
+            break;
+        }
+        let figures = bench.run(&settings)?;
+        if output.json {
+            output.document(&figures.document());
+        } else {
+            output.line(figures.line(output.words));
+        }
+    }
+    Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
+    if let Some(unknown) = names.iter().find(|name| !BENCHES.iter().any(|(known, _)| known == name)) {
+        let failure = Failure::usage("unknown-bench", format!("there is no measurement \"{unknown}\""));
+        let known = BENCHES.iter().map(|(known, _)| *known);
+        return Err(match nearest(unknown, known) {
+            Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
+            None => failure.hint("there are: commit, replicate"),
+        });
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    Ok(BENCHES.into_iter().filter(|(name, _)| wanted(name)).map(|(_, bench)| bench).collect())
+}
+
+#[cfg(test)]
+mod tests;

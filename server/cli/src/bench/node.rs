@@ -1,0 +1,188 @@
+//! Nodes in this process, with a store that notes which saves became durable together, and the orders that they save.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mytism_app::snapshot::Loader;
+use mytism_app::surroundings::Machine;
+use mytism_app::{App, AppError, Context, Identity};
+use mytism_core::failure::Failure;
+use mytism_core::id::ObjectId;
+use mytism_core::operation::{ChangeRequest, ChangeTarget, Input, ReferenceInput, Reply, Request, SaveRequest};
+use mytism_core::schema::Schema;
+use mytism_store::bench::{Group, Run};
+use mytism_store::sqlite::{Durability, SqliteStore};
+use mytism_store::{Batch, Store, StoreError, View};
+
+/// Customers that orders refer to.
+const CUSTOMERS: u64 = 100;
+/// Blocks of 65,536 ids that the head office takes beforehand: more orders than a measurement makes.
+const BLOCKS: usize = 16;
+
+/// A store that notes what each commit held.
+struct Recorder {
+    store: SqliteStore,
+    groups: Arc<Mutex<Vec<Group>>>,
+}
+
+impl Store for Recorder {
+    fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.store.view()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.store.commit(batch)?;
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).push(Group::of(batch));
+        Ok(())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.store.bytes()
+    }
+}
+
+/// A node with its database in a directory.
+pub(super) struct Node {
+    pub(super) app: App,
+    pub(super) directory: PathBuf,
+    groups: Arc<Mutex<Vec<Group>>>,
+}
+
+/// The schema of the demo. `directory` is for its file.
+pub(super) fn schema(directory: &Path) -> Result<Arc<Schema>, Failure> {
+    let file = directory.join("trade.xml");
+    std::fs::write(&file, mytism_schema::demo::schema_xml())
+        .map_err(|error| Failure::failed("file-error", format!("cannot write {}: {error}", file.display())))?;
+    let schema = mytism_schema::project(Some(&file)).map_err(|problems| {
+        let first = problems.first().map_or_else(String::new, ToString::to_string);
+        Failure::failed("schema-error", format!("the schema of the demo does not hold: {first}"))
+    })?;
+    Ok(Arc::new(schema))
+}
+
+impl Node {
+    /// A head office with customers and ids for many orders.
+    pub(super) fn head_office(directory: PathBuf, schema: &Arc<Schema>, sure: Durability) -> Result<Self, Failure> {
+        let (store, groups) = recorder(&directory, schema, sure)?;
+        let machine = Arc::new(Machine::default());
+        let app = App::create_head_office(store, Arc::clone(schema), machine, "bench").map_err(failure)?;
+        let own = app.identity().node;
+        let blocks = (0..BLOCKS).map(|_| app.give_block(own)).collect::<Result<_, _>>().map_err(failure)?;
+        app.take_blocks(blocks).map_err(failure)?;
+        Ok(Self { app, directory, groups })
+    }
+
+    /// A branch of this head office, filled with a snapshot.
+    pub(super) fn branch(&self, directory: PathBuf, name: &str) -> Result<Self, Failure> {
+        let (store, groups) = recorder(&directory, self.app.schema(), Durability::Full)?;
+        let app = self.join(Arc::clone(&store), name).map_err(failure)?;
+        drop(store);
+        Ok(Self { app, directory, groups })
+    }
+
+    fn join(&self, store: Arc<dyn Store>, name: &str) -> Result<App, AppError> {
+        let account = self.app.add_node(&Context::local(), name, 1, &"0".repeat(64))?;
+        let enrolled = self.app.enrol(account.node, &format!("{:064}", account.node.0))?;
+        let mut snapshot = self.app.snapshot()?;
+        let mut loader = Loader::new(Arc::clone(&store));
+        while let Some(part) = snapshot.next_objects()? {
+            loader.objects(&part.bytes)?;
+        }
+        while let Some(part) = snapshot.next_entries()? {
+            loader.entries(&part.bytes)?;
+        }
+        let (node, incarnation) = (enrolled.node, enrolled.incarnation);
+        let identity = Identity { name: name.to_owned(), node, incarnation, authoritative: false };
+        loader.finish(&identity, &enrolled.blocks, snapshot.head.position, snapshot.head.hash)?;
+        App::open(store, Arc::clone(self.app.schema()), Arc::new(Machine::default()))
+    }
+
+    /// Number of the last entry of its log.
+    pub(super) fn position(&self) -> Result<u64, Failure> {
+        let head = self.app.view().map_err(failure)?.head().map_err(|error| error.failure())?;
+        Ok(head.map_or(0, |head| head.position.number))
+    }
+
+    /// Begins a run: what was noted so far is forgotten. Returns where the log ends.
+    pub(super) fn begin(&self) -> Result<u64, Failure> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.position()
+    }
+
+    /// Ends a run that began at a position, and the node with it.
+    pub(super) fn end(self, after: u64) -> Run {
+        self.app.stop();
+        let groups = std::mem::take(&mut *self.groups.lock().unwrap_or_else(PoisonError::into_inner));
+        Run { after, groups }
+    }
+
+    /// Makes the customers that orders refer to.
+    pub(super) fn customers(&self) -> Result<Vec<ObjectId>, Failure> {
+        let change = |number: u64| {
+            let name = format!("Customer {number}");
+            let values = vec![text("CustomerID", &format!("C{number:05}")), text("CompanyName", &name)];
+            new("Customer", format!("c{number}"), values)
+        };
+        self.save("customers", (0..CUSTOMERS).map(change).collect())
+    }
+
+    /// Saves one order of ten values; `number` is its number.
+    pub(super) fn order(&self, number: u64, customers: &[ObjectId]) -> Result<(), Failure> {
+        // Customers order in no order.
+        let index = usize::try_from(number.wrapping_mul(7919) % CUSTOMERS).unwrap_or(0);
+        let customer = customers.get(index).ok_or_else(|| Failure::failed("internal", "there are no customers"))?;
+        let (days, seconds) = (number / 86_400 % 28 + 1, number % 86_400);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let values = vec![
+            ("OrderID".to_owned(), Input::Number(number.to_string())),
+            ("Customer".to_owned(), Input::Reference(ReferenceInput::Id(*customer))),
+            text("OrderDate", &format!("2026-10-{days:02}T{hour:02}:{minute:02}:{second:02}Z")),
+            text("RequiredDate", &format!("2026-11-{days:02}T00:00:00Z")),
+            ("Freight".to_owned(), Input::Number(format!("{}.{:02}", number % 500, number % 100))),
+            text("ShipName", &format!("Lager {}", number % 1000)),
+            text("ShipAddress", &format!("Speicherstraße {}", number % 300)),
+            text("ShipCity", "Hamburg"),
+            text("ShipPostalCode", &format!("{:05}", 20_000 + number % 1000)),
+            text("ShipCountry", "Deutschland"),
+        ];
+        self.save("order", vec![new("Order", "o".to_owned(), values)]).map(drop)
+    }
+
+    fn save(&self, description: &str, changes: Vec<ChangeRequest>) -> Result<Vec<ObjectId>, Failure> {
+        let mut ids = Vec::new();
+        let request = Request::Save(SaveRequest { description: description.to_owned(), changes });
+        self.app.call(&Context::local(), request, &mut |reply| {
+            if let Reply::Saved(saved) = reply {
+                ids = saved.ids.into_iter().map(|(_, id)| id).collect();
+            }
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+}
+
+fn recorder(directory: &Path, schema: &Arc<Schema>, sure: Durability) -> Result<Noted, Failure> {
+    let make = || {
+        let store = SqliteStore::create(directory, Arc::clone(schema))?;
+        store.set_durability(sure)?;
+        Ok(store)
+    };
+    let store = make().map_err(|error: StoreError| error.failure())?;
+    let groups = Arc::default();
+    Ok((Arc::new(Recorder { store, groups: Arc::clone(&groups) }), groups))
+}
+
+type Noted = (Arc<dyn Store>, Arc<Mutex<Vec<Group>>>);
+
+fn new(entity: &str, label: String, values: Vec<(String, Input)>) -> ChangeRequest {
+    let target = ChangeTarget::New { label, entity: entity.to_owned() };
+    ChangeRequest { target, values, expect: Vec::new(), delete: None }
+}
+
+fn text(name: &str, value: &str) -> (String, Input) {
+    (name.to_owned(), Input::Text(value.to_owned()))
+}
+
+pub(super) fn failure(error: AppError) -> Failure {
+    error.failure()
+}

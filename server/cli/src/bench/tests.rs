@@ -1,0 +1,59 @@
+//! Short measurements, and what is asked for.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use super::*;
+
+fn settings(directory: &Path) -> Settings {
+    Settings { directory: directory.to_owned(), time: Duration::from_millis(100), rounds: 1 }
+}
+
+/// Runs a measurement in a directory, which must be empty afterwards.
+fn measured(bench: Bench) -> Json {
+    let directory = tempfile::tempdir().unwrap();
+    let document = bench.run(&settings(directory.path())).unwrap().document();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "something was left");
+    document
+}
+
+fn number(document: &Json, name: &str) -> f64 {
+    document[name].as_f64().unwrap_or_else(|| panic!("{name} in {document}"))
+}
+
+#[test]
+fn saves_are_measured_and_replayed() {
+    for clients in [1, 4] {
+        let document = measured(Bench::Commit(commit::Parameters { clients }));
+        assert_eq!((&document["bench"], &document["clients"]), (&"commit".into(), &clients.into()));
+        for name in ["value", "raw", "ratio", "n", "p50_ms", "p99_ms", "fdatasync_per_s"] {
+            assert!(number(&document, name) > 0.0, "{name} in {document}");
+        }
+        let group = number(&document, "group");
+        assert!(if clients == 1 { (group - 1.0).abs() < 0.001 } else { group <= 4.0 }, "{document}");
+    }
+}
+
+#[test]
+fn a_branch_catches_up_and_is_replayed() {
+    let document = measured(Bench::Replicate(replicate::Parameters { transactions: 1500 }));
+    // The orders, and the customers before them.
+    assert_eq!(document["n"], 1501);
+    assert!(number(&document, "group") > 100.0, "{document}");
+}
+
+#[test]
+fn measurements_are_chosen_by_name() {
+    let count = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        chosen(&names).map(|found| found.len()).map_err(|failure| (failure.code, failure.hint))
+    };
+    assert_eq!(count(&[]), Ok(BENCHES.len()));
+    assert_eq!(count(&["commit"]), Ok(2));
+    assert_eq!(count(&["replicate"]), Ok(1));
+    assert_eq!(count(&["commit", "replicate", "commit"]), Ok(3));
+    let unknown = |hint: &str| Err(("unknown-bench".to_owned(), hint.to_owned()));
+    assert_eq!(count(&["comit"]), unknown("did you mean \"commit\"?"));
+    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, replicate"));
+}

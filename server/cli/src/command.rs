@@ -1,0 +1,128 @@
+//! From arguments to work: which command does what, and with which node.
+//!
+//! 1. [`life`]: making a project, starting and stopping its node; `background` starts it apart from the terminal
+//! 2. [`objects`]: query, show, history, save
+//! 3. [`import`] and [`export`]: rows in files
+//! 4. [`cluster`]: status, nodes, conflicts, quarantine, and the check of the configuration
+
+mod background;
+mod cluster;
+mod export;
+mod import;
+mod life;
+mod objects;
+mod progress;
+
+use mytism_core::failure::Failure;
+use mytism_core::operation::{Operations, Reply, Request};
+use serde_json::json;
+
+use crate::args::{Arguments, Command};
+use crate::output::Output;
+use crate::report::{Trouble, not_in_this_version};
+use crate::{bench, demo, node};
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// Status 0.
+    Done,
+    /// It was a check, and it found something. Status 1.
+    Found,
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// What keeps it from being carried out.
+pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verdict, Trouble> {
+    if arguments.user.is_some() {
+        let failure = not_in_this_version("log-in").hint("leave out --user: commands on this machine act as Admin");
+        return Err(failure.into());
+    }
+    let directory = &arguments.project;
+    let open = || node::open(directory);
+    let Some(command) = &arguments.command else { return Ok(Verdict::Done) };
+    match command {
+        Command::Init(arguments) => life::init(directory, arguments, output)?,
+        Command::Join(arguments) => life::join(directory, arguments, output)?,
+        Command::Start(arguments) => life::start(directory, arguments, output)?,
+        Command::Stop(_) => life::stop(directory, output)?,
+        Command::Restart(_) => life::restart(directory, output)?,
+        Command::Status(arguments) => cluster::status(directory, arguments, output)?,
+        Command::Query(arguments) => objects::query(&*open()?, arguments, output)?,
+        Command::Show(arguments) => objects::show(&*open()?, arguments, output)?,
+        Command::History(arguments) => objects::history(&*open()?, arguments, output)?,
+        Command::Save => objects::save(open, output)?,
+        Command::Import(arguments) => import::run(&*open()?, arguments, output)?,
+        Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
+        Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
+        Command::Conflicts => cluster::conflicts(&*open()?, output)?,
+        Command::Quarantine => cluster::quarantine(&*open()?, output)?,
+        Command::CheckConfig => return Ok(cluster::check_config(directory, output)),
+        Command::Demo(arguments) => demo::run(arguments, output)?,
+        Command::Bench(arguments) => bench::run(arguments, output)?,
+        Command::Version => version(output),
+    }
+    Ok(Verdict::Done)
+}
+
+fn version(output: &mut Output<'_>) {
+    let version = env!("CARGO_PKG_VERSION");
+    if output.json {
+        output.document(&json!({"version": version}));
+    } else {
+        output.line(format!("mytism {version}"));
+    }
+}
+
+/// The one answer to a request.
+///
+/// # Errors
+/// The node's, or that its answer is of another kind.
+fn one<T>(node: &dyn Operations, request: Request, pick: impl Fn(Reply) -> Option<T>) -> Result<T, Failure> {
+    let mut found = None;
+    node.call(request, &mut |reply| {
+        found = pick(reply);
+        Ok(())
+    })?;
+    found.ok_or_else(unclear)
+}
+
+fn unclear() -> Failure {
+    Failure::unreachable("answer-unclear", "the node answered something else than was asked for")
+        .hint("program and node must be of the same version: start the node anew")
+}
+
+/// Nodes of the tests: they answer what a closure says and remember what they were asked.
+#[cfg(test)]
+mod fake {
+    use std::cell::RefCell;
+
+    use mytism_core::failure::Failure;
+    use mytism_core::operation::{Operations, Reply, Request, Sink};
+
+    pub(crate) struct Fake<F> {
+        pub(crate) asked: RefCell<Vec<Request>>,
+        answer: F,
+    }
+
+    impl<F: Fn(&Request) -> Result<Vec<Reply>, Failure>> Fake<F> {
+        pub(crate) fn new(answer: F) -> Self {
+            Self { asked: RefCell::default(), answer }
+        }
+    }
+
+    impl<F: Fn(&Request) -> Result<Vec<Reply>, Failure>> Operations for Fake<F> {
+        fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
+            let replies = (self.answer)(&request);
+            self.asked.borrow_mut().push(request);
+            for reply in replies? {
+                if sink(reply).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! `export`: what a query finds, into a file. The file is there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use mytism_core::failure::Failure;
+use mytism_core::operation::{Closed, Operations, Output as Out, Reply, Request};
+use mytism_core::value::Value;
+use serde_json::json;
+
+use super::objects::query_request;
+use crate::output::Output;
+use crate::report::{Trouble, not_in_this_version};
+use crate::words::fill;
+use crate::{args, json};
+
+/// Between the objects of a set in one cell.
+const SET_SEPARATOR: &str = "; ";
+
+/// `export`.
+pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut Output<'_>) -> Result<(), Trouble> {
+    let path = &arguments.out;
+    let temporary = Temporary::create(path)?;
+    let to = BufWriter::new(&temporary.file);
+    let mut form = match arguments.format {
+        args::Format::Csv => Form::Csv { writer: csv::Writer::from_writer(to), columns: None },
+        args::Format::Jsonl => Form::Json(to),
+        args::Format::Xlsx => return Err(not_in_this_version("spreadsheets").hint("write --format csv").into()),
+    };
+    let (mut count, mut broken) = (0u64, None);
+    let request = Request::Query(query_request(&arguments.text, &arguments.params));
+    node.call(request, &mut |reply| {
+        count += 1;
+        form.write(reply).map_err(|failure| {
+            broken = Some(failure);
+            Closed
+        })
+    })
+    .map_err(|failure| Trouble::within(failure, &arguments.text))?;
+    let ended = form.finish();
+    match broken {
+        Some(Wrong::Rows(failure)) => return Err(failure.into()),
+        Some(Wrong::File(error)) => return Err(unwritable(path, &error).into()),
+        None => ended.map_err(|error| unwritable(path, &error))?,
+    }
+    temporary.publish(path)?;
+    if output.json {
+        output.document(&json!({"file": path.to_string_lossy(), "rows": count}));
+    } else {
+        let count = output.words.count(count);
+        output.line(fill(output.words.exported, &[&count, &path.display()]));
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::failed("file-error", format!("cannot write {}: {error}", path.display()))
+        .hint("check that its directory exists, may be written and has room")
+}
+
+/// A file beside the one that is wanted, taken away again where it is not finished.
+struct Temporary {
+    file: File,
+    path: PathBuf,
+    published: bool,
+}
+
+impl Temporary {
+    fn create(wanted: &Path) -> Result<Self, Failure> {
+        let Some(name) = wanted.file_name().filter(|_| !wanted.is_dir()) else {
+            return Err(Failure::usage("wrong-file", format!("{} is no name of a file", wanted.display())));
+        };
+        let path = wanted.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+        let file = File::create(&path).map_err(|error| unwritable(wanted, &error))?;
+        Ok(Self { file, path, published: false })
+    }
+
+    fn publish(mut self, wanted: &Path) -> Result<(), Failure> {
+        let done = self.file.sync_all().and_then(|()| fs::rename(&self.path, wanted));
+        self.published = done.is_ok();
+        done.map_err(|error| unwritable(wanted, &error))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.published {
+            // The failure that led here is told; a remainder does no harm.
+            let _remains = fs::remove_file(&self.path);
+        }
+    }
+}
+
+enum Form<W: Write> {
+    Csv { writer: csv::Writer<W>, columns: Option<Vec<String>> },
+    Json(W),
+}
+
+enum Wrong {
+    Rows(Failure),
+    File(io::Error),
+}
+
+impl<W: Write> Form<W> {
+    fn write(&mut self, reply: Reply) -> Result<(), Wrong> {
+        match self {
+            Self::Json(writer) => {
+                let document = match &reply {
+                    Reply::Object(view) => json::object(view),
+                    Reply::Row(row) => json::row(row),
+                    _ => return Ok(()),
+                };
+                writeln!(writer, "{document}").map_err(Wrong::File)
+            }
+            Self::Csv { writer, columns } => {
+                let values = match reply {
+                    Reply::Object(view) => view.values,
+                    Reply::Row(row) => row,
+                    _ => return Ok(()),
+                };
+                let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+                match columns {
+                    None => {
+                        writer.write_record(&names).map_err(csv_error)?;
+                        *columns = Some(names.into_iter().map(str::to_owned).collect());
+                    }
+                    Some(known) if *known != names => return Err(Wrong::Rows(mixed())),
+                    Some(_) => {}
+                }
+                writer.write_record(values.iter().map(|(_, value)| cell(value))).map_err(csv_error)
+            }
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Csv { mut writer, .. } => writer.flush(),
+            Self::Json(mut writer) => writer.flush(),
+        }
+    }
+}
+
+fn csv_error(error: csv::Error) -> Wrong {
+    Wrong::File(io::Error::other(error))
+}
+
+fn mixed() -> Failure {
+    Failure::failed("mixed-columns", "the query finds objects with different attributes, which one CSV file cannot hold")
+        .hint("name the attributes in a `select`, query one entity, or write --format jsonl")
+}
+
+/// A value as an import reads it: references by their text, moments in UTC.
+fn cell(value: &Out) -> String {
+    match value {
+        Out::Value(Value::Null) => String::new(),
+        Out::Value(value) => value.to_string(),
+        Out::Word(word) => word.clone(),
+        Out::Reference { id, text } if text.is_empty() => id.to_string(),
+        Out::Reference { text, .. } => text.clone(),
+        Out::List(items) => items.iter().map(cell).collect::<Vec<_>>().join(SET_SEPARATOR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::fake::Fake;
+    use mytism_core::id::ObjectId;
+    use mytism_core::operation::ObjectView;
+
+    fn object(names: &[&str]) -> Reply {
+        let to = Out::Reference { id: ObjectId::new(9).unwrap(), text: "ALFKI".into() };
+        let values = [Out::Value(Value::from("a,\"b\"")), Out::Value(Value::Null), to];
+        Reply::Object(ObjectView {
+            id: ObjectId::new(7).unwrap(),
+            entity: "Order".into(),
+            values: names.iter().map(|name| (*name).to_owned()).zip(values).collect(),
+            pending: false,
+            detail: None,
+        })
+    }
+
+    fn export(format: args::Format, replies: Result<Vec<Reply>, Failure>) -> (Result<String, String>, String, usize) {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("out.file");
+        let arguments = args::Export { text: "from Order".into(), params: Vec::new(), format, out: out.clone() };
+        let node = Fake::new(|_| replies.clone());
+        let mut bytes = Vec::new();
+        let mut output = Output::to(&mut bytes, true);
+        let result = run(&node, &arguments, &mut output).map_err(|trouble| trouble.failure.code);
+        output.finish().unwrap();
+        let content = result.and_then(|()| fs::read_to_string(&out).map_err(|error| error.to_string()));
+        (content, String::from_utf8(bytes).unwrap(), fs::read_dir(directory.path()).unwrap().count())
+    }
+
+    #[test]
+    fn files_hold_what_was_found() {
+        let rows = || Ok(vec![object(&["A", "B", "C"]), object(&["A", "B", "C"])]);
+        let (content, told, files) = export(args::Format::Csv, rows());
+        assert_eq!(content.unwrap(), "A,B,C\n\"a,\"\"b\"\"\",,ALFKI\n\"a,\"\"b\"\"\",,ALFKI\n");
+        assert!(told.ends_with("out.file\",\"rows\":2}\n"), "{told}");
+        assert_eq!(files, 1);
+        let (content, _, _) = export(args::Format::Jsonl, Ok(vec![object(&["A"])]));
+        assert_eq!(content.unwrap(), "{\"id\":7,\"entity\":\"Order\",\"values\":{\"A\":\"a,\\\"b\\\"\"}}\n");
+        assert_eq!(export(args::Format::Csv, Ok(Vec::new())).0.unwrap(), "");
+    }
+
+    #[test]
+    fn a_failed_export_leaves_nothing() {
+        let check = |format, replies, code: &str| {
+            let (content, told, files) = export(format, replies);
+            assert_eq!((content, told.as_str(), files), (Err(code.to_owned()), "", 0));
+        };
+        check(args::Format::Csv, Ok(vec![object(&["A"]), object(&["B"])]), "mixed-columns");
+        check(args::Format::Csv, Err(Failure::usage("syntax-error", "m")), "syntax-error");
+        check(args::Format::Xlsx, Ok(Vec::new()), "not-in-this-version");
+    }
+}

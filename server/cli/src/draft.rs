@@ -1,0 +1,273 @@
+//! The document of `save`, from JSON to a request. Pure; knows no schema, so names are passed on as they stand.
+//!
+//! What is not understood is refused with its path (`changes[0].values.City`), never passed over: a misspelt field must
+//! not look as if it had been saved.
+
+use mytism_core::failure::{Failure, nearest};
+use mytism_core::id::ObjectId;
+use mytism_core::operation::{ChangeRequest, ChangeTarget, Input, ReferenceInput, SaveRequest};
+use serde_json::{Map, Value as Json};
+
+use crate::report::not_in_this_version;
+
+/// The longest document, in bytes; a request that is larger could not be sent either.
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// The request that a document stands for.
+///
+/// # Errors
+/// `json-syntax` with line and column, or `wrong-document` with the path of what is wrong.
+pub(crate) fn read(text: &str) -> Result<SaveRequest, Failure> {
+    let document: Json = serde_json::from_str(text).map_err(|error| syntax(&error))?;
+    let fields = fields(&document, "", &["description", "changes"])?;
+    let description = match fields.get("description") {
+        None | Some(Json::Null) => String::new(),
+        Some(Json::String(text)) => text.clone(),
+        Some(_) => return Err(wrong("description", "a text is expected")),
+    };
+    let Some(changes) = fields.get("changes") else { return Err(wrong("changes", "it is missing")) };
+    let Json::Array(changes) = changes else { return Err(wrong("changes", "a list is expected")) };
+    let changes = changes.iter().enumerate().map(|(index, json)| change(json, &format!("changes[{index}]")));
+    Ok(SaveRequest { description, changes: changes.collect::<Result<_, _>>()? })
+}
+
+fn syntax(error: &serde_json::Error) -> Failure {
+    let whole = error.to_string();
+    let message = whole.split(" at line ").next().unwrap_or(&whole);
+    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let (line, column) = (place(error.line()), place(error.column()));
+    Failure::usage("json-syntax", format!("the document is no JSON: line {line} column {column}: {message}"))
+        .at(line, column)
+}
+
+fn wrong(path: &str, message: &str) -> Failure {
+    let place = if path.is_empty() { "the document" } else { path };
+    Failure::usage("wrong-document", format!("{place}: {message}"))
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// The fields of an object, if it has no others than the known ones.
+fn fields<'j>(json: &'j Json, path: &str, known: &[&str]) -> Result<&'j Map<String, Json>, Failure> {
+    let Json::Object(fields) = json else { return Err(wrong(path, "an object is expected")) };
+    let Some(unknown) = fields.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(fields) };
+    let failure = wrong(&below(path, unknown), "there is no such field");
+    let near = nearest(unknown, known.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+    Err(failure.hint(near.unwrap_or_else(|| format!("possible are {}", known.join(", ")))))
+}
+
+fn change(json: &Json, path: &str) -> Result<ChangeRequest, Failure> {
+    let is_new = json.get("new").is_some();
+    let known: &[&str] = if is_new { &["new", "entity", "values"] } else { &["id", "values", "expect", "delete"] };
+    let found = fields(json, path, known)?;
+    let target = if is_new { new_object(found, path)? } else { known_object(found, path)? };
+    let delete = match found.get("delete") {
+        None | Some(Json::Null) => None,
+        Some(Json::Bool(delete)) => Some(*delete),
+        Some(_) => return Err(wrong(&below(path, "delete"), "true or false is expected")),
+    };
+    Ok(ChangeRequest { target, values: values(found, path, "values")?, expect: values(found, path, "expect")?, delete })
+}
+
+fn new_object(fields: &Map<String, Json>, path: &str) -> Result<ChangeTarget, Failure> {
+    let text = |name: &str, missing: &str| match fields.get(name) {
+        Some(Json::String(text)) if !text.is_empty() => Ok(text.clone()),
+        _ => Err(wrong(&below(path, name), missing)),
+    };
+    Ok(ChangeTarget::New {
+        label: text("new", "a text is expected, by which the document names the new object")?,
+        entity: text("entity", "the name of the new object's entity is expected")?,
+    })
+}
+
+fn known_object(fields: &Map<String, Json>, path: &str) -> Result<ChangeTarget, Failure> {
+    match fields.get("id") {
+        Some(json) => Ok(ChangeTarget::Object(id(json, &below(path, "id"))?)),
+        None => Err(wrong(path, "it names no object").hint("write \"id\":NUMBER, or \"new\":\"LABEL\" for a new one")),
+    }
+}
+
+fn id(json: &Json, path: &str) -> Result<ObjectId, Failure> {
+    let digits = match json {
+        Json::Number(number) => number.to_string(),
+        Json::String(text) => text.clone(),
+        _ => String::new(),
+    };
+    digits.parse().map_err(|_| wrong(path, "the id of an object is expected, a whole number from 1 to 9007199254740991"))
+}
+
+fn values(fields: &Map<String, Json>, path: &str, name: &str) -> Result<Vec<(String, Input)>, Failure> {
+    let path = below(path, name);
+    match fields.get(name) {
+        None | Some(Json::Null) => Ok(Vec::new()),
+        Some(Json::Object(values)) => {
+            values.iter().map(|(name, json)| Ok((name.clone(), input(json, &below(&path, name))?))).collect()
+        }
+        Some(_) => Err(wrong(&path, "an object is expected, with attribute names and values")),
+    }
+}
+
+/// A value as a document writes it. The depth is bounded by the JSON parser.
+fn input(json: &Json, path: &str) -> Result<Input, Failure> {
+    match json {
+        Json::Null => Ok(Input::Null),
+        Json::Bool(given) => Ok(Input::Bool(*given)),
+        Json::Number(digits) => Ok(Input::Number(digits.to_string())),
+        Json::String(text) => Ok(Input::Text(text.clone())),
+        Json::Array(_) => Ok(Input::List(references(json, path)?)),
+        Json::Object(found) if found.contains_key("ref") => Ok(Input::Reference(reference(json, path)?)),
+        Json::Object(found) if found.contains_key("add") || found.contains_key("remove") => {
+            fields(json, path, &["add", "remove"])?;
+            let part = |name: &str| found.get(name).map_or(Ok(Vec::new()), |json| references(json, &below(path, name)));
+            Ok(Input::Difference { add: part("add")?, remove: part("remove")? })
+        }
+        Json::Object(found) if found.contains_key("file") || found.contains_key("hash") => {
+            Err(not_in_this_version(&format!("files in objects ({path})")).hint("a later version stores them"))
+        }
+        Json::Object(_) => {
+            let hint = "a reference is {\"ref\":…}, a change of a set is {\"add\":[…],\"remove\":[…]}";
+            Err(wrong(path, "this object is no value").hint(hint))
+        }
+    }
+}
+
+fn references(json: &Json, path: &str) -> Result<Vec<ReferenceInput>, Failure> {
+    let Json::Array(items) = json else { return Err(wrong(path, "a list of references is expected")) };
+    items.iter().enumerate().map(|(index, item)| reference(item, &format!("{path}[{index}]"))).collect()
+}
+
+/// `{"ref":…}`. The `text` that answers carry beside it may stay, so that an answer can be sent back.
+fn reference(json: &Json, path: &str) -> Result<ReferenceInput, Failure> {
+    if !json.is_object() {
+        return Err(wrong(path, "a reference is expected").hint("write {\"ref\":NUMBER}"));
+    }
+    let found = fields(json, path, &["ref", "text"])?;
+    let path = below(path, "ref");
+    match found.get("ref") {
+        Some(Json::String(label)) => Ok(ReferenceInput::Label(label.clone())),
+        Some(number @ Json::Number(_)) => Ok(ReferenceInput::Id(id(number, &path)?)),
+        Some(key @ Json::Object(_)) => key_of(key, &path),
+        _ => {
+            let hint = "write an id, the label of a new object, or {\"ENTITY\":{\"KEY\":VALUE}}";
+            Err(wrong(&path, "it names no object").hint(hint))
+        }
+    }
+}
+
+fn key_of(json: &Json, path: &str) -> Result<ReferenceInput, Failure> {
+    let (entity, inner) = only(json, path, "the name of an entity")?;
+    let path = below(path, entity);
+    let (attribute, value) = only(inner, &path, "the name of a unique attribute")?;
+    let value = input(value, &below(&path, attribute))?;
+    Ok(ReferenceInput::Key { entity: entity.clone(), attribute: attribute.clone(), value: Box::new(value) })
+}
+
+fn only<'j>(json: &'j Json, path: &str, what: &str) -> Result<(&'j String, &'j Json), Failure> {
+    let fields = json.as_object().filter(|fields| fields.len() == 1);
+    fields.and_then(|fields| fields.iter().next()).ok_or_else(|| wrong(path, &format!("one field is expected, {what}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(number: i64) -> ObjectId {
+        ObjectId::new(number).unwrap()
+    }
+
+    #[test]
+    fn the_document_of_the_contract() {
+        let text = r#"{"description":"d","changes":[
+            {"new":"c1","entity":"Customer","values":{"Name":"A","Limit":12.50}},
+            {"id":1000123,"values":{"City":"Bonn"},"expect":{"City":"Berlin"}},
+            {"id":7,"delete":true}]}"#;
+        let named = |name: &str, value: Input| (name.to_owned(), value);
+        let change = |target, values, expect, delete| ChangeRequest { target, values, expect, delete };
+        let text_of = |text: &str| Input::Text(text.into());
+        let expected = SaveRequest {
+            description: "d".into(),
+            changes: vec![
+                change(
+                    ChangeTarget::New { label: "c1".into(), entity: "Customer".into() },
+                    vec![named("Name", text_of("A")), named("Limit", Input::Number("12.50".into()))],
+                    Vec::new(),
+                    None,
+                ),
+                change(
+                    ChangeTarget::Object(object(1_000_123)),
+                    vec![named("City", text_of("Bonn"))],
+                    vec![named("City", text_of("Berlin"))],
+                    None,
+                ),
+                change(ChangeTarget::Object(object(7)), Vec::new(), Vec::new(), Some(true)),
+            ],
+        };
+        assert_eq!(read(text), Ok(expected));
+    }
+
+    #[test]
+    fn values() {
+        let check = |json: &str, expected: Input| {
+            let request = read(&format!(r#"{{"changes":[{{"id":1,"values":{{"A":{json}}}}}]}}"#)).unwrap();
+            assert_eq!(request.changes[0].values[0].1, expected, "{json}");
+        };
+        let by_id = |number| ReferenceInput::Id(object(number));
+        let by_key = ReferenceInput::Key {
+            entity: "Customer".into(),
+            attribute: "CustomerID".into(),
+            value: Box::new(Input::Text("ALFKI".into())),
+        };
+        check("null", Input::Null);
+        check("true", Input::Bool(true));
+        check("12345678901234567890.10", Input::Number("12345678901234567890.10".into()));
+        check("1e3", Input::Number("1e+3".into()));
+        check("\"ä\"", Input::Text("ä".into()));
+        check(r#"{"ref":1000123}"#, Input::Reference(by_id(1_000_123)));
+        check(r#"{"ref":7,"text":"shown"}"#, Input::Reference(by_id(7)));
+        check(r#"{"ref":"c1"}"#, Input::Reference(ReferenceInput::Label("c1".into())));
+        check(r#"{"ref":{"Customer":{"CustomerID":"ALFKI"}}}"#, Input::Reference(by_key));
+        check("[]", Input::List(Vec::new()));
+        check(r#"[{"ref":1},{"ref":2}]"#, Input::List(vec![by_id(1), by_id(2)]));
+        check(r#"{"add":[{"ref":1}]}"#, Input::Difference { add: vec![by_id(1)], remove: Vec::new() });
+        check(r#"{"add":[],"remove":[{"ref":2}]}"#, Input::Difference { add: Vec::new(), remove: vec![by_id(2)] });
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_path() {
+        let check = |text: &str, code: &str, message: &str, hint: &str| {
+            let failure = read(text).unwrap_err();
+            assert_eq!((failure.code.as_str(), failure.kind.exit_status()), (code, 2), "{text}");
+            assert!(failure.message.contains(message), "{text}: {failure:?}");
+            assert!(failure.hint.contains(hint), "{text}: {failure:?}");
+        };
+        let wrong = |text: &str, message: &str, hint: &str| check(text, "wrong-document", message, hint);
+        let value = |json: &str| format!(r#"{{"changes":[{{"id":1,"values":{{"A":{json}}}}}]}}"#);
+        wrong("[]", "the document: an object", "");
+        wrong("{}", "changes: it is missing", "");
+        wrong(r#"{"changes":{}}"#, "changes: a list", "");
+        wrong(r#"{"chnages":[]}"#, "chnages: there is no such field", "\"changes\"");
+        wrong(r#"{"description":5,"changes":[]}"#, "description: a text", "");
+        wrong(r#"{"changes":[{}]}"#, "changes[0]: it names no object", "\"id\"");
+        wrong(r#"{"changes":[{"id":1},{"id":0}]}"#, "changes[1].id: the id", "");
+        wrong(r#"{"changes":[{"id":1,"entity":"C"}]}"#, "changes[0].entity", "possible are id");
+        wrong(r#"{"changes":[{"new":"a"}]}"#, "changes[0].entity: the name", "");
+        wrong(r#"{"changes":[{"new":"a","entity":"C","expect":{}}]}"#, "changes[0].expect", "");
+        wrong(r#"{"changes":[{"id":1,"delete":1}]}"#, "changes[0].delete: true", "");
+        wrong(r#"{"changes":[{"id":1,"values":[]}]}"#, "changes[0].values: an object", "");
+        wrong(&value(r#"{"reff":1}"#), "changes[0].values.A: this object is no value", "\"ref\"");
+        wrong(&value(r#"{"ref":1.5}"#), "changes[0].values.A.ref: the id", "");
+        wrong(&value(r#"{"ref":null}"#), "changes[0].values.A.ref: it names no object", "");
+        wrong(&value(r#"{"ref":{"C":{}}}"#), "changes[0].values.A.ref.C: one field", "");
+        wrong(&value(r#"{"ref":1,"x":2}"#), "changes[0].values.A.x", "");
+        wrong(&value("[1]"), "changes[0].values.A[0]: a reference", "");
+        wrong(&value(r#"{"add":5}"#), "changes[0].values.A.add: a list", "");
+        wrong(&value(r#"{"add":[],"remov":[]}"#), "changes[0].values.A.remov", "\"remove\"");
+        check(&value(r#"{"file":"a.pdf"}"#), "not-in-this-version", "files", "");
+        check("{\"changes\":[\n,]}", "json-syntax", "line 2 column 1", "");
+        check("", "json-syntax", "EOF", "");
+        check("{\"changes\":[]} x", "json-syntax", "trailing", "");
+        check(&format!("{{\"changes\":{}", "[".repeat(100_000)), "json-syntax", "recursion", "");
+    }
+}

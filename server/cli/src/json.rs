@@ -1,0 +1,312 @@
+//! Answers as JSON, as the command line promises it to programs. Pure: no node, no file, no terminal.
+//!
+//! Decimals are strings; whole numbers are numbers as far as every program reads them exactly (up to 2^53) and strings
+//! beyond; moments are RFC 3339 with `Z`; nothing is `null`; sets are lists; an object is `{"ref":id,"text":"…"}`.
+
+use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
+use mytism_core::operation::{
+    ConflictLine, HistoryLine, NodeLine, ObjectView, Output, PeerStatus, QuarantineLine, Saved, StampView, Status,
+};
+use mytism_core::value::Value;
+use serde_json::{Map, Value as Json, json};
+
+/// A value.
+pub(crate) fn output(output: &Output) -> Json {
+    match output {
+        Output::Value(value) => plain(value),
+        Output::Word(word) => Json::from(word.as_str()),
+        Output::Reference { id, text } => json!({"ref": id.get(), "text": text}),
+        Output::List(items) => Json::Array(items.iter().map(self::output).collect()),
+    }
+}
+
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::from(*value),
+        Value::Integer(number) => integer(*number),
+        Value::Decimal(number) => Json::from(number.to_string()),
+        Value::Text(text) => Json::from(text.as_str()),
+        Value::Date(date) => Json::from(date.to_string()),
+        Value::Datetime(time) => Json::from(time.to_string()),
+        // Only a value whose attribute the schema does not know comes without its word.
+        Value::Enum(word) => Json::from(word.0),
+        Value::Reference(object) => json!({"ref": object.get(), "text": object.to_string()}),
+    }
+}
+
+fn integer(number: i64) -> Json {
+    if number.unsigned_abs() <= OBJECT_ID_MAX.unsigned_abs() { Json::from(number) } else { Json::from(number.to_string()) }
+}
+
+fn named(values: &[(String, Output)]) -> Json {
+    Json::Object(values.iter().map(|(name, value)| (name.clone(), output(value))).collect())
+}
+
+fn transaction(id: Option<TransactionId>) -> Json {
+    id.map_or(Json::Null, |id| Json::from(id.to_string()))
+}
+
+fn stamp(stamp: &StampView) -> Json {
+    json!({"time": stamp.time.to_string(), "user": stamp.user, "node": stamp.node})
+}
+
+/// An object; with its bookkeeping where that was asked for.
+pub(crate) fn object(view: &ObjectView) -> Json {
+    let mut document = Map::new();
+    document.insert("id".to_owned(), Json::from(view.id.get()));
+    document.insert("entity".to_owned(), Json::from(view.entity.as_str()));
+    document.insert("values".to_owned(), named(&view.values));
+    if view.pending {
+        document.insert("pending".to_owned(), Json::from(true));
+    }
+    if let Some(detail) = &view.detail {
+        document.insert("created".to_owned(), stamp(&detail.created));
+        document.insert("changed".to_owned(), stamp(&detail.changed));
+        document.insert("version".to_owned(), Json::from(detail.version));
+        document.insert("deleted".to_owned(), Json::from(detail.deleted));
+    }
+    Json::Object(document)
+}
+
+/// A computed row.
+pub(crate) fn row(values: &[(String, Output)]) -> Json {
+    named(values)
+}
+
+/// A change of an object.
+pub(crate) fn history(line: &HistoryLine) -> Json {
+    json!({
+        "position": line.position,
+        "transaction": line.transaction.to_string(),
+        "time": line.stamp.time.to_string(),
+        "user": line.stamp.user,
+        "node": line.stamp.node,
+        "description": line.description,
+        "attribute": line.attribute,
+        "old": output(&line.old),
+        "new": output(&line.new),
+    })
+}
+
+/// A save that is durable.
+pub(crate) fn saved(saved: &Saved) -> Json {
+    let ids: Map<String, Json> = saved.ids.iter().map(|(label, id)| (label.clone(), Json::from(id.get()))).collect();
+    json!({
+        "transaction": transaction(saved.transaction),
+        "position": saved.position,
+        "state": if saved.pending { "pending" } else { "accepted" },
+        "ids": ids,
+    })
+}
+
+/// How a node is.
+pub(crate) fn status(status: &Status) -> Json {
+    json!({
+        "node": status.node,
+        "role": status.role,
+        "version": status.version,
+        "schema": status.schema,
+        "log_position": status.log_position,
+        "epoch": status.epoch,
+        "log_hash": status.log_hash,
+        "pending": status.pending,
+        "objects": status.objects,
+        "blobs": 0,
+        "sync": status.sync.iter().map(peer).collect::<Vec<_>>(),
+        "conflicts": status.conflicts,
+        "quarantine": status.quarantine,
+        "alarms": 0,
+        "last_backup": null,
+        "last_verified_backup": null,
+        "database_bytes": status.database_bytes,
+        "since": status.since.map(|time| time.to_string()),
+    })
+}
+
+fn peer(peer: &PeerStatus) -> Json {
+    json!({
+        "name": peer.name,
+        "state": peer.state,
+        "sent": peer.sent,
+        "received": peer.received,
+        "pending": peer.pending,
+        "lag_ms": peer.lag_ms,
+        "last_error": peer.last_error,
+    })
+}
+
+/// A node of the cluster.
+pub(crate) fn node(node: &NodeLine) -> Json {
+    json!({"name": node.name, "number": node.number, "role": node.role, "joined": node.joined})
+}
+
+/// A conflict.
+pub(crate) fn conflict(line: &ConflictLine) -> Json {
+    let number = |id: ObjectId| id.get();
+    json!({
+        "id": number(line.id),
+        "object": number(line.object),
+        "attribute": line.attribute,
+        "kept": line.kept,
+        "other": line.other,
+        "kept_by": line.kept_by,
+        "other_by": line.other_by,
+        "rule": line.rule,
+    })
+}
+
+/// A refused transaction.
+pub(crate) fn quarantined(line: &QuarantineLine) -> Json {
+    json!({
+        "transaction": line.transaction.to_string(),
+        "position": line.position,
+        "code": line.code,
+        "reason": line.reason,
+        "description": line.description,
+        "time": line.stamp.time.to_string(),
+        "user": line.stamp.user,
+        "node": line.stamp.node,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mytism_core::id::{EnumId, NodeId};
+    use mytism_core::operation::ObjectDetail;
+    use mytism_core::time::{Date, Timestamp};
+
+    fn id(number: i64) -> ObjectId {
+        ObjectId::new(number).unwrap()
+    }
+
+    fn text(words: &str) -> Output {
+        Output::Value(Value::from(words))
+    }
+
+    fn made() -> StampView {
+        let time = Timestamp::from_micros(1_795_405_980_000_000).unwrap();
+        StampView { time, user: "Admin".into(), node: "hamburg".into() }
+    }
+
+    const TRANSACTION: TransactionId = TransactionId { node: NodeId(2), incarnation: 1, counter: 7 };
+
+    #[test]
+    fn values() {
+        let check = |given: Output, expected: &str| assert_eq!(output(&given).to_string(), expected);
+        let value = |given: Value| Output::Value(given);
+        check(value(Value::Null), "null");
+        check(value(Value::Bool(true)), "true");
+        check(value(Value::Integer(-5)), "-5");
+        check(value(Value::Integer(OBJECT_ID_MAX)), "9007199254740991");
+        check(value(Value::Integer(-OBJECT_ID_MAX)), "-9007199254740991");
+        check(value(Value::Integer(OBJECT_ID_MAX + 1)), "\"9007199254740992\"");
+        check(value(Value::Integer(i64::MIN)), "\"-9223372036854775808\"");
+        check(text("a\"b"), r#""a\"b""#);
+        check(value(Value::Date(Date::new(2026, 11, 23).unwrap())), "\"2026-11-23\"");
+        check(value(Value::Datetime(made().time)), "\"2026-11-23T03:53:00Z\"");
+        check(value(Value::Enum(EnumId(3))), "3");
+        check(value(Value::Reference(id(7))), r#"{"ref":7,"text":"7"}"#);
+        check(Output::Word("shipped".into()), "\"shipped\"");
+        check(Output::Reference { id: id(1_048_576), text: "ALFKI".into() }, r#"{"ref":1048576,"text":"ALFKI"}"#);
+        check(Output::List(vec![Output::Word("a".into())]), "[\"a\"]");
+        check(Output::List(Vec::new()), "[]");
+    }
+
+    #[test]
+    fn decimals_keep_their_scale() {
+        let given = mytism_core::input::from_text(
+            &mytism_core::schema::Kind::Decimal { precision: 10, scale: 2 },
+            "19.9",
+            &jiff::tz::TimeZone::UTC,
+        );
+        assert_eq!(output(&Output::Value(given.unwrap())).to_string(), "\"19.90\"");
+    }
+
+    #[test]
+    fn objects() {
+        let mut view = ObjectView {
+            id: id(1_000_123),
+            entity: "Customer".into(),
+            values: vec![("Name".into(), text("A")), ("City".into(), text("Bonn"))],
+            pending: false,
+            detail: None,
+        };
+        let plain = r#"{"id":1000123,"entity":"Customer","values":{"Name":"A","City":"Bonn"}"#;
+        assert_eq!(object(&view).to_string(), format!("{plain}}}"));
+        view.pending = true;
+        view.detail = Some(ObjectDetail { created: made(), changed: made(), version: None, deleted: false });
+        let stamp = r#"{"time":"2026-11-23T03:53:00Z","user":"Admin","node":"hamburg"}"#;
+        let rest = format!(r#","pending":true,"created":{stamp},"changed":{stamp},"version":null,"deleted":false}}"#);
+        assert_eq!(object(&view).to_string(), plain.to_owned() + &rest);
+        assert_eq!(row(&view.values).to_string(), r#"{"Name":"A","City":"Bonn"}"#);
+    }
+
+    #[test]
+    fn saves_and_history() {
+        let accepted = Saved { transaction: Some(TRANSACTION), position: Some(9), pending: false, ids: vec![("c1".into(), id(8))] };
+        let check = |given: &Saved, expected: &str| assert_eq!(saved(given).to_string(), expected);
+        check(&accepted, r#"{"transaction":"2-1-7","position":9,"state":"accepted","ids":{"c1":8}}"#);
+        let pending = Saved { position: None, pending: true, ids: Vec::new(), ..accepted };
+        check(&pending, r#"{"transaction":"2-1-7","position":null,"state":"pending","ids":{}}"#);
+        let nothing = Saved { transaction: None, position: None, pending: false, ids: Vec::new() };
+        check(&nothing, r#"{"transaction":null,"position":null,"state":"accepted","ids":{}}"#);
+        let line = HistoryLine {
+            position: Some(17),
+            transaction: TRANSACTION,
+            stamp: made(),
+            description: "moved".into(),
+            attribute: "City".into(),
+            old: text("Berlin"),
+            new: Output::Value(Value::Null),
+        };
+        let expected = r#"{"position":17,"transaction":"2-1-7","time":"2026-11-23T03:53:00Z","user":"Admin","node":"hamburg","description":"moved","attribute":"City","old":"Berlin","new":null}"#;
+        assert_eq!(history(&line).to_string(), expected);
+    }
+
+    #[test]
+    fn status_has_all_promised_fields() {
+        let peer = PeerStatus { name: "bonn".into(), state: "connected".into(), lag_ms: Some(0.9), ..PeerStatus::default() };
+        let given = Status { node: "hamburg".into(), sync: vec![peer], since: Some(made().time), ..Status::default() };
+        let document = status(&given);
+        let names: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+        let promised = [
+            "node", "role", "version", "schema", "log_position", "epoch", "log_hash", "pending", "objects", "blobs", "sync",
+            "conflicts", "quarantine", "alarms", "last_backup", "last_verified_backup", "database_bytes", "since",
+        ];
+        assert_eq!(names, promised);
+        let expected = r#"[{"name":"bonn","state":"connected","sent":0,"received":0,"pending":0,"lag_ms":0.9,"last_error":null}]"#;
+        assert_eq!(document["sync"].to_string(), expected);
+        assert_eq!(document["since"], "2026-11-23T03:53:00Z");
+        assert_eq!(status(&Status::default())["since"], Json::Null);
+    }
+
+    #[test]
+    fn conflicts_quarantine_and_nodes() {
+        let line = ConflictLine {
+            id: id(5),
+            object: id(6),
+            attribute: "City".into(),
+            kept: "Bonn".into(),
+            other: "Berlin".into(),
+            kept_by: "Admin at hamburg".into(),
+            other_by: "Admin at bonn".into(),
+            rule: "head-office".into(),
+        };
+        let expected = r#"{"id":5,"object":6,"attribute":"City","kept":"Bonn","other":"Berlin","kept_by":"Admin at hamburg","other_by":"Admin at bonn","rule":"head-office"}"#;
+        assert_eq!(conflict(&line).to_string(), expected);
+        let refused = QuarantineLine {
+            transaction: TRANSACTION,
+            position: 4,
+            code: "not-unique".into(),
+            reason: "r".into(),
+            description: "d".into(),
+            stamp: made(),
+        };
+        let expected = r#"{"transaction":"2-1-7","position":4,"code":"not-unique","reason":"r","description":"d","time":"2026-11-23T03:53:00Z","user":"Admin","node":"hamburg"}"#;
+        assert_eq!(quarantined(&refused).to_string(), expected);
+        let line = NodeLine { name: "bonn".into(), number: 2, role: "branch".into(), joined: false };
+        assert_eq!(node(&line).to_string(), r#"{"name":"bonn","number":2,"role":"branch","joined":false}"#);
+    }
+}

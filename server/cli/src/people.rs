@@ -1,0 +1,296 @@
+//! Answers in words for people. Pure but for the time zone of the machine; knows no command.
+
+use jiff::tz::TimeZone;
+use mytism_core::operation::{
+    ConflictLine, HistoryLine, ObjectView, Output as Out, PeerStatus, QuarantineLine, StampView, Status,
+};
+use mytism_core::time::Timestamp;
+use mytism_core::value::Value;
+
+use crate::output::{Output, harmless};
+use crate::words::{Words, fill};
+
+/// A value in a cell or line: harmless, on one line, moments in the time zone of the machine.
+pub(crate) fn cell(value: &Out) -> String {
+    match value {
+        Out::Value(Value::Null) => String::new(),
+        Out::Value(Value::Datetime(time)) => moment(*time),
+        Out::Value(value) => harmless(&value.to_string()),
+        Out::Word(word) => harmless(word),
+        Out::Reference { id, text } if text.is_empty() => id.to_string(),
+        Out::Reference { text, .. } => harmless(text),
+        Out::List(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// A moment as people write it, in the time zone of the machine.
+pub(crate) fn moment(time: Timestamp) -> String {
+    moment_in(time, TimeZone::system())
+}
+
+fn moment_in(time: Timestamp, zone: TimeZone) -> String {
+    jiff::Timestamp::from_microsecond(time.micros())
+        .map_or_else(|_| time.to_string(), |time| time.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
+fn stamp(stamp: &StampView, words: &Words) -> String {
+    fill(words.by_at, &[&moment(stamp.time), &harmless(&stamp.user), &harmless(&stamp.node)])
+}
+
+/// How a node is. `now` is in microseconds since 1970.
+pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Output<'_>) {
+    let words = output.words;
+    let is_head_office = status.role == "authoritative";
+    let role = if is_head_office { words.authoritative } else { words.branch };
+    let up = match status.since {
+        Some(since) => {
+            let seconds = now.saturating_sub(since.micros()) / 1_000_000;
+            fill(words.up, &[&words.span(u64::try_from(seconds).unwrap_or_default())])
+        }
+        None => words.not_running.to_owned(),
+    };
+    let version = fill(words.version, &[&status.version]);
+    let position = fill(words.position, &[&words.count(status.log_position)]);
+    let node = output.bold(&harmless(&status.node));
+    output.line(format!("{node}  {role}   {up}   {version}   {position}"));
+    let objects = words.counted(status.objects, words.one_object, words.objects);
+    entry(output, words.status_store, &[format!("SQLite {}   {objects}", words.bytes(status.database_bytes))]);
+    entry(output, words.status_schema, &[harmless(&status.schema)]);
+    let peers = if is_head_office { words.branches } else { words.head_office_line };
+    let width = status.sync.iter().map(|peer| peer.name.chars().count()).max().unwrap_or_default();
+    entry(output, peers, &status.sync.iter().map(|one| peer(one, width, words)).collect::<Vec<_>>());
+    if status.pending > 0 {
+        entry(output, words.pending, &[fill(words.pending_saves, &[&words.count(status.pending)])]);
+    }
+    let task = |count: u64, text: &str, command: &str| {
+        (count > 0).then(|| format!("{:<18} {program} {command}", fill(text, &[&words.count(count)])))
+    };
+    let tasks = [
+        task(status.conflicts, words.conflicts, "conflicts"),
+        task(status.quarantine, words.in_quarantine, "quarantine"),
+    ];
+    entry(output, words.needs_you, &tasks.into_iter().flatten().collect::<Vec<_>>());
+    if status.since.is_some() {
+        let health = health(status, output);
+        entry(output, words.health, &[health]);
+    }
+}
+
+/// Some lines behind one label.
+fn entry(output: &mut Output<'_>, label: &str, lines: &[String]) {
+    for (index, line) in lines.iter().enumerate() {
+        let label = if index == 0 { label } else { "" };
+        output.line(format!("  {label:<11} {line}").trim_end());
+    }
+}
+
+fn peer(peer: &PeerStatus, width: usize, words: &Words) -> String {
+    let state = match (peer.state.as_str(), peer.pending) {
+        ("connected", 0) => words.in_step,
+        ("connected", _) => words.catching_up,
+        ("stopped", _) => words.peer_stopped,
+        _ => words.connecting,
+    };
+    let lag = peer.lag_ms.map(|lag| words.milliseconds(lag));
+    let behind = (peer.pending > 0).then(|| fill(words.behind, &[&words.count(peer.pending)]));
+    let error = peer.last_error.as_ref().filter(|_| peer.state != "connected");
+    let error = error.map(|error| fill(words.last_error, &[&harmless(error)]));
+    let rest: Vec<String> = [behind, lag, error].into_iter().flatten().collect();
+    format!("{:<width$}  {state:<16}  {}", harmless(&peer.name), rest.join("   ")).trim_end().to_owned()
+}
+
+fn health(status: &Status, output: &Output<'_>) -> String {
+    let words = output.words;
+    let (text, colour) = match status.sync.iter().find(|peer| peer.state != "connected") {
+        Some(peer) => {
+            (fill(words.health_attention, &[&fill(words.out_of_reach, &[&harmless(&peer.name)])]), "\u{1b}[33m")
+        }
+        None => (words.health_good.to_owned(), "\u{1b}[32m"),
+    };
+    if output.colour { format!("{colour}{text}\u{1b}[0m") } else { text }
+}
+
+/// An object with its bookkeeping.
+pub(crate) fn object(view: &ObjectView, output: &mut Output<'_>) {
+    let words = output.words;
+    let deleted = view.detail.as_ref().is_some_and(|detail| detail.deleted);
+    let mut title = format!("{} {}", harmless(&view.entity), view.id);
+    if deleted {
+        title = format!("{title} ({})", words.deleted);
+    }
+    output.line(output.bold(&title));
+    let shown = view.values.iter().map(|(name, value)| (harmless(name), cell(value)));
+    let mut lines: Vec<(String, String)> = shown.collect();
+    if let Some(detail) = &view.detail {
+        let version = detail.version.map(|number| format!("   {}", fill(words.position, &[&words.count(number)])));
+        lines.push((words.created.to_owned(), stamp(&detail.created, words)));
+        lines.push((words.changed.to_owned(), stamp(&detail.changed, words) + &version.unwrap_or_default()));
+    }
+    let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    for (name, value) in lines {
+        output.line(format!("  {name:<width$}  {value}").trim_end());
+    }
+    if view.pending {
+        output.line(words.pending_mark);
+    }
+}
+
+/// The changes of an object: a line a transaction, and below it one a change.
+#[derive(Default)]
+pub(crate) struct History {
+    last: Option<mytism_core::id::TransactionId>,
+}
+
+impl History {
+    /// The next change.
+    pub(crate) fn line(&mut self, line: &HistoryLine, output: &mut Output<'_>) {
+        let words = output.words;
+        if self.last != Some(line.transaction) {
+            self.last = Some(line.transaction);
+            let position = line.position.map_or_else(|| words.pending.to_owned(), |number| fill(words.position, &[&words.count(number)]));
+            let title = output.bold(&stamp(&line.stamp, words));
+            output.line(format!("{title}   {position}   {}   {}", line.transaction, harmless(&line.description)).trim_end());
+        }
+        let name = if line.attribute.is_empty() { words.made_or_deleted.to_owned() } else { harmless(&line.attribute) };
+        let shown = |value: &Out| match cell(value) {
+            empty if empty.is_empty() => "–".to_owned(),
+            text => text,
+        };
+        output.line(format!("  {name:<20}  {} → {}", shown(&line.old), shown(&line.new)));
+    }
+}
+
+/// A conflict.
+pub(crate) fn conflict(line: &ConflictLine, output: &mut Output<'_>) {
+    let words = output.words;
+    let object = fill(words.object, &[&line.object]);
+    let title = output.bold(&format!("{}  {object}  {}", line.id, harmless(&line.attribute)));
+    output.line(format!("{title}   {}", fill(words.rule, &[&harmless(&line.rule)])));
+    let width = words.kept.chars().count().max(words.other.chars().count());
+    for (label, value, by) in [(words.kept, &line.kept, &line.kept_by), (words.other, &line.other, &line.other_by)] {
+        output.line(format!("  {label:<width$}  \"{}\"  {}", harmless(value), harmless(by)).trim_end());
+    }
+}
+
+/// A refused transaction.
+pub(crate) fn quarantined(line: &QuarantineLine, output: &mut Output<'_>) {
+    let words = output.words;
+    let title = output.bold(&fill(words.transaction, &[&line.transaction]));
+    output.line(format!("{title}   {}   {}", stamp(&line.stamp, words), harmless(&line.description)).trim_end());
+    output.line(format!("  {}: {}", harmless(&line.code), harmless(&line.reason)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::GERMAN;
+    use mytism_core::id::{NodeId, ObjectId, TransactionId};
+
+    fn written(write: impl FnOnce(&mut Output<'_>)) -> String {
+        let mut bytes = Vec::new();
+        let mut output = Output::to(&mut bytes, false);
+        write(&mut output);
+        output.finish().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn made() -> StampView {
+        let time = Timestamp::from_micros(1_795_404_600_000_000).unwrap();
+        StampView { time, user: "Admin".into(), node: "hamburg".into() }
+    }
+
+    fn node() -> Status {
+        Status {
+            node: "hamburg".into(),
+            role: "authoritative".into(),
+            version: "0.1.0".into(),
+            schema: "trade 1".into(),
+            log_position: 1_204_511,
+            objects: 1_203_445,
+            database_bytes: 1_800_000_000,
+            since: Some(made().time),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn status_of_a_quiet_node() {
+        let now = made().time.micros() + (3 * 86_400 + 4 * 3600) * 1_000_000;
+        let expected = "hamburg  authoritative   up 3 d 4 h   version 0.1.0   position 1,204,511\n\
+                        \x20 store       SQLite 1.8 GB   1,203,445 objects\n\
+                        \x20 schema      trade 1\n\
+                        \x20 health      good\n";
+        assert_eq!(written(|output| status(&node(), now, "./mytism", output)), expected);
+        let stopped = Status { since: None, ..node() };
+        let text = written(|output| status(&stopped, now, "./mytism", output));
+        assert!(text.contains("not running") && !text.contains("health"), "{text}");
+    }
+
+    #[test]
+    fn status_says_what_needs_attention() {
+        let peer = |name: &str, state: &str, pending| PeerStatus {
+            name: name.into(),
+            state: state.into(),
+            pending,
+            ..PeerStatus::default()
+        };
+        let sync = vec![
+            PeerStatus { lag_ms: Some(0.94), ..peer("berlin", "connected", 0) },
+            peer("bonn", "connected", 12_400),
+            PeerStatus { last_error: Some("timed out".into()), ..peer("lisboa", "connecting", 0) },
+        ];
+        let given = Status { sync, conflicts: 3, quarantine: 1, ..node() };
+        let text = written(|output| {
+            output.words = &GERMAN;
+            status(&given, made().time.micros(), "./mytism", output);
+        });
+        for line in [
+            "  Filialen    berlin  auf gleichem Stand  0,9 ms",
+            "              bonn    holt auf          12.400 zurück",
+            "              lisboa  verbindet         letzter Fehler: timed out",
+            "  zu tun      3 Konflikte        ./mytism conflicts",
+            "              1 in Quarantäne    ./mytism quarantine",
+            "  Zustand     Achtung: lisboa ist nicht erreichbar",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn history_groups_by_transaction() {
+        let line = |counter: u64, attribute: &str, old: Value| HistoryLine {
+            position: Some(counter),
+            transaction: TransactionId { node: NodeId(1), incarnation: 1, counter },
+            stamp: made(),
+            description: "moved".into(),
+            attribute: attribute.into(),
+            old: Out::Value(old),
+            new: Out::Value(Value::from("Bonn\u{7}")),
+        };
+        let mut history = History::default();
+        let text = written(|output| {
+            history.line(&line(1, "", Value::Null), output);
+            history.line(&line(1, "City", Value::Null), output);
+            history.line(&line(2, "City", Value::from("Berlin")), output);
+        });
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("by Admin at hamburg   position 1   1-1-1   moved"), "{text}");
+        assert_eq!(lines[1], "  (object)              – → Bonn·");
+        assert_eq!(lines[2], "  City                  – → Bonn·");
+        assert!(lines[3].contains("1-1-2"), "{text}");
+        assert_eq!(lines[4], "  City                  Berlin → Bonn·");
+    }
+
+    #[test]
+    fn cells_are_one_harmless_line() {
+        let check = |value: Out, expected: &str| assert_eq!(cell(&value), expected);
+        let object = |text: &str| Out::Reference { id: ObjectId::new(7).unwrap(), text: text.into() };
+        check(Out::Value(Value::Null), "");
+        check(Out::Value(Value::from("a\nb\u{1b}")), "a b·");
+        check(object("ALFKI"), "ALFKI");
+        check(object(""), "7");
+        check(Out::List(vec![object("a"), object("b")]), "a, b");
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        assert_eq!(moment_in(made().time, berlin), "2026-11-23 04:30:00");
+    }
+}

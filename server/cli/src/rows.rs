@@ -1,0 +1,354 @@
+//! Rows of a file to be imported: CSV or JSON lines in, cells out, one row in memory at a time. Knows no schema and no
+//! node.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use csv::StringRecord;
+use mytism_core::failure::Failure;
+use serde_json::Value as Json;
+
+/// The longest row, in bytes. Without a limit one forgotten quotation mark would make a row of the whole file.
+const ROW_BYTES_MAX: u64 = 64 << 20;
+/// The longest header line that is looked at to find the delimiter, in bytes.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    /// Counts the rows of the file, from 0.
+    pub(crate) number: u64,
+    /// The line of the file that it begins on, from 1.
+    pub(crate) line: u64,
+    /// Names of its columns: the header of a CSV file, the fields of a JSON object.
+    pub(crate) columns: Rc<[String]>,
+    /// One a column; `None` is an empty cell of a CSV file, or `null`.
+    pub(crate) cells: Vec<Option<String>>,
+    /// The row as it stands, for the file of bad rows.
+    pub(crate) raw: Raw,
+}
+
+/// A row as it stands in its file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Raw {
+    /// All cells.
+    Csv(StringRecord),
+    /// The line.
+    Json(String),
+}
+
+/// Something that is not a row.
+#[derive(Debug)]
+pub(crate) enum Bad {
+    /// This row is bad, the next may be good.
+    Row {
+        /// As in [`Row`].
+        number: u64,
+        /// As in [`Row`].
+        line: u64,
+        /// As in [`Row`].
+        raw: Raw,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file cannot be read on.
+    File(Failure),
+}
+
+/// A file of rows.
+pub(crate) struct RowFile {
+    path: PathBuf,
+    form: Form,
+    next: u64,
+    left: Rc<Cell<u64>>,
+}
+
+enum Form {
+    Csv { reader: csv::Reader<Bounded>, columns: Rc<[String]>, delimiter: u8 },
+    Json { reader: BufReader<Bounded>, columns: Rc<[String]>, line: u64, bytes: u64 },
+}
+
+/// A file that ends with an error where a row does not end in time.
+struct Bounded {
+    file: BufReader<File>,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left.get() == 0 {
+            let message = format!("a row is longer than {} MB; is a quotation mark missing?", ROW_BYTES_MAX >> 20);
+            return Err(io::Error::other(message));
+        }
+        let read = self.file.read(buffer)?;
+        self.left.set(self.left.get().saturating_sub(read as u64));
+        Ok(read)
+    }
+}
+
+impl RowFile {
+    /// Opens a file; `.jsonl` and `.ndjson` are JSON lines, everything else is CSV.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty, or is not UTF-8.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
+        let left = Rc::new(Cell::new(ROW_BYTES_MAX));
+        let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+            return Err(wrong_encoding(path, 1));
+        }
+        let delimiter = delimiter(start);
+        if start.starts_with("\u{feff}".as_bytes()) {
+            file.consume("\u{feff}".len());
+        }
+        let bounded = Bounded { file, left: Rc::clone(&left) };
+        let is_json = [Some(OsStr::new("jsonl")), Some(OsStr::new("ndjson"))].contains(&path.extension());
+        let form = if is_json {
+            Form::Json { reader: BufReader::new(bounded), columns: Rc::new([]), line: 0, bytes: 0 }
+        } else {
+            csv_form(path, bounded, delimiter)?
+        };
+        Ok(Self { path: path.to_owned(), form, next: 0, left })
+    }
+
+    /// The header of a CSV file; `None` for JSON lines, where each row names its own columns.
+    pub(crate) fn header(&self) -> Option<&Rc<[String]>> {
+        match &self.form {
+            Form::Csv { columns, .. } => Some(columns),
+            Form::Json { .. } => None,
+        }
+    }
+
+    /// What stands between the cells of a CSV file.
+    pub(crate) fn delimiter(&self) -> Option<u8> {
+        match &self.form {
+            Form::Csv { delimiter, .. } => Some(*delimiter),
+            Form::Json { .. } => None,
+        }
+    }
+
+    /// How many bytes of the file were read, about.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        match &self.form {
+            Form::Csv { reader, .. } => reader.position().byte(),
+            Form::Json { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The next row; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Row>, Bad> {
+        self.left.set(ROW_BYTES_MAX);
+        let number = self.next;
+        let row = match &mut self.form {
+            Form::Csv { reader, columns, .. } => next_csv(&self.path, reader, columns, number),
+            Form::Json { reader, columns, line, bytes } => next_json(&self.path, reader, columns, (line, bytes), number),
+        };
+        self.next += 1;
+        row
+    }
+}
+
+/// The delimiter that the header line uses: a semicolon where it has more of them than commas, as spreadsheets of
+/// countries with decimal commas write it.
+fn delimiter(start: &[u8]) -> u8 {
+    let (mut commas, mut semicolons, mut quoted) = (0, 0, false);
+    for byte in start {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => commas += 1,
+            b';' if !quoted => semicolons += 1,
+            b'\n' | b'\r' if !quoted && commas + semicolons > 0 => break,
+            _ => {}
+        }
+    }
+    if semicolons > commas { b';' } else { b',' }
+}
+
+fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failure> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bounded);
+    let header = reader.headers().map_err(|error| csv_failure(path, &error, 1))?;
+    let columns: Rc<[String]> = header.iter().map(|name| name.trim().to_owned()).collect();
+    let problem = |message: String| Failure::usage("wrong-file", format!("{} line 1: {message}", path.display())).at(1, 1);
+    if columns.iter().all(String::is_empty) {
+        return Err(problem("there is no header line".to_owned()).hint("the first line must name the columns"));
+    }
+    for (index, name) in columns.iter().enumerate() {
+        if columns.iter().skip(index + 1).any(|other| other == name) {
+            return Err(problem(format!("two columns are named \"{name}\"")));
+        }
+    }
+    Ok(Form::Csv { reader, columns, delimiter })
+}
+
+fn next_csv(path: &Path, reader: &mut csv::Reader<Bounded>, columns: &Rc<[String]>, number: u64) -> Result<Option<Row>, Bad> {
+    let mut record = StringRecord::new();
+    let before = reader.position().line();
+    if !reader.read_record(&mut record).map_err(|error| Bad::File(csv_failure(path, &error, before)))? {
+        return Ok(None);
+    }
+    let line = record.position().map_or(before, csv::Position::line);
+    if record.len() != columns.len() {
+        let message = format!("the row has {} cells, the header line {}", record.len(), columns.len());
+        return Err(Bad::Row { number, line, raw: Raw::Csv(record), message });
+    }
+    let cells = record.iter().map(|cell| (!cell.is_empty()).then(|| cell.to_owned())).collect();
+    Ok(Some(Row { number, line, columns: Rc::clone(columns), cells, raw: Raw::Csv(record) }))
+}
+
+fn next_json(
+    path: &Path,
+    reader: &mut BufReader<Bounded>,
+    columns: &mut Rc<[String]>,
+    (line, bytes): (&mut u64, &mut u64),
+    number: u64,
+) -> Result<Option<Row>, Bad> {
+    let text = loop {
+        let mut raw = Vec::new();
+        let read = reader.read_until(b'\n', &mut raw).map_err(|error| Bad::File(unreadable(path, &error)))?;
+        if read == 0 {
+            return Ok(None);
+        }
+        *line += 1;
+        *bytes += read as u64;
+        let text = String::from_utf8(raw).map_err(|_| Bad::File(wrong_encoding(path, *line)))?;
+        if !text.trim().is_empty() {
+            break text.trim().to_owned();
+        }
+    };
+    let (names, cells) = match flat(&text) {
+        Ok(fields) => fields,
+        Err(message) => return Err(Bad::Row { number, line: *line, raw: Raw::Json(text), message }),
+    };
+    // Rows mostly have the same columns; they share one list then, by which the importer sees it cheaply.
+    if **columns != *names {
+        *columns = names.into();
+    }
+    Ok(Some(Row { number, line: *line, columns: Rc::clone(columns), cells, raw: Raw::Json(text) }))
+}
+
+/// Names and values of an object without objects in it.
+fn flat(text: &str) -> Result<(Vec<String>, Vec<Option<String>>), String> {
+    let json: Json = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    let Json::Object(fields) = json else { return Err("an object is expected".to_owned()) };
+    let mut names = Vec::with_capacity(fields.len());
+    let mut cells = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        cells.push(match value {
+            Json::Null => None,
+            Json::Bool(given) => Some(given.to_string()),
+            Json::Number(digits) => Some(digits.to_string()),
+            Json::String(text) => Some(text),
+            Json::Array(_) | Json::Object(_) => {
+                return Err(format!("{name}: a text, number, true, false or null is expected; a reference is the key of its target"));
+            }
+        });
+        names.push(name);
+    }
+    if names.is_empty() { Err("the object is empty".to_owned()) } else { Ok((names, cells)) }
+}
+
+fn csv_failure(path: &Path, error: &csv::Error, line: u64) -> Failure {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => unreadable(path, error),
+        csv::ErrorKind::Utf8 { pos, .. } => wrong_encoding(path, pos.as_ref().map_or(line, csv::Position::line)),
+        _ => Failure::failed("wrong-file", format!("{} line {line}: {error}", path.display())),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::failed("file-error", format!("cannot read {}: {error}", path.display()));
+    if error.kind() == io::ErrorKind::NotFound { failure.hint("check the path; it counts from the current directory") } else { failure }
+}
+
+fn wrong_encoding(path: &Path, line: u64) -> Failure {
+    let message = format!("{} line {line}: the file is not in UTF-8", path.display());
+    let failure = Failure::usage("wrong-encoding", message)
+        .hint(format!("convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {}", path.display()));
+    failure.at(u32::try_from(line).unwrap_or(u32::MAX), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        (directory, path)
+    }
+
+    /// All rows as `line: column=cell …`, bad ones with their message.
+    fn rows(name: &str, content: &[u8]) -> Result<Vec<String>, Failure> {
+        let (_directory, path) = file(name, content);
+        let mut file = RowFile::open(&path)?;
+        let mut found = Vec::new();
+        loop {
+            match file.next() {
+                Ok(None) => return Ok(found),
+                Ok(Some(row)) => {
+                    let cells = row.columns.iter().zip(&row.cells);
+                    let shown = cells.map(|(name, cell)| format!("{name}={}", cell.as_deref().unwrap_or("-")));
+                    found.push(format!("{}: {}", row.line, shown.collect::<Vec<_>>().join(" ")));
+                }
+                Err(Bad::Row { line, message, .. }) => found.push(format!("{line}! {message}")),
+                Err(Bad::File(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    #[test]
+    fn csv_in_all_its_dresses() {
+        let check = |content: &str, expected: &[&str]| assert_eq!(rows("a.csv", content.as_bytes()).unwrap(), expected, "{content:?}");
+        check("A,B\n1,2\n", &["2: A=1 B=2"]);
+        check("A;B\r\n1;2,5\r\n", &["2: A=1 B=2,5"]);
+        check("\u{feff}A,B\n1,\n", &["2: A=1 B=-"]);
+        check("\"A;x\";B\n1;2\n", &["2: A;x=1 B=2"]);
+        check("\"A;x;y\",B,C\n1,2,3\n", &["2: A;x;y=1 B=2 C=3"]);
+        check(" A ,B\n x ,\"\"\n", &["2: A= x  B=-"]);
+        check("A,B\n\"one\ntwo\",\"a\"\"b\"\n3,4", &["2: A=one\ntwo B=a\"b", "4: A=3 B=4"]);
+        check("A\n\n1\n\n\n2\n", &["3: A=1", "6: A=2"]);
+        check("A,B\n1\n1,2,3\n4,5\n", &["2! the row has 1 cells, the header line 2", "3! the row has 3 cells, the header line 2", "4: A=4 B=5"]);
+        check("A,B\n", &[]);
+    }
+
+    #[test]
+    fn json_lines() {
+        let check = |content: &str, expected: &[&str]| assert_eq!(rows("a.jsonl", content.as_bytes()).unwrap(), expected, "{content:?}");
+        check("{\"A\":1.50,\"B\":null}\n\n{\"B\":true}", &["1: A=1.50 B=-", "3: B=true"]);
+        check("\u{feff}{\"A\":\"\"}", &["1: A="]);
+        let bad = "1! A: a text, number, true, false or null is expected; a reference is the key of its target";
+        check("{\"A\":{}}\n{\"A\":1}", &[bad, "2: A=1"]);
+        check("[1]\n{}\n", &["1! an object is expected", "2! the object is empty"]);
+        check("{\n", &["1! no JSON: EOF while parsing an object at line 1 column 1"]);
+    }
+
+    #[test]
+    fn a_wrong_file_says_where() {
+        let check = |name: &str, content: &[u8], code: &str, message: &str| {
+            let failure = rows(name, content).unwrap_err();
+            assert_eq!(failure.code, code, "{failure:?}");
+            assert!(failure.message.contains(message), "{failure:?}");
+        };
+        check("a.csv", b"A,B\n1,2\n3,M\xfcller\n", "wrong-encoding", "a.csv line 3");
+        check("a.csv", b"\xff\xfeA\0", "wrong-encoding", "line 1");
+        check("a.jsonl", b"{\"A\":1}\n{\"A\":\"\xfc\"}\n", "wrong-encoding", "a.jsonl line 2");
+        check("a.csv", b"", "wrong-file", "no header line");
+        check("a.csv", b"A,B,A\n", "wrong-file", "two columns are named \"A\"");
+        assert_eq!(RowFile::open(Path::new("/nowhere/at/all.csv")).err().map(|failure| failure.code).as_deref(), Some("file-error"));
+    }
+
+    #[test]
+    fn a_forgotten_quotation_mark_does_not_fill_the_memory() {
+        let mut content = b"A\n\"".to_vec();
+        content.resize(usize::try_from(ROW_BYTES_MAX).unwrap() + (1 << 20), b'x');
+        let failure = rows("a.csv", &content).unwrap_err();
+        assert!(failure.message.contains("quotation mark"), "{failure:?}");
+    }
+}

@@ -1,0 +1,256 @@
+//! All words that the command line says to people, in two columns: English and German. Messages of failures are not
+//! here, since they come from the node too and are English everywhere. Knows no command.
+
+/// Makes the structure of all words and its two columns from one table, so that no word can lack in a language.
+macro_rules! words {
+    ($($name:ident: $english:literal, $german:literal;)+) => {
+        /// All words in one language. `{}` stands for what is filled in.
+        #[derive(Debug)]
+        pub(crate) struct Words {
+            $(pub(crate) $name: &'static str,)+
+            /// Between groups of three digits.
+            pub(crate) thousands: char,
+            /// Before fractions.
+            pub(crate) point: char,
+        }
+
+        /// The left column.
+        pub(crate) static ENGLISH: Words = Words { $($name: $english,)+ thousands: ',', point: '.' };
+        /// The right column.
+        pub(crate) static GERMAN: Words = Words { $($name: $german,)+ thousands: '.', point: ',' };
+
+        #[cfg(test)]
+        const PAIRS: &[(&str, &str)] = &[$(($english, $german),)+];
+    };
+}
+
+words! {
+    // init, join, start, stop
+    project: "Project", "Projekt";
+    store: "Store", "Speicher";
+    schema: "Schema", "Schema";
+    ports: "Ports", "Ports";
+    next: "Next", "Weiter";
+    head_office: "Head office", "Zentrale";
+    received: "Received", "Empfangen";
+    new_head_office: "new, authoritative node \"{}\"", "neu, Zentrale \"{}\"";
+    new_branch: "new, branch \"{}\"", "neu, Filiale \"{}\"";
+    entities: "{} entities", "{} Entitäten";
+    then_status: "then {} status", "danach {} status";
+    serves: "{} serves", "{} läuft";
+    ports_are: "ports {}", "Ports {}";
+    plain: "plain", "unverschlüsselt";
+    encrypted: "encrypted", "verschlüsselt";
+    web: "web", "Web";
+    process: "process {}", "Prozess {}";
+    log_goes_to: "log {}", "Protokoll {}";
+    stopped: "the node of {} is down", "der Knoten von {} ist beendet";
+    // status
+    authoritative: "authoritative", "Zentrale";
+    branch: "branch", "Filiale";
+    up: "up {}", "läuft seit {}";
+    not_running: "not running", "läuft nicht";
+    version: "version {}", "Version {}";
+    position: "position {}", "Position {}";
+    status_store: "store", "Speicher";
+    objects: "{} objects", "{} Objekte";
+    one_object: "1 object", "1 Objekt";
+    status_schema: "schema", "Schema";
+    branches: "branches", "Filialen";
+    head_office_line: "head office", "Zentrale";
+    pending: "pending", "offen";
+    pending_saves: "{} transactions on which the head office has not decided", "{} Transaktionen, über die die Zentrale noch nicht entschieden hat";
+    in_step: "in step", "auf gleichem Stand";
+    catching_up: "catching up", "holt auf";
+    connecting: "connecting", "verbindet";
+    peer_stopped: "stopped", "angehalten";
+    behind: "{} behind", "{} zurück";
+    last_error: "last error: {}", "letzter Fehler: {}";
+    needs_you: "needs you", "zu tun";
+    conflicts: "{} conflicts", "{} Konflikte";
+    in_quarantine: "{} in quarantine", "{} in Quarantäne";
+    health: "health", "Zustand";
+    health_good: "good", "gut";
+    health_attention: "attention: {}", "Achtung: {}";
+    out_of_reach: "{} is out of reach", "{} ist nicht erreichbar";
+    // objects
+    object: "object {}", "Objekt {}";
+    deleted: "deleted", "gelöscht";
+    created: "created", "angelegt";
+    changed: "changed", "geändert";
+    by_at: "{} by {} at {}", "{} von {} an {}";
+    made_or_deleted: "(object)", "(Objekt)";
+    rows: "{} rows", "{} Zeilen";
+    one_row: "1 row", "1 Zeile";
+    not_shown: "{} more columns: {}; --json shows all", "{} weitere Spalten: {}; --json zeigt alle";
+    entity: "Entity", "Entität";
+    pending_mark: "* the head office has not decided yet", "* die Zentrale hat noch nicht entschieden";
+    nothing_found: "nothing found", "nichts gefunden";
+    // save, import, export
+    saved: "saved", "gespeichert";
+    saved_pending: "saved here, the head office has not seen it yet", "hier gespeichert, die Zentrale hat es noch nicht gesehen";
+    nothing_to_save: "nothing changed", "nichts geändert";
+    transaction: "transaction {}", "Transaktion {}";
+    new_object: "{} is object {}", "{} ist Objekt {}";
+    import_done: "{} rows read: {} new, {} changed, {} unchanged, {} bad", "{} Zeilen gelesen: {} neu, {} geändert, {} unverändert, {} fehlerhaft";
+    import_dry: "dry run, nothing was saved", "Probelauf, nichts wurde gespeichert";
+    import_run: "import {}", "Import {}";
+    import_links: "references", "Verweise";
+    bad_rows_in: "the bad rows stand in {}", "die fehlerhaften Zeilen stehen in {}";
+    exported: "{} rows written to {}", "{} Zeilen nach {} geschrieben";
+    // nodes, conflicts, quarantine, check-config
+    name: "Name", "Name";
+    number: "Number", "Nummer";
+    role: "Role", "Rolle";
+    joined: "Joined", "Beigetreten";
+    yes: "yes", "ja";
+    no: "no", "nein";
+    account_written: "account of branch \"{}\" written to {}; it holds a secret and is good for {} days", "Konto der Filiale \"{}\" nach {} geschrieben; es enthält ein Geheimnis und gilt {} Tage";
+    copy_and_join: "copy it to the branch, and there: {} join --sync-account FILE", "auf die Filiale kopieren, und dort: {} join --sync-account DATEI";
+    no_conflicts: "no conflicts", "keine Konflikte";
+    no_quarantine: "nothing in quarantine", "nichts in Quarantäne";
+    kept: "stays", "bleibt";
+    other: "kept beside it", "daneben aufbewahrt";
+    rule: "rule {}", "Regel {}";
+    configuration_good: "{}: nothing is wrong", "{}: alles in Ordnung";
+    error: "error", "Fehler";
+    warning: "warning", "Warnung";
+}
+
+/// The language that the environment asks for.
+pub(crate) fn from_environment() -> &'static Words {
+    of(|name| std::env::var(name).ok())
+}
+
+/// German where the first of `LC_ALL`, `LC_MESSAGES` and `LANG` that is set asks for it, else English.
+fn of(variable: impl Fn(&str) -> Option<String>) -> &'static Words {
+    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
+    let is_german = |value: &String| {
+        let lower = value.to_ascii_lowercase();
+        lower.strip_prefix("de").is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphabetic()))
+    };
+    if set.as_ref().is_some_and(is_german) { &GERMAN } else { &ENGLISH }
+}
+
+/// The template with its `{}` filled in, in order.
+pub(crate) fn fill(template: &str, parts: &[&dyn std::fmt::Display]) -> String {
+    let mut pieces = template.split("{}");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for (index, piece) in pieces.enumerate() {
+        if let Some(part) = parts.get(index) {
+            text.push_str(&part.to_string());
+        }
+        text.push_str(piece);
+    }
+    text
+}
+
+impl Words {
+    /// A whole number in groups of three digits.
+    pub(crate) fn count(&self, number: u64) -> String {
+        let digits = number.to_string();
+        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(self.thousands);
+            }
+            text.push(digit);
+        }
+        text
+    }
+
+    /// `3 objects`, with another word for one.
+    pub(crate) fn counted(&self, number: u64, one: &str, many: &str) -> String {
+        if number == 1 { one.to_owned() } else { fill(many, &[&self.count(number)]) }
+    }
+
+    /// A size with a unit of thousands: `1.8 GB`.
+    pub(crate) fn bytes(&self, bytes: u64) -> String {
+        const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+        let (mut tenths, mut unit) = (bytes / 100, "kB");
+        for next in UNITS.into_iter().skip(1) {
+            if tenths < 10_000 {
+                break;
+            }
+            (tenths, unit) = (tenths / 1000, next);
+        }
+        match bytes {
+            0..1000 => format!("{bytes} B"),
+            _ if tenths >= 100 => format!("{} {unit}", self.count(tenths / 10)),
+            _ => format!("{}{}{} {unit}", tenths / 10, self.point, tenths % 10),
+        }
+    }
+
+    /// A span of time in its two largest units: `3 d 4 h`.
+    pub(crate) fn span(&self, seconds: u64) -> String {
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+        match (days, hours, minutes) {
+            (0, 0, 0) => format!("{seconds} s"),
+            (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+            (0, _, _) => format!("{hours} h {minutes} min"),
+            _ => format!("{} d {hours} h", self.count(days)),
+        }
+    }
+
+    /// Milliseconds with one digit behind the point.
+    pub(crate) fn milliseconds(&self, milliseconds: f64) -> String {
+        format!("{milliseconds:.1} ms").replace('.', &self.point.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_languages_fill_in_the_same_places() {
+        for (english, german) in PAIRS {
+            assert_eq!(english.matches("{}").count(), german.matches("{}").count(), "{english} / {german}");
+            assert!(!german.is_empty() && !english.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_environment_chooses_the_language() {
+        let check = |variables: &[(&str, &str)], german: bool| {
+            let look_up = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(std::ptr::eq(of(look_up), &raw const GERMAN), german, "{variables:?}");
+        };
+        check(&[], false);
+        check(&[("LANG", "de_DE.UTF-8")], true);
+        check(&[("LANG", "de")], true);
+        check(&[("LANG", "del_US")], false);
+        check(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")], false);
+        check(&[("LANG", "de_AT"), ("LC_ALL", "")], true);
+        check(&[("LANG", "en_US"), ("LC_MESSAGES", "de_CH.UTF-8")], true);
+    }
+
+    #[test]
+    fn numbers_carry_units() {
+        let check = |found: String, expected: &str| assert_eq!(found, expected);
+        check(ENGLISH.count(0), "0");
+        check(ENGLISH.count(999), "999");
+        check(ENGLISH.count(1_204_511), "1,204,511");
+        check(GERMAN.count(1000), "1.000");
+        check(ENGLISH.bytes(999), "999 B");
+        check(ENGLISH.bytes(1000), "1.0 kB");
+        check(ENGLISH.bytes(9_999), "9.9 kB");
+        check(ENGLISH.bytes(10_000), "10 kB");
+        check(ENGLISH.bytes(999_999), "999 kB");
+        check(ENGLISH.bytes(1_000_000), "1.0 MB");
+        check(GERMAN.bytes(1_840_000_000), "1,8 GB");
+        check(ENGLISH.bytes(u64::MAX), "18,446 PB");
+        check(ENGLISH.span(59), "59 s");
+        check(ENGLISH.span(242), "4 min 2 s");
+        check(ENGLISH.span(7200), "2 h 0 min");
+        check(ENGLISH.span(3 * 86_400 + 4 * 3600), "3 d 4 h");
+        check(GERMAN.milliseconds(0.94), "0,9 ms");
+    }
+
+    #[test]
+    fn templates_are_filled_in_order() {
+        assert_eq!(fill("{} of {}", &[&1, &"two"]), "1 of two");
+        assert_eq!(fill("none", &[&1]), "none");
+        assert_eq!(fill("{} and {}", &[&"{}"]), "{} and ");
+    }
+}

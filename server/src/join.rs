@@ -1,0 +1,244 @@
+//! A new branch in one step: proves its account, fetches a snapshot, and is a project that can be started.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mytism_app::snapshot::Loader;
+use mytism_app::{AppError, Identity};
+use mytism_core::failure::Failure;
+use mytism_core::id::{BlockId, Hash, Position};
+use mytism_core::schema::Schema;
+use mytism_format::hash;
+use mytism_proto::PeerMessage;
+use mytism_store::Store;
+use mytism_store::sqlite::SqliteStore;
+use mytism_transport::connection::{PeerConnection, Purpose};
+use mytism_transport::connector::connect;
+use mytism_transport::identity::NodeKey;
+
+use crate::account::{Account, EXPORTER_LABEL};
+use crate::line::{Line, LineEnd};
+use crate::project::{Project, file_failure, make_directory, write_durably};
+use crate::setup::{Ports, header, set, set_ports};
+
+/// What a new branch shall be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct JoinOptions {
+    /// The project directory; must not hold a finished project.
+    pub directory: PathBuf,
+    /// The account file.
+    pub account: PathBuf,
+    /// Must be the name in the account file, where it is given.
+    pub name: Option<String>,
+    /// Ports to write into the configuration.
+    pub ports: Ports,
+}
+
+/// How far a join is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinProgress {
+    /// `objects` or `history`.
+    pub phase: &'static str,
+    /// How many are here.
+    pub done: u64,
+    /// How many there will be.
+    pub total: u64,
+}
+
+/// What was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinReport {
+    /// The project directory.
+    pub directory: PathBuf,
+    /// The node's name.
+    pub node: String,
+    /// Name of the head office.
+    pub head_office: String,
+    /// Position of the snapshot.
+    pub position: u64,
+    /// Objects in it.
+    pub objects: u64,
+}
+
+const DEADLINE: Duration = Duration::from_secs(10);
+/// A part of a snapshot that grows beyond this when unpacked is refused.
+const PART_BYTES_MAX: usize = 256 << 20;
+
+/// Makes a branch. What a broken-off attempt left in the directory is used (the key) or made anew (the data).
+///
+/// # Errors
+/// When the account cannot be used, the head office cannot be reached, or the disk refuses.
+pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Result<JoinReport, Failure> {
+    let account = read_account(options)?;
+    let project = Project::at(&options.directory);
+    project.create()?;
+    let key = load_or_make_key(&project)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed("no-runtime", format!("cannot start: {error}")))?;
+    let fetched = runtime.block_on(fetch(&project, &account, &key, progress)).map_err(failure)?;
+    let mut text = header("branch");
+    text = set(&text, "DBMan", "nodeName", &account.name)?;
+    text = set(&text, "DBMan", "nodeNumber", &fetched.identity.node.to_string())?;
+    text = set(&text, "DBMan", "authoritative", "0")?;
+    text = set(&text, "SyncService", "headOffice", &account.addresses.join(", "))?;
+    text = set(&text, "SyncService", "headOfficeKey", &account.key.to_string())?;
+    text = set_ports(&text, options.ports)?;
+    project.write_incarnation(fetched.identity.incarnation)?;
+    // The configuration comes last: with it the project is there.
+    write_durably(&project.config_file(), text.as_bytes())?;
+    Ok(JoinReport {
+        directory: options.directory.clone(),
+        node: account.name,
+        head_office: account.head_office,
+        position: fetched.position.number,
+        objects: fetched.objects,
+    })
+}
+
+fn read_account(options: &JoinOptions) -> Result<Account, Failure> {
+    let path: &Path = &options.account;
+    let text = std::fs::read_to_string(path).map_err(|error| file_failure("read", path, &error))?;
+    let account = Account::from_text(&text)?;
+    match &options.name {
+        Some(name) if *name != account.name => {
+            let message = format!("the account file is for the branch {}, not for {name}", account.name);
+            Err(Failure::refused("wrong-account", message).hint("leave --name out, or export an account for that name"))
+        }
+        _ => Ok(account),
+    }
+}
+
+/// The key of a broken-off attempt is used again, since the head office may know it already.
+fn load_or_make_key(project: &Project) -> Result<NodeKey, Failure> {
+    let path = project.key_file();
+    let wrong = |error: String| Failure::failed("key-error", error);
+    if path.exists() {
+        return NodeKey::load(&path).map_err(|error| wrong(error.to_string()));
+    }
+    let key = NodeKey::generate().map_err(|error| wrong(error.to_string()))?;
+    key.save(&path).map_err(|error| wrong(error.to_string()))?;
+    Ok(key)
+}
+
+struct Fetched {
+    identity: Identity,
+    position: Position,
+    objects: u64,
+}
+
+async fn fetch(
+    project: &Project,
+    account: &Account,
+    key: &NodeKey,
+    progress: &mut dyn FnMut(JoinProgress),
+) -> Result<Fetched, LineEnd> {
+    let connection = reach(account, key).await?;
+    let stream = connection.open(Purpose::Bulk).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
+    let mut line = Line::new(stream);
+    let exporter = connection.exporter(EXPORTER_LABEL).map_err(|lost| LineEnd::Lost(lost.to_string()))?;
+    let proof = account.secret.verifier().proof(&exporter, &key.public());
+    line.send(&PeerMessage::Join { name: account.name.clone(), proof })?;
+    let PeerMessage::JoinAccept { node, incarnation, blocks, .. } = line.first().await? else {
+        return Err(unexpected());
+    };
+    let identity = Identity { name: account.name.clone(), node, incarnation, authoritative: false };
+    let blocks: Vec<_> = blocks.into_iter().filter_map(BlockId::from_number).collect();
+    let snapshot = receive(project, &mut line, progress).await?;
+    let (position, objects) = (snapshot.position, snapshot.objects);
+    snapshot.loader.finish(&identity, &blocks, position, snapshot.hash)?;
+    line.send(&PeerMessage::Done {})?;
+    line.finish().await;
+    connection.shut_down(0, "").await;
+    Ok(Fetched { identity, position, objects })
+}
+
+async fn reach(account: &Account, key: &NodeKey) -> Result<PeerConnection, LineEnd> {
+    let mut last = None;
+    for address in &account.addresses {
+        match connect(address, key, account.key, DEADLINE).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = Some(error.to_string()),
+        }
+    }
+    let reason = last.unwrap_or_else(|| "the account file names no address".to_owned());
+    Err(LineEnd::Lost(reason))
+}
+
+struct Received {
+    loader: Loader,
+    position: Position,
+    hash: Hash,
+    objects: u64,
+}
+
+async fn receive(
+    project: &Project,
+    line: &mut Line,
+    progress: &mut dyn FnMut(JoinProgress),
+) -> Result<Received, LineEnd> {
+    let PeerMessage::SnapshotBegin { position, hash, objects: total, entries, schema } = line.first().await? else {
+        return Err(unexpected());
+    };
+    let definition = mytism_format::schema::read(&schema).map_err(AppError::from)?;
+    let schema = Schema::new(definition).map_err(|problems| {
+        let first = problems.first().map_or_else(String::new, ToString::to_string);
+        LineEnd::Own(Failure::failed("schema-error", format!("the schema of the head office does not hold: {first}")))
+    })?;
+    let store = empty_store(project, schema)?;
+    let mut loader = Loader::new(store);
+    let (mut objects, mut history) = (0, 0);
+    loop {
+        match line.next().await? {
+            PeerMessage::SnapshotObjects { chunk, hash, .. } => {
+                objects += loader.objects(&unpack(&chunk, hash)?)?;
+                progress(JoinProgress { phase: "objects", done: objects, total });
+            }
+            PeerMessage::SnapshotEntries { chunk, hash, .. } => {
+                history += loader.entries(&unpack(&chunk, hash)?)?;
+                progress(JoinProgress { phase: "history", done: history, total: entries });
+            }
+            PeerMessage::SnapshotEnd { objects: sent, entries: sent_entries } => {
+                if (sent, sent_entries) != (objects, history) {
+                    return Err(LineEnd::Own(Failure::failed("incomplete-snapshot", "parts of the snapshot are missing")));
+                }
+                return Ok(Received { loader, position, hash, objects });
+            }
+            _ => return Err(unexpected()),
+        }
+    }
+}
+
+/// A store without content; one that a broken-off attempt left is thrown away.
+fn empty_store(project: &Project, schema: Schema) -> Result<Arc<dyn Store>, LineEnd> {
+    let data = project.data();
+    if data.exists() {
+        std::fs::remove_dir_all(&data).map_err(|error| LineEnd::Own(file_failure("empty", &data, &error)))?;
+    }
+    make_directory(&data).map_err(LineEnd::Own)?;
+    let store = SqliteStore::create(&data, Arc::new(schema)).map_err(AppError::from)?;
+    Ok(Arc::new(store))
+}
+
+fn unpack(chunk: &[u8], expected: Hash) -> Result<Vec<u8>, LineEnd> {
+    if hash::chunk(chunk) != expected {
+        return Err(LineEnd::Own(Failure::failed("damaged-snapshot", "a part of the snapshot was damaged on its way")));
+    }
+    zstd::bulk::decompress(chunk, PART_BYTES_MAX)
+        .map_err(|error| LineEnd::Own(Failure::failed("damaged-snapshot", format!("cannot unpack a part: {error}"))))
+}
+
+fn unexpected() -> LineEnd {
+    mytism_sync::Violation::unexpected("something that is no part of a join").into()
+}
+
+fn failure(end: LineEnd) -> Failure {
+    match end {
+        LineEnd::Own(failure) => failure,
+        LineEnd::Rejected { code, message } => Failure::refused(&code, message),
+        LineEnd::Lost(reason) => Failure::unreachable("head-office-unreachable", reason)
+            .hint("check that the head office runs and that UDP reaches its port; then run the same command again"),
+        LineEnd::Violation(violation) => Failure::failed(violation.code, violation.message),
+        LineEnd::Stopping => Failure::failed("stopped", "the join was stopped"),
+    }
+}

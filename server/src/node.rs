@@ -1,0 +1,237 @@
+//! The running node, from boot to shutdown.
+//!
+//! The order of boot: configuration, database under its lock, life of the node, key, listening, followers; only then it
+//! says that it is ready. Shutdown goes the other way, and every save that was acknowledged is on the disk before.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mytism_app::App;
+use mytism_app::surroundings::{Machine, Surroundings};
+use mytism_core::failure::Failure;
+use mytism_core::id::{Hash, Position};
+use mytism_core::time::Timestamp;
+use mytism_store::Store;
+use mytism_store::sqlite::SqliteStore;
+use mytism_transport::identity::NodeKey;
+use mytism_transport::listener::Listener;
+use mytism_transport::local;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::net::lookup_host;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::branch;
+use crate::config::{Config, Listen};
+use crate::head;
+use crate::line::LineEnd;
+use crate::peers::Peers;
+use crate::project::Project;
+use crate::sessions;
+
+/// What a node says when it serves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// Its process.
+    pub pid: u32,
+    /// Its name.
+    pub node: String,
+    /// `authoritative` or `branch`.
+    pub role: &'static str,
+    /// Port without encryption; this version has none, since local clients use a socket of the file system.
+    pub plain: Option<u16>,
+    /// Port with encryption (QUIC over UDP); a branch listens to nobody.
+    pub tls: Option<u16>,
+    /// Port of the web pages; this version has none.
+    pub http: Option<u16>,
+}
+
+/// What the parts of a running node share.
+pub(crate) struct Shared {
+    pub(crate) app: Arc<App>,
+    pub(crate) key: NodeKey,
+    pub(crate) config: Config,
+    pub(crate) peers: Peers,
+    /// The end of the log after each commit; also sent when a branch saved something.
+    pub(crate) commits: watch::Sender<Position>,
+    /// Drawn at each start.
+    pub(crate) run: u64,
+    pub(crate) started: Timestamp,
+    pub(crate) head_name: String,
+    stop: watch::Sender<bool>,
+    surroundings: Machine,
+}
+
+/// Becomes ready when the node shall go down.
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    pub(crate) async fn wait(&mut self) {
+        // A sender that is gone is a node that is gone.
+        let _ended = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.surroundings.now()
+    }
+
+    pub(crate) fn stopping(&self) -> Stopping {
+        Stopping(self.stop.subscribe())
+    }
+
+    /// Whether the node goes down.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Lets the node go down.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Hash of the first entry of the log: the name of the cluster.
+    pub(crate) fn cluster(&self) -> Result<Hash, LineEnd> {
+        let first = self.app.view()?.log_row(1).map_err(mytism_app::AppError::from)?;
+        let empty = || LineEnd::Own(Failure::failed("empty-log", "the log of this node is empty"));
+        first.map(|row| row.hash).ok_or_else(empty)
+    }
+}
+
+/// Opens the node of a project: its database, checked against what stands beside it.
+///
+/// # Errors
+/// When another process uses it, it is damaged, or it is an earlier life of the node.
+pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
+    let store = SqliteStore::open(&project.data()).map_err(|error| error.failure())?;
+    let schema = store.schema();
+    let store: Arc<dyn Store> = Arc::new(store);
+    let app = App::open(store, schema, Arc::new(Machine::default())).map_err(|error| error.failure())?;
+    project.check_incarnation(app.identity().incarnation)?;
+    Ok(Arc::new(app))
+}
+
+/// Runs a node until it is asked to stop, by a client, SIGTERM or SIGINT. `ready` is called once, when it serves.
+///
+/// # Errors
+/// When it cannot start. Whatever happens later is in its log.
+pub fn serve(directory: &Path, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+    let project = Project::at(directory);
+    let config = project.config()?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let app = open(&project)?;
+    let key = NodeKey::load(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
+    let runtime = runtime.map_err(|error| Failure::failed("no-runtime", format!("cannot start: {error}")))?;
+    let result = runtime.block_on(run(&project, config, Arc::clone(&app), key, ready));
+    app.stop();
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    result
+}
+
+async fn run(
+    project: &Project,
+    config: Config,
+    app: Arc<App>,
+    key: NodeKey,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), Failure> {
+    let authoritative = app.identity().authoritative;
+    let (commits, _) = watch::channel(Position::default());
+    let told = commits.clone();
+    app.on_commit(Box::new(move |position| {
+        told.send_replace(position);
+    }));
+    let surroundings = Machine::default();
+    let shared = Arc::new(Shared {
+        started: surroundings.now(),
+        head_name: head_name(&app),
+        app,
+        key,
+        config,
+        peers: Peers::default(),
+        commits,
+        run: random_run()?,
+        stop: watch::Sender::new(false),
+        surroundings,
+    });
+    let clients = local::bind(&project.socket()).await;
+    let clients = clients.map_err(|error| Failure::failed("socket-error", error.to_string()))?;
+    let mut tasks = JoinSet::new();
+    let mut tls = None;
+    if authoritative {
+        let listener = listen(&shared).await?;
+        tls = listener.local_addr().ok().map(|address| address.port());
+        tasks.spawn(head::listen(Arc::clone(&shared), listener));
+    } else {
+        let key = branch::head_key(&shared.config)?;
+        tasks.spawn(branch::follow(Arc::clone(&shared), key));
+    }
+    tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
+    let identity = shared.app.identity();
+    ready(&Ready {
+        pid: std::process::id(),
+        node: identity.name.clone(),
+        role: if authoritative { "authoritative" } else { "branch" },
+        plain: None,
+        tls,
+        http: None,
+    });
+    tracing::info!("{} serves", identity.name);
+    until_asked(&shared).await?;
+    tracing::info!("{} goes down", identity.name);
+    shared.stop();
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_secs(8), all_ended).await.is_err() {
+        tracing::warn!("some lines did not end in time and are cut");
+    }
+    Ok(())
+}
+
+async fn until_asked(shared: &Shared) -> Result<(), Failure> {
+    let no_signal = |error| Failure::failed("no-signals", format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
+    let mut stopping = shared.stopping();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = stopping.wait() => {}
+    }
+    Ok(())
+}
+
+/// What the head office is called in messages: its name, from the nodes of the cluster.
+fn head_name(app: &App) -> String {
+    let known = app.known_number(mytism_core::id::NodeId(1)).ok().flatten();
+    known.map_or_else(|| "head office".to_owned(), |known| known.name)
+}
+
+fn random_run() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| Failure::failed("no-randomness", "the system has no randomness to give"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+async fn listen(shared: &Shared) -> Result<Listener, Failure> {
+    let port = shared.config.tls_port;
+    let address = match &shared.config.tls_host {
+        Listen::All => SocketAddr::from(([0, 0, 0, 0], port)),
+        Listen::Loopback => SocketAddr::from(([127, 0, 0, 1], port)),
+        Listen::Host(host) => {
+            let wrong = |error| Failure::failed("config-value", format!("[SocketProtocol] tlsHost = {host}: {error}"));
+            let mut found = lookup_host((host.as_str(), port)).await.map_err(|error| wrong(error.to_string()))?;
+            found.next().ok_or_else(|| wrong("it has no address".to_owned()))?
+        }
+    };
+    Listener::bind(address, &shared.key).map_err(|error| {
+        Failure::failed("port-in-use", error.to_string()).hint("choose another port: [SocketProtocol] tlsPort in mytism.ini")
+    })
+}

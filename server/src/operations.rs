@@ -1,0 +1,96 @@
+//! What clients may ask of a node: of a running one, and of one whose data are opened directly since it does not run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mytism_app::{App, Context};
+use mytism_core::failure::Failure;
+use mytism_core::operation::{Operations, Reply, Request, Sink};
+
+use crate::account::{Account, Secret};
+use crate::node::{Shared, open};
+use crate::project::Project;
+use crate::setup::DEFAULT_TLS_PORT;
+
+/// A node that runs.
+pub(crate) struct RunningNode(pub(crate) Arc<Shared>);
+
+impl Operations for RunningNode {
+    fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        let shared = &self.0;
+        let reply = match request {
+            Request::Status => {
+                let mut status = shared.app.status().map_err(|error| error.failure())?;
+                status.since = Some(shared.started);
+                status.sync = shared.peers.all();
+                Reply::Status(Box::new(status))
+            }
+            Request::AddNode { name, valid_days } => Reply::Account { file: self.add_node(&name, valid_days)? },
+            Request::Stop => {
+                shared.stop();
+                Reply::Stopping
+            }
+            other => return shared.app.call(&Context::local(), other, sink),
+        };
+        // Who asked may be gone by now; what was done stands.
+        let _closed = sink(reply);
+        Ok(())
+    }
+}
+
+impl RunningNode {
+    fn add_node(&self, name: &str, valid_days: u32) -> Result<String, Failure> {
+        let shared = &self.0;
+        crate::setup::node_name(Some(name))?;
+        let secret = Secret::generate()?;
+        let verifier = secret.verifier().to_text();
+        let added = shared.app.add_node(&Context::local(), name, valid_days, &verifier);
+        let added = added.map_err(|error| error.failure())?;
+        let account = Account {
+            name: name.to_owned(),
+            node: added.node,
+            head_office: shared.app.identity().name.clone(),
+            addresses: self.addresses(),
+            key: shared.key.public(),
+            secret,
+            valid_until: added.valid_until,
+        };
+        Ok(account.to_text())
+    }
+
+    /// Where branches reach this node: as the configuration says, else under the machine's name and on this machine.
+    fn addresses(&self) -> Vec<String> {
+        let config = &self.0.config;
+        if !config.advertise.is_empty() {
+            return config.advertise.iter().map(ToString::to_string).collect();
+        }
+        let port = if config.tls_port == 0 { DEFAULT_TLS_PORT } else { config.tls_port };
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim();
+        let mut addresses = Vec::new();
+        if crate::config::Address::parse(&format!("{host}:{port}")).is_some() {
+            addresses.push(format!("{host}:{port}"));
+        }
+        addresses.push(format!("127.0.0.1:{port}"));
+        addresses
+    }
+}
+
+/// A node that does not run.
+struct Direct(Arc<App>);
+
+impl Operations for Direct {
+    fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        self.0.call(&Context::local(), request, sink)
+    }
+}
+
+/// Opens the data of a project under its lock, for a node that does not run.
+///
+/// # Errors
+/// When there is no project, or a process uses it.
+pub fn direct(directory: &Path) -> Result<Box<dyn Operations>, Failure> {
+    let project = Project::at(directory);
+    project.config()?;
+    Ok(Box::new(Direct(open(&project)?)))
+}

@@ -1,0 +1,184 @@
+//! A new head office: its directory, its key, its configuration, its first log entries.
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mytism_app::App;
+use mytism_app::surroundings::Machine;
+use mytism_core::failure::Failure;
+use mytism_store::Store;
+use mytism_store::sqlite::SqliteStore;
+use mytism_transport::identity::NodeKey;
+
+use crate::config::{self, write_value};
+use crate::project::{Project, file_failure, write_durably};
+
+/// What a new head office shall be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct InitOptions {
+    /// The project directory; must not hold a project.
+    pub directory: PathBuf,
+    /// The application's schema; only the system's own entities where it is `None`.
+    pub schema: Option<PathBuf>,
+    /// The node's name; the machine's where it is `None`.
+    pub name: Option<String>,
+    /// Ports to write into the configuration.
+    pub ports: Ports,
+}
+
+/// Ports to write into a new configuration; 0 = any free one, `None` = the default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ports {
+    /// Without encryption.
+    pub plain: Option<u16>,
+    /// With encryption.
+    pub tls: Option<u16>,
+    /// Web pages.
+    pub http: Option<u16>,
+}
+
+/// What was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InitReport {
+    /// The project directory.
+    pub directory: PathBuf,
+    /// The node's name.
+    pub node: String,
+    /// Name and version of the schema.
+    pub schema: String,
+    /// Entities of the system.
+    pub system_entities: usize,
+    /// Entities of the application.
+    pub own_entities: usize,
+    /// The database file.
+    pub database: PathBuf,
+}
+
+/// Makes a head office.
+///
+/// # Errors
+/// When the directory is in use, the schema has problems (all of them are in the message), or the disk refuses.
+/// Nothing of a half-made project is left then.
+pub fn init(options: &InitOptions) -> Result<InitReport, Failure> {
+    let project = Project::at(&options.directory);
+    let schema = mytism_schema::project(options.schema.as_deref()).map_err(|problems| schema_failure(&problems))?;
+    let name = node_name(options.name.as_deref())?;
+    let was_there = options.directory.exists();
+    project.create()?;
+    let made = fill(&project, options, schema, &name);
+    if made.is_err() {
+        remove_half(&project, was_there);
+    }
+    made
+}
+
+fn fill(
+    project: &Project,
+    options: &InitOptions,
+    schema: mytism_core::schema::Schema,
+    name: &str,
+) -> Result<InitReport, Failure> {
+    let schema = Arc::new(schema);
+    let key = NodeKey::generate().map_err(|error| Failure::failed("key-error", error.to_string()))?;
+    key.save(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
+    let store = SqliteStore::create(&project.data(), Arc::clone(&schema)).map_err(|error| error.failure())?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let app = App::create_head_office(store, Arc::clone(&schema), Arc::new(Machine::default()), name);
+    let app = app.map_err(|error| error.failure())?;
+    let mut text = header("head office");
+    if let Some(file) = &options.schema {
+        let absolute = std::path::absolute(file).map_err(|error| file_failure("find", file, &error))?;
+        text = set(&text, "DBMan", "schemaFile", &absolute.to_string_lossy())?;
+    }
+    text = set(&text, "DBMan", "nodeName", name)?;
+    text = set(&text, "DBMan", "nodeNumber", &app.identity().node.to_string())?;
+    text = set(&text, "DBMan", "authoritative", "1")?;
+    text = set_ports(&text, options.ports)?;
+    project.write_incarnation(app.identity().incarnation)?;
+    // The configuration comes last: with it the project is there.
+    write_durably(&project.config_file(), text.as_bytes())?;
+    let system_entities = mytism_schema::system().entities.len();
+    let def = schema.def();
+    Ok(InitReport {
+        directory: project.directory().to_owned(),
+        node: name.to_owned(),
+        schema: format!("{} {}", def.name, def.version),
+        system_entities,
+        own_entities: def.entities.len() - system_entities.min(def.entities.len()),
+        database: project.data().join("objects.db"),
+    })
+}
+
+/// All problems of a schema in one failure.
+fn schema_failure(problems: &[mytism_schema::FileProblem]) -> Failure {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let failure = Failure::failed("schema-error", lines.join("\n"));
+    match problems {
+        [one] => failure.at(one.line, one.column),
+        _ => failure,
+    }
+}
+
+/// The name as given, or that of the machine.
+pub(crate) fn node_name(given: Option<&str>) -> Result<String, Failure> {
+    let name = match given {
+        Some(name) => name.to_owned(),
+        None => std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+    };
+    let fits = (1..=60).contains(&name.chars().count())
+        && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.'));
+    if fits {
+        return Ok(name);
+    }
+    let message = format!("\"{name}\" cannot be the name of a node: 1 to 60 letters, digits, - _ . are possible");
+    Err(Failure::usage("wrong-value", message).hint("give one with --name"))
+}
+
+/// The first lines of a configuration that a program wrote.
+pub(crate) fn header(role: &str) -> String {
+    format!("-- The configuration of a {role}. Every key with its meaning stands in mytism.ini.example.\n")
+}
+
+pub(crate) fn set(text: &str, section: &str, key: &str, value: &str) -> Result<String, Failure> {
+    write_value(text, section, key, value).map_err(|error| Failure::failed("config-error", error.to_string()))
+}
+
+/// Writes ports that were asked for; a free one is looked for where that is wanted.
+pub(crate) fn set_ports(text: &str, ports: Ports) -> Result<String, Failure> {
+    let mut text = text.to_owned();
+    for (section, key, port) in [
+        ("SocketProtocol", "port", ports.plain),
+        ("SocketProtocol", "tlsPort", ports.tls),
+        ("DeploySite", "port", ports.http),
+    ] {
+        if let Some(port) = port {
+            let port = if port == 0 { free_port()? } else { port };
+            text = set(&text, section, key, &port.to_string())?;
+        }
+    }
+    Ok(text)
+}
+
+fn free_port() -> Result<u16, Failure> {
+    let free = UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| socket.local_addr());
+    free.map(|address| address.port()).map_err(|error| Failure::failed("no-port", format!("no port is free: {error}")))
+}
+
+/// Takes away what a failed set-up left; a directory that was there stays.
+pub(crate) fn remove_half(project: &Project, was_there: bool) {
+    let directory = project.directory();
+    let remains = if was_there {
+        ["data", "state", "logs", "keys"].iter().map(|name| directory.join(name)).collect()
+    } else {
+        vec![directory.to_owned()]
+    };
+    for path in remains {
+        // The failure that led here is what is reported; a remainder does no harm.
+        let _remains = std::fs::remove_dir_all(path);
+    }
+    let _remains = std::fs::remove_file(project.config_file());
+}
+
+/// The default port with encryption, for account files.
+pub(crate) const DEFAULT_TLS_PORT: u16 = config::DEFAULT_TLS_PORT;

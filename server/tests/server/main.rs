@@ -1,0 +1,95 @@
+//! Two nodes in one process, each with its directory, its database and its sockets, asked through their clients.
+
+mod cluster;
+
+use std::time::Duration;
+
+use cluster::{Head, save_order, wait_until};
+use mytism_core::operation::{Reply, Request};
+
+#[test]
+fn orders_travel_between_two_nodes() {
+    let head = Head::new();
+    save_order(head.node(), 1);
+    let branch = head.branch("berlin");
+    assert_eq!(branch.status().log_position, head.node().status().log_position);
+    save_order(&branch, 2);
+    save_order(head.node(), 3);
+    wait_until("both nodes hold all", || {
+        let (a, b) = (head.node().status(), branch.status());
+        b.pending == 0 && a.log_hash == b.log_hash && a.objects == b.objects
+    });
+    let line = branch.status().sync.remove(0);
+    assert_eq!((line.name.as_str(), line.state.as_str(), line.last_error), ("hamburg", "connected", None));
+}
+
+#[test]
+fn what_was_saved_while_the_line_was_down_travels_afterwards() {
+    let mut head = Head::new();
+    let mut branch = head.branch("berlin");
+    head.stop();
+    for number in 0..20 {
+        save_order(&branch, number);
+    }
+    assert_eq!(branch.status().pending, 20);
+    branch.restart();
+    assert_eq!(branch.status().pending, 20, "pending saves survive a restart");
+    head.start();
+    for number in 100..120 {
+        save_order(head.node(), number);
+    }
+    wait_until("both nodes hold all", || {
+        let (a, b) = (head.node().status(), branch.status());
+        b.pending == 0 && a.log_hash == b.log_hash
+    });
+    assert_eq!(head.node().rows("select count(*) as n from Order o"), ["40"]);
+    assert_eq!(branch.rows("select count(*) as n from Order o"), ["40"]);
+}
+
+#[test]
+fn an_account_is_good_once_and_for_its_name() {
+    let head = Head::new();
+    let account = head.account("berlin");
+    let used = head.join(&account, None).unwrap();
+    let again = head.join(&account, None).map(drop).unwrap_err();
+    assert_eq!(again.code, "wrong-account", "{}", again.message);
+    let other = head.join(&head.account("bonn"), Some("berlin")).map(drop).unwrap_err();
+    assert_eq!(other.code, "wrong-account", "{}", other.message);
+    drop(used);
+    let taken = head.node().call(Request::AddNode { name: "berlin".into(), valid_days: 14 }).unwrap_err();
+    assert_eq!(taken.code, "node-exists");
+}
+
+#[test]
+fn two_processes_cannot_be_one_branch() {
+    let head = Head::new();
+    let branch = head.branch("berlin");
+    let copy = branch.copy();
+    wait_until("the copy is refused", || {
+        copy.status().sync.first().and_then(|line| line.last_error.clone()).is_some_and(|e| e.contains("already"))
+    });
+    assert_eq!(branch.status().sync[0].state, "connected");
+}
+
+#[test]
+fn who_watches_sees_what_happens() {
+    let head = Head::new();
+    let branch = head.branch("berlin");
+    let (sender, events) = std::sync::mpsc::channel();
+    let watcher = head.node().client();
+    std::thread::spawn(move || {
+        let _ended = mytism_core::operation::Operations::call(&watcher, Request::Watch, &mut |reply| {
+            sender.send(reply).map_err(|_| mytism_core::operation::Closed)
+        });
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    save_order(&branch, 7);
+    let mut seen = Vec::new();
+    while let Ok(Reply::Event(event)) = events.recv_timeout(Duration::from_secs(10)) {
+        seen.push(event.kind.clone());
+        if event.kind == "accepted" {
+            return;
+        }
+    }
+    panic!("no transaction was accepted: {seen:?}");
+}
