@@ -11,7 +11,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::failure::nearest;
 use crate::operation::Input;
-use crate::schema::Kind;
+use crate::schema::{EnumWord, Kind};
 use crate::time::{Date, Timestamp};
 use crate::value::{TEXT_BYTES_MAX, Value};
 
@@ -60,7 +60,7 @@ pub fn from_text(kind: &Kind, text: &str, zone: &TimeZone) -> Result<Value, Misf
         Kind::Datetime => Timestamp::parse(text, zone).map(Value::Datetime).ok_or_else(|| misfit(kind, text)),
         Kind::Enum(words) => match words.iter().find(|word| word.name == text.trim()) {
             Some(word) => Ok(Value::Enum(word.id)),
-            None => Err(no_such_word(text, words.iter().map(|word| word.name.as_str()))),
+            None => Err(no_such_word(text, words)),
         },
         Kind::ToOne { .. } | Kind::ToMany { .. } | Kind::ManyToMany { .. } | Kind::Owners { .. } => {
             Err(misfit(kind, text))
@@ -149,9 +149,10 @@ fn date(text: &str) -> Option<Date> {
     })
 }
 
-fn no_such_word<'a>(text: &str, words: impl Iterator<Item = &'a str> + Clone) -> Misfit {
-    let hint = nearest(text.trim(), words.clone()).map_or_else(
-        || format!("one of {}", words.clone().collect::<Vec<_>>().join(", ")),
+fn no_such_word(text: &str, words: &[EnumWord]) -> Misfit {
+    let names = || words.iter().map(|word| word.name.as_str());
+    let hint = nearest(text.trim(), names()).map_or_else(
+        || format!("one of {}", names().collect::<Vec<_>>().join(", ")),
         |near| format!("did you mean {near}?"),
     );
     Misfit(format!("{} is no word of the list; {hint}", quoted(text)))
@@ -194,7 +195,6 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::id::EnumId;
-    use crate::schema::EnumWord;
 
     fn check(kind: &Kind, text: &str, expected: &str) {
         let got = match from_text(kind, text, &TimeZone::UTC) {
@@ -214,12 +214,24 @@ mod tests {
         check(&money, "-0.005", "Decimal(-0.01)");
         check(&money, "1e3", "Decimal(1000.00)");
         check(&money, "9999.99", "Decimal(9999.99)");
-        check(&money, "9999.995", "error: \"9999.995\" has more than the 4 digits before the point that decimal(6,2) holds");
+        check(
+            &money,
+            "9999.995",
+            "error: \"9999.995\" has more than the 4 digits before the point that decimal(6,2) holds",
+        );
         check(&money, "", "Null");
-        check(&money, "19,99", "error: \"19,99\" is given, a number with a point, like 19.99 (decimal(6,2)) is expected");
+        check(
+            &money,
+            "19,99",
+            "error: \"19,99\" is given, a number with a point, like 19.99 (decimal(6,2)) is expected",
+        );
         let wide = Kind::Decimal { precision: 28, scale: 0 };
         check(&wide, "9999999999999999999999999999", "Decimal(9999999999999999999999999999)");
-        check(&wide, "10000000000000000000000000000", "error: \"10000000000000000000000000000\" has more than the 28 digits before the point that decimal(28,0) holds");
+        check(
+            &wide,
+            "10000000000000000000000000000",
+            "error: \"10000000000000000000000000000\" has more than the 28 digits before the point that decimal(28,0) holds",
+        );
     }
 
     #[test]
@@ -227,8 +239,16 @@ mod tests {
         check(&Kind::Integer, "9223372036854775807", "Integer(9223372036854775807)");
         check(&Kind::Integer, " -5 ", "Integer(-5)");
         check(&Kind::Integer, "5.0", "Integer(5)");
-        check(&Kind::Integer, "5.5", "error: \"5.5\" is given, a whole number from -9223372036854775808 to 9223372036854775807 is expected");
-        check(&Kind::Integer, "9223372036854775808", "error: \"9223372036854775808\" is given, a whole number from -9223372036854775808 to 9223372036854775807 is expected");
+        check(
+            &Kind::Integer,
+            "5.5",
+            "error: \"5.5\" is given, a whole number from -9223372036854775808 to 9223372036854775807 is expected",
+        );
+        check(
+            &Kind::Integer,
+            "9223372036854775808",
+            "error: \"9223372036854775808\" is given, a whole number from -9223372036854775808 to 9223372036854775807 is expected",
+        );
     }
 
     #[test]
@@ -243,7 +263,11 @@ mod tests {
     #[test]
     fn days_and_words() {
         check(&Kind::Date, "1996-07-04 00:00:00.000", "Date(1996-07-04)");
-        check(&Kind::Date, "1996-07-04T08:00:00", "error: \"1996-07-04T08:00:00\" is given, a day like 2026-11-23 is expected");
+        check(
+            &Kind::Date,
+            "1996-07-04T08:00:00",
+            "error: \"1996-07-04T08:00:00\" is given, a day like 2026-11-23 is expected",
+        );
         check(&Kind::Bool, "Ja", "Bool(true)");
         check(&Kind::Bool, "2", "error: \"2\" is given, true or false is expected");
         let words = vec![

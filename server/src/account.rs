@@ -145,7 +145,9 @@ impl Account {
             head_office: get("headOffice")?.to_owned(),
             addresses,
             key: get("key")?.parse().map_err(|_| wrong("key is no public key"))?,
-            secret: bytes_from_hex(get("secret")?).map(Secret).ok_or_else(|| wrong("secret is no 64 hexadecimal digits"))?,
+            secret: bytes_from_hex(get("secret")?)
+                .map(Secret)
+                .ok_or_else(|| wrong("secret is no 64 hexadecimal digits"))?,
             valid_until: Timestamp::parse(get("validUntil")?, &jiff::tz::TimeZone::UTC)
                 .ok_or_else(|| wrong("validUntil is no time"))?,
         })
@@ -162,7 +164,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn bytes_from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.bytes().map(|digit| char::from(digit).to_digit(16)).map(|d| d.and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .bytes()
+        .map(|digit| char::from(digit).to_digit(16))
+        .map(|d| d.and_then(|d| u8::try_from(d).ok()))
+        .collect::<Option<_>>()?;
     let pairs: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high * 16 + low).collect();
     if digits.len() == 64 { pairs.try_into().ok() } else { None }
 }

@@ -164,7 +164,8 @@ fn report_lag(shared: &Shared, name: &str, uplink: &Uplink) {
     let pending = shared.app.view().and_then(|view| Ok(view.pending_count()?)).unwrap_or_default();
     shared.peers.update(name, |peer| {
         // A lag is a duration of seconds at most, so nothing is lost by the conversion.
-        peer.lag_ms = uplink.lag_micros().map(|micros| Duration::from_micros(micros.unsigned_abs()).as_secs_f64() * 1e3);
+        peer.lag_ms =
+            uplink.lag_micros().map(|micros| Duration::from_micros(micros.unsigned_abs()).as_secs_f64() * 1e3);
         peer.pending = pending;
     });
 }
@@ -259,5 +260,7 @@ fn apply(shared: &Shared, frames: Vec<EntryFrame>) -> Result<Done, LineEnd> {
 /// For messages to people: why the configuration of a branch is not enough.
 pub(crate) fn head_key(shared: &crate::config::Config) -> Result<PublicKey, Failure> {
     let key = shared.head_office_key.map(PublicKey::from_bytes);
-    key.ok_or_else(|| Failure::failed("config-missing", "[SyncService] headOfficeKey is missing: who is the head office?"))
+    key.ok_or_else(|| {
+        Failure::failed("config-missing", "[SyncService] headOfficeKey is missing: who is the head office?")
+    })
 }

@@ -206,7 +206,8 @@ async fn feed(
 
 /// Judges a branch; returns its name and the end of the log.
 fn welcome(shared: &Shared, claim: &Claim, key: &PublicKey) -> Result<(String, Position), LineEnd> {
-    let refused = || LineEnd::Own(Failure::refused("unknown-node", "the key of this connection belongs to no node here"));
+    let refused =
+        || LineEnd::Own(Failure::refused("unknown-node", "the key of this connection belongs to no node here"));
     let known = shared.app.known_number(claim.node)?.filter(|known| known.public_key == key.to_string());
     let known = known.ok_or_else(refused)?;
     let view = shared.app.view()?;
@@ -239,8 +240,7 @@ impl Registry {
                 return Err(LineEnd::Own(Failure::refused("node-connected-twice", message)));
             }
         }
-        let presence =
-            Arc::new(Presence { run, heard: AtomicU64::new(0), probe: Notify::new(), leave: Notify::new() });
+        let presence = Arc::new(Presence { run, heard: AtomicU64::new(0), probe: Notify::new(), leave: Notify::new() });
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = nodes.insert(node, Arc::clone(&presence)) {
             old.leave.notify_one();
@@ -389,13 +389,7 @@ fn check_offer(message: &PeerMessage, key: &PublicKey) -> Result<Vec<Transaction
     }
 }
 
-fn note(
-    shared: &Shared,
-    name: &str,
-    message: &PeerMessage,
-    offered: u64,
-    sent_at: &mut VecDeque<(u64, Instant)>,
-) {
+fn note(shared: &Shared, name: &str, message: &PeerMessage, offered: u64, sent_at: &mut VecDeque<(u64, Instant)>) {
     if let PeerMessage::Ack { .. } = message
         && let Some((_, at)) = sent_at.pop_front()
     {

@@ -200,7 +200,10 @@ async fn receive(
             }
             PeerMessage::SnapshotEnd { objects: sent, entries: sent_entries } => {
                 if (sent, sent_entries) != (objects, history) {
-                    return Err(LineEnd::Own(Failure::failed("incomplete-snapshot", "parts of the snapshot are missing")));
+                    return Err(LineEnd::Own(Failure::failed(
+                        "incomplete-snapshot",
+                        "parts of the snapshot are missing",
+                    )));
                 }
                 return Ok(Received { loader, position, hash, objects });
             }

@@ -232,6 +232,7 @@ async fn listen(shared: &Shared) -> Result<Listener, Failure> {
         }
     };
     Listener::bind(address, &shared.key).map_err(|error| {
-        Failure::failed("port-in-use", error.to_string()).hint("choose another port: [SocketProtocol] tlsPort in mytism.ini")
+        Failure::failed("port-in-use", error.to_string())
+            .hint("choose another port: [SocketProtocol] tlsPort in mytism.ini")
     })
 }

@@ -89,8 +89,14 @@ mod tests {
     #[track_caller]
     fn check(change: impl FnOnce(&mut Claim, &mut Knowledge), expected: &str) {
         let at = Position { epoch: 1, number: 7 };
-        let mut claim =
-            Claim { protocol: 1, cluster: Hash([1; 32]), node: NodeId(2), incarnation: 1, position: at, hash: Hash([7; 32]) };
+        let mut claim = Claim {
+            protocol: 1,
+            cluster: Hash([1; 32]),
+            node: NodeId(2),
+            incarnation: 1,
+            position: at,
+            hash: Hash([7; 32]),
+        };
         let mut knowledge = Knowledge {
             node: NodeId(2),
             cluster: Hash([1; 32]),

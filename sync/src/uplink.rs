@@ -94,12 +94,7 @@ impl Uplink {
     ///
     /// # Errors
     /// When it says what it may not say.
-    pub fn on_message(
-        &mut self,
-        message: PeerMessage,
-        now: Timestamp,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Violation> {
+    pub fn on_message(&mut self, message: PeerMessage, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Violation> {
         match message {
             PeerMessage::Entries { entries, sent, .. } => {
                 self.lag_micros = Some(now.micros() - sent.micros());
@@ -186,7 +181,10 @@ mod tests {
         uplink.on_saved(&mut out);
         assert!(out.is_empty());
         uplink.on_applied(Position { epoch: 1, number: 1 }, Hash::default(), Some(1), &mut out);
-        assert!(matches!(&out[..], [Effect::Send(PeerMessage::Ack { .. }), Effect::ReadPending { after: 2 }]), "{out:?}");
+        assert!(
+            matches!(&out[..], [Effect::Send(PeerMessage::Ack { .. }), Effect::ReadPending { after: 2 }]),
+            "{out:?}"
+        );
         out.clear();
         uplink.on_pending(Vec::new(), &mut out);
         assert!(out.is_empty(), "nothing more is there: {out:?}");

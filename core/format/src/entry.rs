@@ -22,6 +22,14 @@ use crate::value::{read_value, value_bytes};
 
 const WHAT: &str = "a log entry";
 
+/// Bytes of one entry. It travels in one message with its transaction, see [`crate::transaction::BYTES_MAX`].
+pub const BYTES_MAX: usize = 12 << 20;
+const TOO_LARGE: FormatError = FormatError::TooLarge { what: WHAT, limit: "12 MiB" };
+/// A refusal stands alone.
+const CONTRADICTION: FormatError = FormatError::Invalid { what: WHAT, field: "(refusal)" };
+/// More than header and secret take.
+const BESIDE_LEAVES_BYTES: usize = 512;
+
 /// A log entry with the bytes that it is kept and sent as.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredEntry {
@@ -36,22 +44,10 @@ pub struct StoredEntry {
 /// Makes the bytes of a new entry. `secret` must be fresh randomness; it is used only where the outcome has leaves.
 ///
 /// # Errors
-/// When the entry is larger than 4 GiB.
+/// When the entry is larger than [`BYTES_MAX`].
 pub fn write(entry: Entry, secret: &Secret) -> Result<StoredEntry, FormatError> {
     let mut leaves = LeafWriter::new(secret);
-    match &entry.outcome {
-        Outcome::Accepted { overrides, extra } => {
-            for found in overrides {
-                leaves.push(kind::LEAF_OVERRIDE, &override_body(found))?;
-            }
-            for change in extra {
-                leaves.push(kind::LEAF_CHANGE, &change_body(change))?;
-            }
-        }
-        Outcome::Refused { code, reason } => {
-            leaves.push(kind::LEAF_REFUSED, &MapWriter::new(2).text("c", code).text("w", reason).finish())?;
-        }
-    }
+    write_outcome(&entry.outcome, |kind, body| leaves.push(kind, body))?;
     let header = MapWriter::new(11)
         .unsigned("e", u64::from(entry.position.epoch))
         .unsigned("n", entry.position.number)
@@ -72,14 +68,47 @@ pub fn write(entry: Entry, secret: &Secret) -> Result<StoredEntry, FormatError> 
         bytes.extend_from_slice(&secret_record(secret)?);
         bytes.extend_from_slice(&leaves.bytes);
     }
-    Ok(StoredEntry { bytes, hash, entry })
+    if bytes.len() > BYTES_MAX { Err(TOO_LARGE) } else { Ok(StoredEntry { bytes, hash, entry }) }
+}
+
+/// Whether the entry of an outcome can be written: to be asked before anything is done for it, since a transaction
+/// whose acceptance no message could carry has to be refused.
+///
+/// # Errors
+/// When the entry would be larger than [`BYTES_MAX`].
+pub fn check_size(outcome: &Outcome) -> Result<(), FormatError> {
+    let mut bytes = BESIDE_LEAVES_BYTES;
+    write_outcome(outcome, |_, body| {
+        bytes = bytes.saturating_add(envelope::HEADER_BYTES + body.len());
+        if bytes > BYTES_MAX { Err(TOO_LARGE) } else { Ok(()) }
+    })
+}
+
+/// Gives the kinds and bodies of the leaves, in their order.
+fn write_outcome(
+    outcome: &Outcome,
+    mut push: impl FnMut(u16, &[u8]) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    match outcome {
+        Outcome::Accepted { overrides, extra } => {
+            overrides.iter().try_for_each(|found| push(kind::LEAF_OVERRIDE, &override_body(found)))?;
+            extra.iter().try_for_each(|change| push(kind::LEAF_CHANGE, &change_body(change)))
+        }
+        Outcome::Refused { code, reason } => {
+            push(kind::LEAF_REFUSED, &MapWriter::new(2).text("c", code).text("w", reason).finish())
+        }
+    }
 }
 
 /// Reads an entry and checks that its leaves have the root that its header names.
 ///
 /// # Errors
-/// When the bytes are no entry, are damaged, or hold a leaf that this program does not know and may not pass over.
+/// When the bytes are no entry, are larger than [`BYTES_MAX`], are damaged, contradict themselves, or hold a leaf that
+/// this program does not know and may not pass over.
 pub fn read(bytes: Vec<u8>) -> Result<StoredEntry, FormatError> {
+    if bytes.len() > BYTES_MAX {
+        return Err(TOO_LARGE);
+    }
     let (hash, entry) = parse(&bytes)?;
     Ok(StoredEntry { bytes, hash, entry })
 }
@@ -98,7 +127,7 @@ fn parse(bytes: &[u8]) -> Result<(Hash, Entry), FormatError> {
         }
         Outcome::PLAIN
     } else {
-        read_outcome(&read_leaves(WHAT, rest, count, root)?)?
+        read_outcome(read_leaves(WHAT, rest, count, root)?)?
     };
     let entry = Entry {
         position: fields.position("e", "n")?,
@@ -112,17 +141,21 @@ fn parse(bytes: &[u8]) -> Result<(Hash, Entry), FormatError> {
     Ok((hash::entry(header.whole), entry))
 }
 
-fn read_outcome(leaves: &[Envelope<'_>]) -> Result<Outcome, FormatError> {
+fn read_outcome<'a>(
+    leaves: impl Iterator<Item = Result<Envelope<'a>, FormatError>>,
+) -> Result<Outcome, FormatError> {
     let mut overrides: Vec<Override> = Vec::new();
     let mut extra = Vec::new();
+    let mut refusal = None;
     for leaf in leaves {
+        let leaf = leaf?;
         match leaf.header.kind {
             kind::LEAF_REFUSED => {
                 let fields = MapReader::new("a refusal", leaf.body)?;
-                return Ok(Outcome::Refused {
-                    code: fields.text("c")?.to_owned(),
-                    reason: fields.text("w")?.to_owned(),
-                });
+                let (code, reason) = (fields.text("c")?.to_owned(), fields.text("w")?.to_owned());
+                if refusal.replace(Outcome::Refused { code, reason }).is_some() {
+                    return Err(CONTRADICTION);
+                }
             }
             kind::LEAF_OVERRIDE => {
                 let found = read_override(leaf.body)?;
@@ -136,7 +169,11 @@ fn read_outcome(leaves: &[Envelope<'_>]) -> Result<Outcome, FormatError> {
             unknown => return Err(FormatError::UnknownKind { kind: unknown }),
         }
     }
-    Ok(Outcome::Accepted { overrides, extra })
+    match refusal {
+        None => Ok(Outcome::Accepted { overrides, extra }),
+        Some(refusal) if overrides.is_empty() && extra.is_empty() => Ok(refusal),
+        Some(_) => Err(CONTRADICTION),
+    }
 }
 
 fn override_body(found: &Override) -> Vec<u8> {
@@ -149,7 +186,11 @@ fn override_body(found: &Override) -> Vec<u8> {
 
 fn read_override(body: &[u8]) -> Result<Override, FormatError> {
     let fields = MapReader::new("an override", body)?;
-    let new = if fields.boolean("d")? { None } else { Some(read_value(fields.binary("v")?)?) };
+    let new = match (fields.boolean("d")?, fields.binary_if("v")?) {
+        (true, None) => None,
+        (false, Some(value)) => Some(read_value(value)?),
+        (true, Some(_)) | (false, None) => return Err(fields.invalid("v")),
+    };
     Ok(Override { index: fields.number("l")?, old: read_value(fields.binary("x")?)?, new })
 }
 
@@ -201,5 +242,66 @@ mod tests {
             ],
             extra: sample().changes,
         });
+    }
+
+    /// An entry of any leaves: kind and body.
+    fn of_leaves(leaves: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let secret = Secret([3; 32]);
+        let mut writer = LeafWriter::new(&secret);
+        leaves.iter().for_each(|(kind, body)| writer.push(*kind, body).unwrap());
+        let header = MapWriter::new(11)
+            .unsigned("e", 1)
+            .unsigned("n", 43)
+            .binary("p", &[5; 32])
+            .unsigned("hn", 1)
+            .unsigned("tn", 2)
+            .unsigned("ti", 1)
+            .unsigned("tc", 7)
+            .binary("th", &[6; 32])
+            .signed("at", 0)
+            .unsigned("k", leaves.len() as u64)
+            .binary("r", &writer.tree.root().0)
+            .finish();
+        let mut bytes = Vec::new();
+        envelope::write(&mut bytes, kind::ENTRY_HEADER, 1, 0, &header).unwrap();
+        bytes.extend_from_slice(&secret_record(&secret).unwrap());
+        bytes.extend_from_slice(&writer.bytes);
+        bytes
+    }
+
+    #[test]
+    fn an_entry_does_not_contradict_itself() {
+        let check = |leaves: &[(u16, Vec<u8>)], expected: bool| {
+            assert_eq!(read(of_leaves(leaves)).is_ok(), expected, "{leaves:?}");
+        };
+        let refusal = || (kind::LEAF_REFUSED, MapWriter::new(2).text("c", "c").text("w", "w").finish());
+        let index = |index: u64| MapWriter::new(3).unsigned("l", index).binary("x", &[0xc0]);
+        let left_out = |number| (kind::LEAF_OVERRIDE, index(number).boolean("d", true).finish());
+        check(&[refusal()], true);
+        check(&[refusal(), refusal()], false);
+        check(&[refusal(), left_out(1)], false);
+        check(&[(kind::LEAF_CHANGE, change_body(&sample().changes[0])), refusal()], false);
+        check(&[left_out(1), left_out(2)], true);
+        check(&[left_out(2), left_out(1)], false);
+        check(&[left_out(1), left_out(1)], false);
+        let both = MapWriter::new(4).unsigned("l", 1).binary("x", &[0xc0]).boolean("d", true).binary("v", &[0xc0]);
+        check(&[(kind::LEAF_OVERRIDE, both.finish())], false);
+        check(&[(kind::LEAF_OVERRIDE, index(1).boolean("d", false).finish())], false);
+        // Secret without leaves.
+        check(&[], false);
+    }
+
+    #[test]
+    fn what_no_message_could_carry_is_refused() {
+        let check = |bytes: usize, expected: bool| {
+            let outcome = Outcome::Refused { code: "c".into(), reason: "x".repeat(bytes) };
+            assert_eq!(check_size(&outcome).is_ok(), expected, "{bytes}");
+            assert_eq!(write(entry(outcome), &Secret([3; 32])).is_ok(), expected, "{bytes}");
+        };
+        check(BYTES_MAX - 2 * BESIDE_LEAVES_BYTES, true);
+        check(BYTES_MAX, false);
+        let header = write(entry(Outcome::PLAIN), &Secret([3; 32])).unwrap().bytes.len();
+        assert!(header + secret_record(&Secret([3; 32])).unwrap().len() < BESIDE_LEAVES_BYTES);
+        assert_eq!(read(vec![0; BYTES_MAX + 1]), Err(TOO_LARGE));
     }
 }

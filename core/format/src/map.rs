@@ -1,7 +1,8 @@
 //! Bodies: MessagePack maps with short keys.
 //!
 //! A reader passes over keys that it does not know, so that a body can gain fields. Lengths are checked against the
-//! bytes that are there before anything is believed, and nothing is copied that was not asked for.
+//! bytes that are there before anything is believed, and nothing is copied that was not asked for. A key that stands
+//! twice is an error, since two programs could take one and the other for the meaning of the same bytes.
 
 use mytism_core::id::{Hash, NodeId, ObjectId, Position, TransactionId};
 use mytism_core::time::Timestamp;
@@ -11,6 +12,9 @@ use crate::FormatError;
 
 /// How deep unknown fields may be nested.
 const DEPTH_MAX: u32 = 16;
+/// Fields in one body, unknown ones included. A field takes some fifty bytes in memory and as few as two in the body, so
+/// the length of the body alone would not bound the memory.
+pub const FIELDS_MAX: usize = 64;
 
 /// Writes one map. The number of fields comes first, so it is given at the start.
 #[derive(Debug)]
@@ -108,11 +112,11 @@ pub struct MapReader<'a> {
 }
 
 impl<'a> MapReader<'a> {
-    /// Reads the map that fills `body`; `what` names the record in errors. A key that stands twice counts as it stands
-    /// first.
+    /// Reads the map that fills `body`; `what` names the record in errors.
     ///
     /// # Errors
-    /// When the bytes are no map with text keys, are cut off, are nested too deeply, or something follows.
+    /// When the bytes are no map with text keys, hold a key twice or more than [`FIELDS_MAX`] fields, are cut off, are
+    /// nested too deeply, or something follows.
     pub fn new(what: &'static str, body: &'a [u8]) -> Result<Self, FormatError> {
         let mut cursor = Cursor { what, rest: body };
         let (Marker::FixMap(_) | Marker::Map16 | Marker::Map32) = cursor.peek()? else {
@@ -123,11 +127,17 @@ impl<'a> MapReader<'a> {
         if count > body.len() / 2 {
             return Err(FormatError::Truncated { what });
         }
-        let mut fields = Vec::with_capacity(count);
+        if count > FIELDS_MAX {
+            return Err(FormatError::TooLarge { what, limit: "64 fields" });
+        }
+        let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(count);
         for _ in 0..count {
             let Field::Text(key) = cursor.field(DEPTH_MAX)? else {
                 return Err(FormatError::Invalid { what, field: "(key)" });
             };
+            if fields.iter().any(|(other, _)| *other == key) {
+                return Err(FormatError::Invalid { what, field: "(key twice)" });
+            }
             fields.push((key, cursor.field(DEPTH_MAX)?));
         }
         if !cursor.rest.is_empty() {
@@ -251,10 +261,16 @@ impl<'a> MapReader<'a> {
         Timestamp::from_micros(self.number(key)?).ok_or_else(|| self.invalid(key))
     }
 
+    /// A number that counts up, as far as databases hold it: 0 … 2^63−1.
+    fn count(&self, key: &'static str) -> Result<u64, FormatError> {
+        let number: i64 = self.number(key)?;
+        u64::try_from(number).map_err(|_| self.invalid(key))
+    }
+
     /// A transaction's name, from three fields.
     ///
     /// # Errors
-    /// When a field is missing or holds something else.
+    /// When a field is missing or holds something else, or the counter is larger than 2^63−1.
     pub fn transaction_id(
         &self,
         node: &'static str,
@@ -264,16 +280,16 @@ impl<'a> MapReader<'a> {
         Ok(TransactionId {
             node: NodeId(self.number(node)?),
             incarnation: self.number(incarnation)?,
-            counter: self.number(counter)?,
+            counter: self.count(counter)?,
         })
     }
 
     /// A position, from two fields.
     ///
     /// # Errors
-    /// When a field is missing or holds something else.
+    /// When a field is missing or holds something else, or the number is larger than 2^63−1.
     pub fn position(&self, epoch: &'static str, number: &'static str) -> Result<Position, FormatError> {
-        Ok(Position { epoch: self.number(epoch)?, number: self.number(number)? })
+        Ok(Position { epoch: self.number(epoch)?, number: self.count(number)? })
     }
 }
 
@@ -422,6 +438,40 @@ mod tests {
         }
         body.push(0);
         assert_eq!(MapReader::new("test", &body).unwrap_err(), FormatError::Trailing { what: "test", count: 1 });
+    }
+
+    #[test]
+    fn a_key_stands_once() {
+        let check = |body: &[u8]| {
+            let error = MapReader::new("test", body).unwrap_err();
+            assert_eq!(error, FormatError::Invalid { what: "test", field: "(key twice)" });
+        };
+        check(&[0x82, 0xa1, b'a', 1, 0xa1, b'a', 1]);
+        check(&[0x82, 0xa1, b'a', 0xc0, 0xa1, b'a', 1]);
+        // The same key in a longer form.
+        check(&[0x82, 0xa1, b'a', 1, 0xd9, 1, b'a', 2]);
+    }
+
+    #[test]
+    fn fields_have_an_end() {
+        let body = |fields: usize| {
+            let map = (0..fields).fold(MapWriter::new(u32::try_from(fields).unwrap()), |map, number| {
+                map.unsigned(&number.to_string(), 1)
+            });
+            map.finish()
+        };
+        assert!(MapReader::new("test", &body(FIELDS_MAX)).is_ok());
+        let error = MapReader::new("test", &body(FIELDS_MAX + 1)).unwrap_err();
+        assert_eq!(error, FormatError::TooLarge { what: "test", limit: "64 fields" });
+    }
+
+    #[test]
+    fn counts_are_those_that_databases_hold() {
+        let largest = i64::MAX.unsigned_abs();
+        for (number, expected) in [(0, true), (largest, true), (largest + 1, false)] {
+            let body = MapWriter::new(2).unsigned("e", 1).unsigned("n", number).finish();
+            assert_eq!(MapReader::new("test", &body).unwrap().position("e", "n").is_ok(), expected, "{number}");
+        }
     }
 
     #[test]

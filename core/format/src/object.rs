@@ -1,6 +1,6 @@
 //! The state of an object as bytes, as it stands in a snapshot: bookkeeping, then the slots that hold something.
 
-use mytism_core::change::{Life, ObjectMeta, Slot, Stamp};
+use mytism_core::change::{LIFE, Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{AttributeId, EntityId, NodeId, ObjectId};
 use mytism_core::value::Value;
 
@@ -21,7 +21,7 @@ pub struct ObjectState {
     pub entity: EntityId,
     /// Its bookkeeping.
     pub meta: ObjectMeta,
-    /// Slots that hold something, but [`Slot::LIFE`]; in no certain order.
+    /// Slots that hold something, but [`Slot::LIFE`]; each once, in no certain order.
     pub slots: Vec<(Slot, Value)>,
 }
 
@@ -90,22 +90,31 @@ pub fn read(body: &[u8]) -> Result<ObjectState, FormatError> {
     })
 }
 
+/// Slots stand one behind the other: attribute (u32), element (i64, 0 where there is none), length of the value (u32),
+/// value; all big-endian.
 fn read_slots(mut bytes: &[u8]) -> Result<Vec<(Slot, Value)>, FormatError> {
     let cut = FormatError::Truncated { what: WHAT };
+    let wrong = FormatError::Invalid { what: WHAT, field: "s" };
     let mut slots = Vec::new();
     while !bytes.is_empty() {
         let (attribute, rest) = bytes.split_first_chunk::<4>().ok_or(cut.clone())?;
         let (element, rest) = rest.split_first_chunk::<8>().ok_or(cut.clone())?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or(cut.clone())?;
         let (value, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or(cut.clone())?;
-        let slot = Slot {
-            attribute: AttributeId(u32::from_be_bytes(*attribute)),
-            element: ObjectId::new(i64::from_be_bytes(*element)),
+        let element = match i64::from_be_bytes(*element) {
+            0 => None,
+            number => Some(ObjectId::new(number).ok_or(wrong.clone())?),
         };
+        let slot = Slot { attribute: AttributeId(u32::from_be_bytes(*attribute)), element };
         slots.push((slot, read_value(value)?));
         bytes = rest;
     }
-    Ok(slots)
+    let mut places: Vec<Slot> = slots.iter().map(|(slot, _)| *slot).collect();
+    places.sort_unstable();
+    let twice = places.array_windows().any(|[one, next]| one == next);
+    // Whether the object is there stands in its bookkeeping, and nowhere a second time.
+    let reserved = places.first().is_some_and(|slot| slot.attribute <= LIFE);
+    if twice || reserved { Err(wrong) } else { Ok(slots) }
 }
 
 /// The bookkeeping of an object as a body of its own.
@@ -192,5 +201,27 @@ mod tests {
         for cut in 0..envelope.body.len() {
             assert!(read(&envelope.body[..cut]).is_err(), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_slot_stands_once_and_names_what_there_is() {
+        let check = |slots: &[(u32, i64)], expected: bool| {
+            let bytes: Vec<u8> = slots
+                .iter()
+                .flat_map(|(attribute, element)| {
+                    [&attribute.to_be_bytes()[..], &element.to_be_bytes(), &1u32.to_be_bytes(), &[0xc3]].concat()
+                })
+                .collect();
+            assert_eq!(read_slots(&bytes).is_ok(), expected, "{slots:?}");
+        };
+        check(&[], true);
+        check(&[(10_000, 0), (10_000, 1), (10_000, 2), (10_001, 0)], true);
+        check(&[(10_000, 7), (10_001, 0), (10_000, 7)], false);
+        check(&[(10_001, 0), (10_001, 0)], false);
+        check(&[(10_000, -1)], false);
+        check(&[(10_000, 1 << 53)], false);
+        check(&[(1, 0)], false);
+        check(&[(1, 7)], false);
+        check(&[(0, 0)], false);
     }
 }

@@ -8,20 +8,30 @@ use mytism_core::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, OnDelete, 
 use crate::FormatError;
 use crate::map::{MapReader, MapWriter};
 
+/// Bytes of one schema: some ten times what the largest one takes that [`mytism_core::schema::Schema`] allows in
+/// practice. Small parts take up to twenty times as much in memory as here, so there must be an end.
+pub const BYTES_MAX: usize = 16 << 20;
+const TOO_LARGE: FormatError = FormatError::TooLarge { what: "a schema", limit: "16 MiB" };
+
 /// The body for a schema.
 ///
 /// # Errors
-/// When a part of it is larger than 4 GiB.
+/// When it is larger than [`BYTES_MAX`].
 pub fn write(schema: &SchemaDef) -> Result<Vec<u8>, FormatError> {
     let entities = list(schema.entities.iter().map(write_entity))?;
-    Ok(MapWriter::new(3).text("n", &schema.name).text("v", &schema.version).binary("e", &entities).finish())
+    let body = MapWriter::new(3).text("n", &schema.name).text("v", &schema.version).binary("e", &entities).finish();
+    if body.len() > BYTES_MAX { Err(TOO_LARGE) } else { Ok(body) }
 }
 
 /// Reads a schema. That the parts fit together is for [`mytism_core::schema::Schema`] to check.
 ///
 /// # Errors
-/// When the bytes are no schema, or it uses a kind of attribute that this program does not know.
+/// When the bytes are no schema, are larger than [`BYTES_MAX`], or it uses a kind of attribute that this program does
+/// not know.
 pub fn read(body: &[u8]) -> Result<SchemaDef, FormatError> {
+    if body.len() > BYTES_MAX {
+        return Err(TOO_LARGE);
+    }
     let fields = MapReader::new("a schema", body)?;
     Ok(SchemaDef {
         name: fields.text("n")?.to_owned(),

@@ -11,10 +11,12 @@
 //! leaf    {o e a m x v}       one change, as many as there are
 //! ```
 //! Each line is an [`crate::envelope`]. The hash of the transaction is over the stored bytes of the header, which holds
-//! the root, so nothing behind it can be altered unnoticed.
+//! the root, so nothing behind it can be altered unnoticed. Author, time and description stand exactly once, run and
+//! schema at most once: who reads the bytes must not be able to choose.
 
 use mytism_core::change::{Change, Slot, Transaction};
 use mytism_core::id::{AttributeId, EntityId, Hash, ObjectId, Position, TransactionId};
+use mytism_core::schema::SchemaDef;
 use mytism_core::time::Timestamp;
 
 use crate::FormatError;
@@ -26,8 +28,12 @@ use crate::value::{read_value, value_bytes};
 
 /// Changes in one transaction.
 pub const CHANGES_MAX: usize = 10_000_000;
-/// Bytes of one transaction.
-pub const BYTES_MAX: usize = 256 << 20;
+/// Bytes of one transaction. It travels in one message, together with its entry and behind up to 1 MiB of others, and a
+/// message holds 64 MiB; what is larger could be saved but never handed on.
+pub const BYTES_MAX: usize = 48 << 20;
+/// Why something is no transaction of that size.
+const TOO_LARGE: FormatError = FormatError::TooLarge { what: WHAT, limit: "48 MiB" };
+const TOO_MANY: FormatError = FormatError::TooLarge { what: WHAT, limit: "10 million changes" };
 
 const WHAT: &str = "a transaction";
 
@@ -48,7 +54,7 @@ pub struct StoredTransaction {
 /// When the transaction is larger than the limits.
 pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransaction, FormatError> {
     if transaction.changes.len() > CHANGES_MAX {
-        return Err(FormatError::TooLarge { what: WHAT, limit: "10 million changes" });
+        return Err(TOO_MANY);
     }
     let mut leaves = LeafWriter::new(secret);
     leaves.push(kind::LEAF_AUTHOR, &MapWriter::new(1).signed("u", transaction.author.get()).finish())?;
@@ -62,6 +68,9 @@ pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransact
     }
     for change in &transaction.changes {
         leaves.push(kind::LEAF_CHANGE, &change_body(change))?;
+        if leaves.bytes.len() > BYTES_MAX {
+            return Err(TOO_LARGE);
+        }
     }
     let header = identity(MapWriter::new(7), transaction.id)
         .unsigned("be", u64::from(transaction.base.epoch))
@@ -75,7 +84,7 @@ pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransact
     bytes.extend_from_slice(&secret_record(secret)?);
     bytes.extend_from_slice(&leaves.bytes);
     if bytes.len() > BYTES_MAX {
-        return Err(FormatError::TooLarge { what: WHAT, limit: "256 MiB" });
+        return Err(TOO_LARGE);
     }
     Ok(StoredTransaction { bytes, hash, transaction })
 }
@@ -83,11 +92,11 @@ pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransact
 /// Reads a transaction and checks that its leaves have the root that its header names.
 ///
 /// # Errors
-/// When the bytes are no transaction, are damaged, or hold a leaf that this program does not know and may not pass
-/// over.
+/// When the bytes are no transaction, are larger than the limits, are damaged, lack a leaf or hold one too often, or
+/// hold one that this program does not know and may not pass over.
 pub fn read(bytes: Vec<u8>) -> Result<StoredTransaction, FormatError> {
     if bytes.len() > BYTES_MAX {
-        return Err(FormatError::TooLarge { what: WHAT, limit: "256 MiB" });
+        return Err(TOO_LARGE);
     }
     let (hash, transaction) = parse(&bytes)?;
     Ok(StoredTransaction { bytes, hash, transaction })
@@ -96,41 +105,69 @@ pub fn read(bytes: Vec<u8>) -> Result<StoredTransaction, FormatError> {
 fn parse(bytes: &[u8]) -> Result<(Hash, Transaction), FormatError> {
     let (header, rest) = expect(WHAT, bytes, kind::TRANSACTION_HEADER)?;
     let fields = MapReader::new(WHAT, header.body)?;
-    let mut transaction = Transaction {
+    let mut leaves = Leaves::default();
+    for leaf in read_leaves(WHAT, rest, fields.number("k")?, fields.hash("r")?)? {
+        leaves.add(leaf?)?;
+    }
+    let missing = |field| FormatError::Missing { what: WHAT, field };
+    let (time, clock_offset_micros) = leaves.time.ok_or(missing("(time)"))?;
+    let transaction = Transaction {
         id: fields.transaction_id("n", "i", "c")?,
         base: fields.position("be", "bn")?,
-        author: mytism_core::id::system::USER_SYSTEM,
-        time: Timestamp::saturating_from_micros(0),
-        clock_offset_micros: None,
-        description: String::new(),
-        run: None,
-        schema: None,
-        changes: Vec::new(),
+        // Without an author nobody saved this; in no case it was the system.
+        author: leaves.author.ok_or(missing("(author)"))?,
+        time,
+        clock_offset_micros,
+        description: leaves.description.ok_or(missing("(description)"))?,
+        run: leaves.run,
+        schema: leaves.schema,
+        changes: leaves.changes,
     };
-    let leaves = read_leaves(WHAT, rest, fields.number("k")?, fields.hash("r")?)?;
-    for leaf in leaves {
-        add_leaf(&mut transaction, leaf)?;
-    }
     Ok((hash::transaction(header.whole), transaction))
 }
 
-fn add_leaf(transaction: &mut Transaction, leaf: Envelope<'_>) -> Result<(), FormatError> {
-    let fields = |what| MapReader::new(what, leaf.body);
-    match leaf.header.kind {
-        kind::LEAF_AUTHOR => transaction.author = fields("an author")?.object("u")?,
-        kind::LEAF_TIME => {
-            let fields = fields("a time")?;
-            transaction.time = fields.timestamp("t")?;
-            transaction.clock_offset_micros = fields.number_if("o")?;
+/// What the leaves say.
+#[derive(Default)]
+struct Leaves {
+    author: Option<ObjectId>,
+    time: Option<(Timestamp, Option<i64>)>,
+    description: Option<String>,
+    run: Option<TransactionId>,
+    schema: Option<SchemaDef>,
+    changes: Vec<Change>,
+}
+
+impl Leaves {
+    fn add(&mut self, leaf: Envelope<'_>) -> Result<(), FormatError> {
+        let fields = |what| MapReader::new(what, leaf.body);
+        match leaf.header.kind {
+            kind::LEAF_AUTHOR => once(&mut self.author, "(author)", fields("an author")?.object("u")?),
+            kind::LEAF_TIME => {
+                let fields = fields("a time")?;
+                once(&mut self.time, "(time)", (fields.timestamp("t")?, fields.number_if("o")?))
+            }
+            kind::LEAF_DESCRIPTION => {
+                once(&mut self.description, "(description)", fields("a description")?.text("d")?.to_owned())
+            }
+            kind::LEAF_RUN => once(&mut self.run, "(run)", fields("a run")?.transaction_id("n", "i", "c")?),
+            kind::LEAF_SCHEMA => once(&mut self.schema, "(schema)", crate::schema::read(leaf.body)?),
+            kind::LEAF_CHANGE if self.changes.len() == CHANGES_MAX => Err(TOO_MANY),
+            kind::LEAF_CHANGE => {
+                self.changes.push(read_change(&fields("a change")?)?);
+                Ok(())
+            }
+            _ if leaf.header.may_skip() => Ok(()),
+            unknown => Err(FormatError::UnknownKind { kind: unknown }),
         }
-        kind::LEAF_DESCRIPTION => fields("a description")?.text("d")?.clone_into(&mut transaction.description),
-        kind::LEAF_RUN => transaction.run = Some(fields("a run")?.transaction_id("n", "i", "c")?),
-        kind::LEAF_SCHEMA => transaction.schema = Some(crate::schema::read(leaf.body)?),
-        kind::LEAF_CHANGE => transaction.changes.push(read_change(&fields("a change")?)?),
-        _ if leaf.header.may_skip() => {}
-        unknown => return Err(FormatError::UnknownKind { kind: unknown }),
     }
-    Ok(())
+}
+
+/// Keeps what may stand once.
+fn once<T>(place: &mut Option<T>, field: &'static str, value: T) -> Result<(), FormatError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(FormatError::Invalid { what: WHAT, field }),
+    }
 }
 
 fn identity(map: MapWriter, id: TransactionId) -> MapWriter {
@@ -222,31 +259,35 @@ pub(crate) fn secret_record(secret: &Secret) -> Result<Vec<u8>, FormatError> {
     Ok(bytes)
 }
 
-/// Reads the secret and the leaves that fill `bytes`, and checks their number and root.
+/// Checks the secret and the leaves that fill `bytes`, their number and root; gives the leaves. Nothing is kept of them
+/// meanwhile, so that many small ones take no memory.
 pub(crate) fn read_leaves<'a>(
     what: &'static str,
     bytes: &'a [u8],
     count: u32,
     root: Hash,
-) -> Result<Vec<Envelope<'a>>, FormatError> {
+) -> Result<impl Iterator<Item = Result<Envelope<'a>, FormatError>>, FormatError> {
     let (secret, rest) = expect(what, bytes, kind::SECRET)?;
     let (record, secret) = (secret.whole, Secret(MapReader::new(what, secret.body)?.hash("s")?.0));
     // The secret is no leaf, so it must stand in its one form to be held by the root as well.
     if record != secret_record(&secret)? {
         return Err(FormatError::HashMismatch { what });
     }
-    // A leaf takes at least the eight bytes of its envelope, so a number that lies takes no memory.
-    let mut leaves = Vec::with_capacity((count as usize).min(rest.len() / envelope::HEADER_BYTES));
     let mut tree = Tree::default();
-    for (number, leaf) in (0u32..).zip(envelope::run(rest)) {
+    let mut found = 0;
+    for leaf in envelope::run(rest) {
         let leaf = leaf?;
-        tree.push(hash::leaf(&secret.salt(number), leaf.whole));
-        leaves.push(leaf);
+        if found == count {
+            return Err(FormatError::HashMismatch { what });
+        }
+        tree.push(hash::leaf(&secret.salt(found), leaf.whole));
+        found += 1;
     }
-    if leaves.len() != count as usize || tree.root() != root {
+    // Without a leaf the root would hold no secret.
+    if found != count || count == 0 || tree.root() != root {
         return Err(FormatError::HashMismatch { what });
     }
-    Ok(leaves)
+    Ok(envelope::run(rest))
 }
 
 /// The name and base of a transaction, from its header alone.
@@ -321,29 +362,77 @@ pub(crate) mod tests {
         }
     }
 
+    /// A transaction of any leaves: kind, flags, body.
+    fn of_leaves(leaves: &[(u16, u8, Vec<u8>)]) -> Vec<u8> {
+        let secret = Secret([9; 32]);
+        let mut tree = Tree::default();
+        let mut stored = secret_record(&secret).unwrap();
+        for (number, (kind, flags, body)) in (0..).zip(leaves) {
+            let mut leaf = Vec::new();
+            envelope::write(&mut leaf, *kind, 1, *flags, body).unwrap();
+            tree.push(hash::leaf(&secret.salt(number), &leaf));
+            stored.extend_from_slice(&leaf);
+        }
+        let header = identity(MapWriter::new(7), sample().id)
+            .unsigned("be", 1)
+            .unsigned("bn", 1)
+            .unsigned("k", leaves.len() as u64)
+            .binary("r", &tree.root().0)
+            .finish();
+        let mut bytes = Vec::new();
+        envelope::write(&mut bytes, kind::TRANSACTION_HEADER, 1, 0, &header).unwrap();
+        bytes.extend_from_slice(&stored);
+        bytes
+    }
+
+    /// Author, time and description.
+    fn needed() -> Vec<(u16, u8, Vec<u8>)> {
+        vec![
+            (kind::LEAF_AUTHOR, 0, MapWriter::new(1).signed("u", 2).finish()),
+            (kind::LEAF_TIME, 0, MapWriter::new(1).signed("t", 0).finish()),
+            (kind::LEAF_DESCRIPTION, 0, MapWriter::new(1).text("d", "").finish()),
+        ]
+    }
+
     #[test]
     fn unknown_leaves_are_passed_over_only_where_they_may() {
-        let secret = Secret([9; 32]);
         let check = |flags: u8, expected: Result<(), FormatError>| {
-            let mut leaves = LeafWriter::new(&secret);
-            leaves.push(kind::LEAF_AUTHOR, &MapWriter::new(1).signed("u", 2).finish()).unwrap();
-            let mut leaf = Vec::new();
-            envelope::write(&mut leaf, 0x01ff, 1, flags, b"?").unwrap();
-            leaves.tree.push(hash::leaf(&secret.salt(1), &leaf));
-            leaves.bytes.extend_from_slice(&leaf);
-            let header = identity(MapWriter::new(7), sample().id)
-                .unsigned("be", 1)
-                .unsigned("bn", 1)
-                .unsigned("k", 2)
-                .binary("r", &leaves.tree.root().0)
-                .finish();
-            let mut bytes = Vec::new();
-            envelope::write(&mut bytes, kind::TRANSACTION_HEADER, 1, 0, &header).unwrap();
-            bytes.extend_from_slice(&secret_record(&secret).unwrap());
-            bytes.extend_from_slice(&leaves.bytes);
-            assert_eq!(read(bytes).map(drop), expected);
+            let mut leaves = needed();
+            leaves.insert(1, (0x01ff, flags, b"?".to_vec()));
+            assert_eq!(read(of_leaves(&leaves)).map(drop), expected);
         };
         check(envelope::FLAG_MAY_SKIP, Ok(()));
         check(0, Err(FormatError::UnknownKind { kind: 0x01ff }));
+    }
+
+    #[test]
+    fn nobody_saves_without_a_name_and_nothing_stands_twice() {
+        assert!(read(of_leaves(&needed())).is_ok());
+        assert_eq!(read(of_leaves(&[])), Err(FormatError::HashMismatch { what: WHAT }));
+        for (left_out, field) in ["(author)", "(time)", "(description)"].into_iter().enumerate() {
+            let mut leaves = needed();
+            let leaf = leaves.remove(left_out);
+            assert_eq!(read(of_leaves(&leaves)), Err(FormatError::Missing { what: WHAT, field }));
+            leaves.extend([leaf.clone(), leaf]);
+            assert_eq!(read(of_leaves(&leaves)), Err(FormatError::Invalid { what: WHAT, field }));
+        }
+        let run = || (kind::LEAF_RUN, 0, identity(MapWriter::new(3), sample().id).finish());
+        let leaves = [needed(), vec![run()]].concat();
+        assert_eq!(read(of_leaves(&leaves)).unwrap().transaction.run, Some(sample().id));
+        let leaves = [needed(), vec![run(), run()]].concat();
+        assert_eq!(read(of_leaves(&leaves)), Err(FormatError::Invalid { what: WHAT, field: "(run)" }));
+    }
+
+    #[test]
+    fn what_no_message_could_carry_is_not_made() {
+        let text = Value::Text("x".repeat(12 << 20));
+        let change = Change { old: text.clone(), new: text, ..sample().changes[0].clone() };
+        let check = |changes: usize, expected: bool| {
+            let transaction = Transaction { changes: vec![change.clone(); changes], ..sample() };
+            assert_eq!(write(transaction, &Secret([9; 32])).is_ok(), expected, "{changes}");
+        };
+        check(1, true);
+        check(2, false);
+        assert_eq!(read(vec![0; BYTES_MAX + 1]), Err(TOO_LARGE));
     }
 }

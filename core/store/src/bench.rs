@@ -228,8 +228,10 @@ impl Copy {
         let changed = count(touched, &[after])?;
         let pending = count("SELECT count(*) FROM source.mytism_pending", &[])?;
         if changed + pending > 0 {
-            let message = format!("the run changed {changed} objects again and left {pending} transactions pending, \
-                                   which a replay cannot do");
+            let message = format!(
+                "the run changed {changed} objects again and left {pending} transactions pending, \
+                                   which a replay cannot do"
+            );
             return Err(StoreError::Engine(message));
         }
         Ok(())
@@ -245,7 +247,8 @@ impl Copy {
                 Key::Object(column) => format!("WHERE {column} NOT IN (SELECT object FROM made)"),
                 Key::Put => String::new(),
             };
-            transaction.execute(&format!("INSERT OR REPLACE INTO main.{name} SELECT * FROM source.{name} {earlier}"), [])?;
+            transaction
+                .execute(&format!("INSERT OR REPLACE INTO main.{name} SELECT * FROM source.{name} {earlier}"), [])?;
         }
         Ok(transaction.commit()?)
     }

@@ -76,7 +76,9 @@ impl StoreError {
             Self::Newer { .. } => ("newer-database", "use the program version that wrote it, or a newer one"),
             Self::Full(_) => ("disk-full", "make room on the disk and try again; nothing was changed"),
             Self::ReadOnly(_) => ("read-only", "check permissions and mount options; nothing was changed"),
-            Self::Damaged(_) | Self::Format(_) => ("database-damaged", "stop the node and restore the last good backup"),
+            Self::Damaged(_) | Self::Format(_) => {
+                ("database-damaged", "stop the node and restore the last good backup")
+            }
             Self::SumOverflow => return Failure::refused("sum-overflow", self.to_string()),
             Self::Engine(_) => ("store-error", "the log of the node says more"),
         };

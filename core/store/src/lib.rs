@@ -166,8 +166,12 @@ pub trait View: Send {
     ///
     /// # Errors
     /// When the database cannot be read, or a sum leaves its range.
-    fn query(&self, query: &Query, options: QueryOptions, row: &mut dyn FnMut(QueryRow) -> bool)
-    -> Result<(), StoreError>;
+    fn query(
+        &self,
+        query: &Query,
+        options: QueryOptions,
+        row: &mut dyn FnMut(QueryRow) -> bool,
+    ) -> Result<(), StoreError>;
 
     /// Refused transactions in the order of the log.
     ///

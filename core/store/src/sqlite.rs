@@ -108,8 +108,7 @@ impl SqliteStore {
         lock: File,
     ) -> Result<Self, StoreError> {
         let statements = Statements::new(&schema, &names);
-        let shared =
-            Shared { path: path.clone(), schema, names, statements, idle_readers: Mutex::new(Vec::new()) };
+        let shared = Shared { path: path.clone(), schema, names, statements, idle_readers: Mutex::new(Vec::new()) };
         Ok(Self { path, writer: Mutex::new(writer), shared: Arc::new(shared), _lock: lock })
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
         }
         match work.workspace.view.log_number(id)? {
             Some(number) => check_repeat(work, id, number, hash)?,
-            None => admit(work, transaction::read(bytes.clone())?)?,
+            None => admit(work, &transaction::read(bytes.clone())?)?,
         }
         last = Some(id.counter);
     }
@@ -39,15 +39,16 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
 fn check_repeat(work: &Work<'_>, id: TransactionId, number: u64, hash: mytism_core::id::Hash) -> Result<(), AppError> {
     let known = work.workspace.view.log_row(number)?.map(|row| entry::read(row.entry)).transpose()?;
     if known.is_some_and(|known| known.entry.transaction_hash != hash) {
-        let message = format!("the transaction {id} arrived with another content before: its node was copied or restored");
+        let message =
+            format!("the transaction {id} arrived with another content before: its node was copied or restored");
         return Err(AppError::refused("forked-transaction", message));
     }
     Ok(())
 }
 
-fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError> {
+fn admit(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
     work.workspace.begin();
-    let outcome = match merge(work, &stored) {
+    let outcome = match merge(work, stored) {
         Ok(outcome) => {
             work.workspace.accept();
             outcome
@@ -66,8 +67,8 @@ fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError>
         let row = mytism_store::QuarantineRow { number, code: code.clone(), reason: reason.clone() };
         work.workspace.write(mytism_store::Write::Quarantine(row));
     }
-    let position = record::append(work, &stored, outcome.clone())?;
-    tell(work, &stored, &outcome, position.number);
+    let position = record::append(work, stored, outcome.clone())?;
+    tell(work, stored, &outcome, position.number);
     Ok(())
 }
 
@@ -76,11 +77,7 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
     let number = Some(work.state.position().number + 1);
     let mut merged = Merged { overrides: Vec::new(), extra: Vec::new(), conflicts: Vec::new() };
     let stamp = stored.transaction.stamp();
-    let own = Stamp {
-        time: work.now,
-        user: mytism_core::id::system::USER_SYSTEM,
-        node: work.foundation.identity.node,
-    };
+    let own = Stamp { time: work.now, user: mytism_core::id::system::USER_SYSTEM, node: work.foundation.identity.node };
     for (index, change) in (0..).zip(&stored.transaction.changes) {
         if work.workspace.schema.entity_by_id(change.entity).is_none() {
             return Err(constraint::unknown_entity(change.entity));

@@ -80,11 +80,17 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
         (Some(own), _) => own,
         (None, Some(bytes)) => transaction::read(bytes.to_vec())?,
         (None, None) => {
-            return Err(AppError::failed("missing-transaction", format!("the transaction {id} came without its content")));
+            return Err(AppError::failed(
+                "missing-transaction",
+                format!("the transaction {id} came without its content"),
+            ));
         }
     };
     if stored.hash != entry.entry.transaction_hash || stored.transaction.id != id {
-        return Err(AppError::failed("damaged-entry", format!("the content of transaction {id} is not what the log says")));
+        return Err(AppError::failed(
+            "damaged-entry",
+            format!("the content of transaction {id} is not what the log says"),
+        ));
     }
     if is_own {
         work.workspace.settle(id);
@@ -97,7 +103,8 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
     for object in objects {
         let changes: Vec<_> = happened.iter().filter(|(change, _)| change.object == object).collect();
         let entity = changes.first().map(|(change, _)| change.entity);
-        let entity = entity.or_else(|| stored.transaction.changes.iter().find(|c| c.object == object).map(|c| c.entity));
+        let entity =
+            entity.or_else(|| stored.transaction.changes.iter().find(|c| c.object == object).map(|c| c.entity));
         if let Some(entity) = entity {
             fold(work, object, entity, &changes, entry.entry.position.number)?;
         }
@@ -150,7 +157,8 @@ fn fold(
         slots.insert(*slot, read_value(bytes)?);
     }
     for (change, stamp) in changes {
-        let meta = meta.get_or_insert(ObjectMeta { created: *stamp, changed: *stamp, version: None, life: Life::Absent });
+        let meta =
+            meta.get_or_insert(ObjectMeta { created: *stamp, changed: *stamp, version: None, life: Life::Absent });
         meta.changed = *stamp;
         meta.version = Some(number);
         if change.slot == Slot::LIFE {

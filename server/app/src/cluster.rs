@@ -10,13 +10,13 @@ use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 use mytism_store::{View, Write};
 
+use crate::App;
 use crate::context::Context;
 use crate::draft::Draft;
 use crate::error::AppError;
 use crate::lane::Work;
 use crate::output::find_node;
 use crate::record::{self, About};
-use crate::App;
 
 /// Who owns which block of ids. As bytes: block (i64) and node (u32), big-endian, one behind the other.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -30,7 +30,8 @@ impl Blocks {
         let last = self.0.iter().map(|(block, _)| *block).max();
         let next = last.map_or(i64::from(BlockId::FIRST_ORDINARY), |last| last + 1);
         let block = u32::try_from(next).ok().and_then(|running| BlockId::new(0, running));
-        let block = block.ok_or_else(|| AppError::refused("out-of-ids", "the head office has no blocks of ids left"))?;
+        let block =
+            block.ok_or_else(|| AppError::refused("out-of-ids", "the head office has no blocks of ids left"))?;
         self.0.push((block.get(), node));
         Ok(block)
     }
@@ -95,7 +96,13 @@ impl App {
     ///
     /// # Errors
     /// When this is no head office, the name is taken, or the days are out of bounds (1 to 365).
-    pub fn add_node(&self, context: &Context, name: &str, valid_days: u32, verifier: &str) -> Result<Account, AppError> {
+    pub fn add_node(
+        &self,
+        context: &Context,
+        name: &str,
+        valid_days: u32,
+        verifier: &str,
+    ) -> Result<Account, AppError> {
         if !self.identity().authoritative {
             let failure = Failure::refused("not-authoritative", "only the head office makes branches known");
             return Err(failure.hint("run this at the head office").into());
@@ -224,9 +231,9 @@ fn not_joined(draft: &mut Draft<'_, '_>, entity: &Entity, id: ObjectId, name: &s
     let state = draft.work.workspace.object(id)?.cloned();
     let known = state.map(|state| known(entity, &state)).filter(|known| known.public_key.is_empty());
     let known = known.filter(|known| known.node != draft.work.foundation.identity.node);
-    known.map(|known| known.node).ok_or_else(|| {
-        AppError::refused("node-exists", format!("there is a node {name} already, and it has joined"))
-    })
+    known
+        .map(|known| known.node)
+        .ok_or_else(|| AppError::refused("node-exists", format!("there is a node {name} already, and it has joined")))
 }
 
 fn next_number(work: &mut Work<'_>, entity: &Entity) -> Result<NodeId, AppError> {

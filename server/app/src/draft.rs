@@ -108,7 +108,13 @@ impl<'w, 'v> Draft<'w, 'v> {
     }
 
     /// Sets one attribute or set from what was written.
-    pub(crate) fn set(&mut self, id: ObjectId, entity: &Entity, member: &Member, given: &Input) -> Result<(), AppError> {
+    pub(crate) fn set(
+        &mut self,
+        id: ObjectId,
+        entity: &Entity,
+        member: &Member,
+        given: &Input,
+    ) -> Result<(), AppError> {
         match &member.kind {
             Kind::ManyToMany { target } => self.set_elements(id, entity, member.id, *target, given),
             _ => {
@@ -222,7 +228,13 @@ impl<'w, 'v> Draft<'w, 'v> {
     }
 
     /// Notes a change and lets it happen in the layer; one that changes nothing is none.
-    pub(crate) fn record(&mut self, object: ObjectId, entity: EntityId, slot: Slot, new: Value) -> Result<(), AppError> {
+    pub(crate) fn record(
+        &mut self,
+        object: ObjectId,
+        entity: EntityId,
+        slot: Slot,
+        new: Value,
+    ) -> Result<(), AppError> {
         let old = self.work.workspace.slot(object, slot)?;
         if old == new {
             return Ok(());
@@ -242,7 +254,9 @@ impl<'w, 'v> Draft<'w, 'v> {
         }
         let what = describe(&mut self.work.workspace, id)?;
         let message = format!("{name} of {what} is \"{found}\" by now, \"{expected}\" was expected");
-        Err(Failure::refused("conflict", message).hint("load the object again and decide which value shall stay").into())
+        Err(Failure::refused("conflict", message)
+            .hint("load the object again and decide which value shall stay")
+            .into())
     }
 
     fn label(&self, label: &str) -> Result<ObjectId, AppError> {

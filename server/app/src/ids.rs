@@ -36,9 +36,12 @@ impl Ids {
             id
         });
         drawn.ok_or_else(|| {
-            mytism_core::failure::Failure::refused("out-of-ids", "this node has no object ids left to give to new objects")
-                .hint("edits still work; new ids come with the next contact to the head office")
-                .into()
+            mytism_core::failure::Failure::refused(
+                "out-of-ids",
+                "this node has no object ids left to give to new objects",
+            )
+            .hint("edits still work; new ids come with the next contact to the head office")
+            .into()
         })
     }
 

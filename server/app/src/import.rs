@@ -110,7 +110,11 @@ impl<'s> Plan<'s> {
             return Err(Failure::usage("key-required", message).hint("name the attribute with --key").into());
         }
         if key.is_some_and(|key| !key.unique) && batch.key.is_some() {
-            let message = format!("{} of {} is not unique and cannot be a key", batch.key.clone().unwrap_or_default(), entity.name);
+            let message = format!(
+                "{} of {} is not unique and cannot be a key",
+                batch.key.clone().unwrap_or_default(),
+                entity.name
+            );
             return Err(Failure::usage("key-not-unique", message).into());
         }
         Ok(Self { entity, key, columns, mode: batch.mode })
@@ -133,7 +137,12 @@ fn target_key<'s>(
         }
         ref kind if kind.is_column() => Ok(None),
         _ => {
-            let message = format!("{}.{} is a {} relation, which a column cannot hold", entity.name, column.name, column.kind.name());
+            let message = format!(
+                "{}.{} is a {} relation, which a column cannot hold",
+                entity.name,
+                column.name,
+                column.kind.name()
+            );
             Err(Failure::usage("wrong-column", message).into())
         }
     }
@@ -219,9 +228,8 @@ fn find_target(
     key: &Member,
     text: &str,
 ) -> Result<Option<ObjectId>, AppError> {
-    let value = input::from_text(&key.kind, text, &context.zone).map_err(|misfit| {
-        AppError::refused("wrong-value", format!("key {} of {}: {misfit}", key.name, target.name))
-    })?;
+    let value = input::from_text(&key.kind, text, &context.zone)
+        .map_err(|misfit| AppError::refused("wrong-value", format!("key {} of {}: {misfit}", key.name, target.name)))?;
     draft.by_key(target, key, &value)
 }
 

@@ -64,7 +64,9 @@ impl Watchers {
             return;
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|watcher| {
-            events.iter().all(|event| !matches!(watcher.try_send(event.clone()), Err(mpsc::TrySendError::Disconnected(_))))
+            events
+                .iter()
+                .all(|event| !matches!(watcher.try_send(event.clone()), Err(mpsc::TrySendError::Disconnected(_))))
         });
     }
 

@@ -123,7 +123,8 @@ fn display_text(schema: &Schema, state: &ObjectState) -> String {
 
 /// The node object of a number.
 pub(crate) fn find_node(schema: &Schema, view: &dyn View, node: NodeId) -> Result<Option<ObjectState>, AppError> {
-    let Some((entity, number)) = schema.entity("Node").and_then(|entity| Some((entity, entity.member("Number")?))) else {
+    let Some((entity, number)) = schema.entity("Node").and_then(|entity| Some((entity, entity.member("Number")?)))
+    else {
         return Ok(None);
     };
     let found = view.find(entity.id, number.id, &Value::Integer(i64::from(node.0)), 1)?;

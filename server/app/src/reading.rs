@@ -4,9 +4,7 @@
 use mytism_core::change::{Change, Life, Slot, Transaction, effective};
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
-use mytism_core::operation::{
-    ConflictLine, HistoryLine, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink,
-};
+use mytism_core::operation::{ConflictLine, HistoryLine, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink};
 use mytism_core::query::{self, ResultKind};
 use mytism_core::schema::{Entity, Kind, Schema};
 use mytism_core::value::Value;
@@ -37,9 +35,10 @@ pub(crate) fn query(
         let reply = match row {
             QueryRow::Object(state) => presenter.object(&state, false).map(Reply::Object),
             QueryRow::Values(values) => {
-                let outputs = columns.iter().zip(values).map(|((name, kind), value)| {
-                    Ok((name.clone(), computed(&mut presenter, kind, value)?))
-                });
+                let outputs = columns
+                    .iter()
+                    .zip(values)
+                    .map(|((name, kind), value)| Ok((name.clone(), computed(&mut presenter, kind, value)?)));
                 outputs.collect::<Result<_, _>>().map(Reply::Row)
             }
         };
@@ -174,15 +173,13 @@ pub(crate) fn quarantine(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) 
     Ok(())
 }
 
+/// Takes an object and a way to its values by attribute name; whether more are wanted.
+type Each<'a> = dyn FnMut(ObjectId, &dyn Fn(&str) -> Value) -> bool + 'a;
+
 /// All objects of a system entity, read by attribute names.
-fn each_of(
-    schema: &Schema,
-    view: &dyn View,
-    entity: &str,
-    each: &mut dyn FnMut(ObjectId, &dyn Fn(&str) -> Value) -> bool,
-) -> Result<(), AppError> {
-    let parsed = query::parse(&format!("from {entity} x"), schema, &[], &jiff::tz::TimeZone::UTC)
-        .map_err(Failure::from)?;
+fn each_of(schema: &Schema, view: &dyn View, entity: &str, each: &mut Each<'_>) -> Result<(), AppError> {
+    let parsed =
+        query::parse(&format!("from {entity} x"), schema, &[], &jiff::tz::TimeZone::UTC).map_err(Failure::from)?;
     let found = schema.entity(entity);
     view.query(&parsed, QueryOptions::default(), &mut |row| {
         let QueryRow::Object(state) = row else { return true };
@@ -200,7 +197,8 @@ pub(crate) fn conflicts(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) -
     each_of(schema, view, conflict::ENTITY, &mut |id, get| {
         let by = |user: &str, node: &str| format!("{} ({})", text(get(user)), text(get(node)));
         let Some(object) = get("Object").integer().and_then(ObjectId::new) else { return true };
-        let rule = match (schema.entity(conflict::ENTITY).and_then(|e| e.member("Rule")).map(|m| &m.kind), get("Rule")) {
+        let rule = match (schema.entity(conflict::ENTITY).and_then(|e| e.member("Rule")).map(|m| &m.kind), get("Rule"))
+        {
             (Some(Kind::Enum(words)), Value::Enum(rule)) => {
                 words.iter().find(|word| word.id == rule).map(|word| word.name.clone()).unwrap_or_default()
             }

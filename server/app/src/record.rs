@@ -34,11 +34,7 @@ pub(crate) struct About {
 /// Makes an own transaction of changes that are applied in the topmost layer already.
 pub(crate) fn own(work: &mut Work<'_>, about: &About, stamp: Stamp, changes: Vec<Change>) -> Result<Saved, AppError> {
     let identity = &work.foundation.identity;
-    let id = TransactionId {
-        node: identity.node,
-        incarnation: identity.incarnation,
-        counter: work.state.counter + 1,
-    };
+    let id = TransactionId { node: identity.node, incarnation: identity.incarnation, counter: work.state.counter + 1 };
     let transaction = Transaction {
         id,
         base: work.state.position(),

@@ -11,10 +11,10 @@ use mytism_format::object::{self, ObjectState};
 use mytism_format::{entry, envelope, kind, transaction};
 use mytism_store::{Head, LogRow, QuarantineRow, Store, View, Write};
 
+use crate::App;
 use crate::error::AppError;
 use crate::lane::Identity;
 use crate::start::branch_writes;
-use crate::App;
 
 /// Objects in one part.
 const OBJECTS: u32 = 2_000;

@@ -9,6 +9,7 @@ use mytism_core::value::Value;
 use mytism_format::map::{MapReader, MapWriter};
 use mytism_store::{Store, Write};
 
+use crate::App;
 use crate::cluster::Blocks;
 use crate::constraint;
 use crate::context::Context;
@@ -18,7 +19,6 @@ use crate::ids::Ids;
 use crate::lane::{Foundation, Identity, Lane, State, Watchers, Work};
 use crate::record::{self, About};
 use crate::surroundings::Surroundings;
-use crate::App;
 
 const IDENTITY: &str = "identity";
 
@@ -107,16 +107,13 @@ fn read_identity(bytes: &[u8]) -> Result<Identity, AppError> {
 
 fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
     let context = Context::system();
-    let about = About {
-        description: "The schema".to_owned(),
-        run: None,
-        schema: Some(work.workspace.schema.def().clone()),
-    };
+    let about =
+        About { description: "The schema".to_owned(), run: None, schema: Some(work.workspace.schema.def().clone()) };
     let stamp = Draft::new(work, &context).finish()?.1;
     record::own(work, &about, stamp, Vec::new())?;
     let name = work.foundation.identity.name.clone();
     let number = Value::Integer(i64::from(work.foundation.identity.node.0));
-    let objects: [(ObjectId, &str, Vec<(&str, Value)>); 5] = [
+    let objects = [
         (system::USER_SYSTEM, "User", vec![("Name", "System".into()), ("LoginDenied", Value::Bool(true))]),
         (system::USER_ADMIN, "User", vec![("Name", "Admin".into()), ("FullName", "Administrator".into())]),
         (system::GROUP_ADMINS, "Group", vec![("Name", "Admins".into())]),
@@ -134,7 +131,7 @@ fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
     ];
     let mut changes = Vec::new();
     for (id, entity, values) in objects {
-        changes.extend(first_object(work, id, entity, values)?);
+        changes.extend(first_object(work, id, entity, &values)?);
     }
     changes.extend(first_member(work)?);
     let number = Some(work.state.position().number + 1);
@@ -151,7 +148,7 @@ fn first_object(
     work: &Work<'_>,
     id: ObjectId,
     entity: &str,
-    values: Vec<(&str, Value)>,
+    values: &[(&str, Value)],
 ) -> Result<Vec<Change>, AppError> {
     let entity = system_entity(work, entity)?;
     let change = |slot, new| Change { object: id, entity: entity.id, slot, old: Value::Null, new };

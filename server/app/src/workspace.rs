@@ -152,10 +152,10 @@ impl<'v> Workspace<'v> {
     pub(crate) fn elements(&mut self, relation: AttributeId, owner: ObjectId) -> Result<Vec<ObjectId>, AppError> {
         let mut elements = self.view.elements(relation, owner)?;
         for layer in &self.layers {
-            for ((_, _, element), present) in
-                layer.elements.range((relation, owner, ObjectId::system(1))..).take_while(|((r, o, _), _)| {
-                    (*r, *o) == (relation, owner)
-                })
+            for ((_, _, element), present) in layer
+                .elements
+                .range((relation, owner, ObjectId::system(1))..)
+                .take_while(|((r, o, _), _)| (*r, *o) == (relation, owner))
             {
                 elements.retain(|found| found != element);
                 if *present {

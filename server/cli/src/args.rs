@@ -435,7 +435,11 @@ mod tests {
     fn wrong_use_says_what_and_how() {
         let check = |line: &str, json: bool, message: &str, hint: &str| match reading(line) {
             Reading::Wrong { failure, json: found } => {
-                assert_eq!((found, failure.code.as_str(), failure.kind.exit_status()), (json, "wrong-use", 2), "{line}");
+                assert_eq!(
+                    (found, failure.code.as_str(), failure.kind.exit_status()),
+                    (json, "wrong-use", 2),
+                    "{line}"
+                );
                 assert!(failure.message.contains(message), "{line}: {failure:?}");
                 assert!(failure.hint.contains(hint), "{line}: {failure:?}");
                 assert!(!failure.message.contains('\n'), "{line}: {failure:?}");

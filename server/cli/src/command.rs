@@ -13,6 +13,8 @@ mod life;
 mod objects;
 mod progress;
 
+use std::io::{self, Write};
+
 use mytism_core::failure::Failure;
 use mytism_core::operation::{Operations, Reply, Request};
 use serde_json::json;
@@ -92,6 +94,12 @@ fn one<T>(node: &dyn Operations, request: Request, pick: impl Fn(Reply) -> Optio
 fn unclear() -> Failure {
     Failure::unreachable("answer-unclear", "the node answered something else than was asked for")
         .hint("program and node must be of the same version: start the node anew")
+}
+
+/// Says something to people who wait, on standard error.
+pub(crate) fn say(text: &str) {
+    // Nobody listening is no failure.
+    let _closed = writeln!(io::stderr(), "{text}");
 }
 
 /// Nodes of the tests: they answer what a closure says and remember what they were asked.

@@ -95,7 +95,9 @@ fn id(json: &Json, path: &str) -> Result<ObjectId, Failure> {
         Json::String(text) => text.clone(),
         _ => String::new(),
     };
-    digits.parse().map_err(|_| wrong(path, "the id of an object is expected, a whole number from 1 to 9007199254740991"))
+    digits
+        .parse()
+        .map_err(|_| wrong(path, "the id of an object is expected, a whole number from 1 to 9007199254740991"))
 }
 
 fn values(fields: &Map<String, Json>, path: &str, name: &str) -> Result<Vec<(String, Input)>, Failure> {

@@ -36,7 +36,11 @@ fn plain(value: &Value) -> Json {
 }
 
 fn integer(number: i64) -> Json {
-    if number.unsigned_abs() <= OBJECT_ID_MAX.unsigned_abs() { Json::from(number) } else { Json::from(number.to_string()) }
+    if number.unsigned_abs() <= OBJECT_ID_MAX.unsigned_abs() {
+        Json::from(number)
+    } else {
+        Json::from(number.to_string())
+    }
 }
 
 fn named(values: &[(String, Output)]) -> Json {
@@ -245,7 +249,12 @@ mod tests {
 
     #[test]
     fn saves_and_history() {
-        let accepted = Saved { transaction: Some(TRANSACTION), position: Some(9), pending: false, ids: vec![("c1".into(), id(8))] };
+        let accepted = Saved {
+            transaction: Some(TRANSACTION),
+            position: Some(9),
+            pending: false,
+            ids: vec![("c1".into(), id(8))],
+        };
         let check = |given: &Saved, expected: &str| assert_eq!(saved(given).to_string(), expected);
         check(&accepted, r#"{"transaction":"2-1-7","position":9,"state":"accepted","ids":{"c1":8}}"#);
         let pending = Saved { position: None, pending: true, ids: Vec::new(), ..accepted };
@@ -267,16 +276,34 @@ mod tests {
 
     #[test]
     fn status_has_all_promised_fields() {
-        let peer = PeerStatus { name: "bonn".into(), state: "connected".into(), lag_ms: Some(0.9), ..PeerStatus::default() };
+        let peer =
+            PeerStatus { name: "bonn".into(), state: "connected".into(), lag_ms: Some(0.9), ..PeerStatus::default() };
         let given = Status { node: "hamburg".into(), sync: vec![peer], since: Some(made().time), ..Status::default() };
         let document = status(&given);
         let names: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
         let promised = [
-            "node", "role", "version", "schema", "log_position", "epoch", "log_hash", "pending", "objects", "blobs", "sync",
-            "conflicts", "quarantine", "alarms", "last_backup", "last_verified_backup", "database_bytes", "since",
+            "node",
+            "role",
+            "version",
+            "schema",
+            "log_position",
+            "epoch",
+            "log_hash",
+            "pending",
+            "objects",
+            "blobs",
+            "sync",
+            "conflicts",
+            "quarantine",
+            "alarms",
+            "last_backup",
+            "last_verified_backup",
+            "database_bytes",
+            "since",
         ];
         assert_eq!(names, promised);
-        let expected = r#"[{"name":"bonn","state":"connected","sent":0,"received":0,"pending":0,"lag_ms":0.9,"last_error":null}]"#;
+        let expected =
+            r#"[{"name":"bonn","state":"connected","sent":0,"received":0,"pending":0,"lag_ms":0.9,"last_error":null}]"#;
         assert_eq!(document["sync"].to_string(), expected);
         assert_eq!(document["since"], "2026-11-23T03:53:00Z");
         assert_eq!(status(&Status::default())["since"], Json::Null);

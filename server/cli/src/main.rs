@@ -1,2 +1,73 @@
-//! (skeleton)
-fn main() {}
+//! The one binary: the node and the command line, by which people and programs work with it.
+//!
+//! What goes in: [`args`] (the words of the command line), [`draft`] (the document of a save), [`rows`] (files of an
+//! import). What comes out: [`json`] for programs, [`people`] and [`table`] for people in the language of [`words`], both
+//! through [`output`]; failures through [`report`]. In between: [`command`], which asks a node that [`node`] found. Only
+//! [`node`] knows the server and the client library, and nothing here knows how objects are stored.
+
+mod args;
+mod bench;
+mod command;
+mod demo;
+mod draft;
+mod json;
+mod node;
+mod output;
+mod people;
+mod report;
+mod rows;
+mod table;
+mod words;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use crate::args::Reading;
+use crate::command::Verdict;
+use crate::output::Output;
+use crate::report::Trouble;
+
+/// Status of a check that found something.
+const FOUND: u8 = 1;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match args::read(&words, &program()) {
+        Reading::Text(text) => {
+            let mut output = Output::standard(false);
+            output.text(&text);
+            end(output.finish().map_err(Trouble::from).map(|()| Verdict::Done), false)
+        }
+        Reading::Wrong { failure, json } => end(Err(failure.into()), json),
+        Reading::Arguments(arguments) => {
+            let mut output = Output::standard(arguments.json);
+            let result = command::run(&arguments, &mut output);
+            // What was written before a failure is shown before it.
+            let finished = output.finish().map_err(Trouble::from);
+            end(result.and_then(|verdict| finished.map(|()| verdict)), arguments.json)
+        }
+    }
+}
+
+fn end(result: Result<Verdict, Trouble>, json: bool) -> ExitCode {
+    match result {
+        Ok(Verdict::Done) => ExitCode::SUCCESS,
+        Ok(Verdict::Found) => ExitCode::from(FOUND),
+        Err(trouble) => {
+            let stderr = io::stderr();
+            let colour = stderr.is_terminal() && output::colours_wanted();
+            let text =
+                if json { format!("{}\n", report::document(&trouble.failure)) } else { report::lines(&trouble, colour) };
+            // Where nobody reads it, the status still tells.
+            let _closed = stderr.lock().write_all(text.as_bytes());
+            ExitCode::from(trouble.failure.kind.exit_status())
+        }
+    }
+}
+
+/// How the program is called in hints: by the name that the launcher was called by.
+fn program() -> String {
+    let called_as = std::env::var("MYTISM_CALLED_AS").ok().filter(|name| !name.is_empty());
+    format!("./{}", called_as.as_deref().unwrap_or("mytism"))
+}

@@ -147,9 +147,13 @@ impl History {
         let words = output.words;
         if self.last != Some(line.transaction) {
             self.last = Some(line.transaction);
-            let position = line.position.map_or_else(|| words.pending.to_owned(), |number| fill(words.position, &[&words.count(number)]));
+            let position = line
+                .position
+                .map_or_else(|| words.pending.to_owned(), |number| fill(words.position, &[&words.count(number)]));
             let title = output.bold(&stamp(&line.stamp, words));
-            output.line(format!("{title}   {position}   {}   {}", line.transaction, harmless(&line.description)).trim_end());
+            output.line(
+                format!("{title}   {position}   {}   {}", line.transaction, harmless(&line.description)).trim_end(),
+            );
         }
         let name = if line.attribute.is_empty() { words.made_or_deleted.to_owned() } else { harmless(&line.attribute) };
         let shown = |value: &Out| match cell(value) {

@@ -72,10 +72,11 @@ enum Form {
     Json { reader: BufReader<Bounded>, columns: Rc<[String]>, line: u64, bytes: u64 },
 }
 
-/// A file that ends with an error where a row does not end in time.
+/// A file whose last line has an end too, and that fails where a row does not end in time.
 struct Bounded {
     file: BufReader<File>,
     left: Rc<Cell<u64>>,
+    ends_with_line: bool,
 }
 
 impl Read for Bounded {
@@ -84,7 +85,17 @@ impl Read for Bounded {
             let message = format!("a row is longer than {} MB; is a quotation mark missing?", ROW_BYTES_MAX >> 20);
             return Err(io::Error::other(message));
         }
-        let read = self.file.read(buffer)?;
+        let mut read = self.file.read(buffer)?;
+        match buffer.get(..read).and_then(<[u8]>::last) {
+            Some(last) => self.ends_with_line = *last == b'\n',
+            None if self.ends_with_line => {}
+            None => {
+                if let Some(first) = buffer.first_mut() {
+                    *first = b'\n';
+                    (read, self.ends_with_line) = (1, true);
+                }
+            }
+        }
         self.left.set(self.left.get().saturating_sub(read as u64));
         Ok(read)
     }
@@ -107,7 +118,7 @@ impl RowFile {
         if start.starts_with("\u{feff}".as_bytes()) {
             file.consume("\u{feff}".len());
         }
-        let bounded = Bounded { file, left: Rc::clone(&left) };
+        let bounded = Bounded { file, left: Rc::clone(&left), ends_with_line: true };
         let is_json = [Some(OsStr::new("jsonl")), Some(OsStr::new("ndjson"))].contains(&path.extension());
         let form = if is_json {
             Form::Json { reader: BufReader::new(bounded), columns: Rc::new([]), line: 0, bytes: 0 }
@@ -147,7 +158,9 @@ impl RowFile {
         let number = self.next;
         let row = match &mut self.form {
             Form::Csv { reader, columns, .. } => next_csv(&self.path, reader, columns, number),
-            Form::Json { reader, columns, line, bytes } => next_json(&self.path, reader, columns, (line, bytes), number),
+            Form::Json { reader, columns, line, bytes } => {
+                next_json(&self.path, reader, columns, (line, bytes), number)
+            }
         };
         self.next += 1;
         row
@@ -171,10 +184,14 @@ fn delimiter(start: &[u8]) -> u8 {
 }
 
 fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failure> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bounded);
+    // With any other terminator the reader's count of lines is off by one in files with CR LF.
+    let terminator = csv::Terminator::Any(b'\n');
+    let mut builder = csv::ReaderBuilder::new();
+    let mut reader = builder.delimiter(delimiter).terminator(terminator).flexible(true).from_reader(bounded);
     let header = reader.headers().map_err(|error| csv_failure(path, &error, 1))?;
     let columns: Rc<[String]> = header.iter().map(|name| name.trim().to_owned()).collect();
-    let problem = |message: String| Failure::usage("wrong-file", format!("{} line 1: {message}", path.display())).at(1, 1);
+    let problem =
+        |message: String| Failure::usage("wrong-file", format!("{} line 1: {message}", path.display())).at(1, 1);
     if columns.iter().all(String::is_empty) {
         return Err(problem("there is no header line".to_owned()).hint("the first line must name the columns"));
     }
@@ -186,19 +203,45 @@ fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failur
     Ok(Form::Csv { reader, columns, delimiter })
 }
 
-fn next_csv(path: &Path, reader: &mut csv::Reader<Bounded>, columns: &Rc<[String]>, number: u64) -> Result<Option<Row>, Bad> {
+fn next_csv(
+    path: &Path,
+    reader: &mut csv::Reader<Bounded>,
+    columns: &Rc<[String]>,
+    number: u64,
+) -> Result<Option<Row>, Bad> {
     let mut record = StringRecord::new();
-    let before = reader.position().line();
-    if !reader.read_record(&mut record).map_err(|error| Bad::File(csv_failure(path, &error, before)))? {
-        return Ok(None);
+    loop {
+        let before = reader.position().line();
+        if !reader.read_record(&mut record).map_err(|error| Bad::File(csv_failure(path, &error, before)))? {
+            return Ok(None);
+        }
+        // Else a blank line of a file with CR LF; the reader passes over other blank lines by itself.
+        if record.len() != 1 || record.get(0) != Some("\r") {
+            break;
+        }
     }
-    let line = record.position().map_or(before, csv::Position::line);
+    without_return(&mut record);
+    // The reader stands behind the end of the row, and every row ends with a line.
+    let inside = record.iter().flat_map(str::bytes).filter(|byte| *byte == b'\n').count() as u64;
+    let line = reader.position().line().saturating_sub(inside + 1);
     if record.len() != columns.len() {
         let message = format!("the row has {} cells, the header line {}", record.len(), columns.len());
         return Err(Bad::Row { number, line, raw: Raw::Csv(record), message });
     }
     let cells = record.iter().map(|cell| (!cell.is_empty()).then(|| cell.to_owned())).collect();
     Ok(Some(Row { number, line, columns: Rc::clone(columns), cells, raw: Raw::Csv(record) }))
+}
+
+/// Takes away the CR before the LF that ended a row.
+fn without_return(record: &mut StringRecord) {
+    let Some(last) = record.len().checked_sub(1) else { return };
+    let strip = |(index, cell): (usize, &str)| {
+        let stripped = cell.strip_suffix('\r').filter(|_| index == last);
+        stripped.unwrap_or(cell).to_owned()
+    };
+    if record.get(last).is_some_and(|cell| cell.ends_with('\r')) {
+        *record = record.iter().enumerate().map(strip).collect();
+    }
 }
 
 fn next_json(
@@ -245,7 +288,9 @@ fn flat(text: &str) -> Result<(Vec<String>, Vec<Option<String>>), String> {
             Json::Number(digits) => Some(digits.to_string()),
             Json::String(text) => Some(text),
             Json::Array(_) | Json::Object(_) => {
-                return Err(format!("{name}: a text, number, true, false or null is expected; a reference is the key of its target"));
+                return Err(format!(
+                    "{name}: a text, number, true, false or null is expected; a reference is the key of its target"
+                ));
             }
         });
         names.push(name);
@@ -263,7 +308,11 @@ fn csv_failure(path: &Path, error: &csv::Error, line: u64) -> Failure {
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let failure = Failure::failed("file-error", format!("cannot read {}: {error}", path.display()));
-    if error.kind() == io::ErrorKind::NotFound { failure.hint("check the path; it counts from the current directory") } else { failure }
+    if error.kind() == io::ErrorKind::NotFound {
+        failure.hint("check the path; it counts from the current directory")
+    } else {
+        failure
+    }
 }
 
 fn wrong_encoding(path: &Path, line: u64) -> Failure {
@@ -305,22 +354,30 @@ mod tests {
 
     #[test]
     fn csv_in_all_its_dresses() {
-        let check = |content: &str, expected: &[&str]| assert_eq!(rows("a.csv", content.as_bytes()).unwrap(), expected, "{content:?}");
+        let check = |content: &str, expected: &[&str]| {
+            assert_eq!(rows("a.csv", content.as_bytes()).unwrap(), expected, "{content:?}");
+        };
         check("A,B\n1,2\n", &["2: A=1 B=2"]);
         check("A;B\r\n1;2,5\r\n", &["2: A=1 B=2,5"]);
+        check("A,B\r\n\r\n\"x\r\ny\",\"\"\r\n3,\"4\"", &["3: A=x\r\ny B=-", "5: A=3 B=4"]);
         check("\u{feff}A,B\n1,\n", &["2: A=1 B=-"]);
         check("\"A;x\";B\n1;2\n", &["2: A;x=1 B=2"]);
         check("\"A;x;y\",B,C\n1,2,3\n", &["2: A;x;y=1 B=2 C=3"]);
         check(" A ,B\n x ,\"\"\n", &["2: A= x  B=-"]);
         check("A,B\n\"one\ntwo\",\"a\"\"b\"\n3,4", &["2: A=one\ntwo B=a\"b", "4: A=3 B=4"]);
         check("A\n\n1\n\n\n2\n", &["3: A=1", "6: A=2"]);
-        check("A,B\n1\n1,2,3\n4,5\n", &["2! the row has 1 cells, the header line 2", "3! the row has 3 cells, the header line 2", "4: A=4 B=5"]);
+        check(
+            "A,B\n1\n1,2,3\n4,5\n",
+            &["2! the row has 1 cells, the header line 2", "3! the row has 3 cells, the header line 2", "4: A=4 B=5"],
+        );
         check("A,B\n", &[]);
     }
 
     #[test]
     fn json_lines() {
-        let check = |content: &str, expected: &[&str]| assert_eq!(rows("a.jsonl", content.as_bytes()).unwrap(), expected, "{content:?}");
+        let check = |content: &str, expected: &[&str]| {
+            assert_eq!(rows("a.jsonl", content.as_bytes()).unwrap(), expected, "{content:?}");
+        };
         check("{\"A\":1.50,\"B\":null}\n\n{\"B\":true}", &["1: A=1.50 B=-", "3: B=true"]);
         check("\u{feff}{\"A\":\"\"}", &["1: A="]);
         let bad = "1! A: a text, number, true, false or null is expected; a reference is the key of its target";
@@ -341,7 +398,10 @@ mod tests {
         check("a.jsonl", b"{\"A\":1}\n{\"A\":\"\xfc\"}\n", "wrong-encoding", "a.jsonl line 2");
         check("a.csv", b"", "wrong-file", "no header line");
         check("a.csv", b"A,B,A\n", "wrong-file", "two columns are named \"A\"");
-        assert_eq!(RowFile::open(Path::new("/nowhere/at/all.csv")).err().map(|failure| failure.code).as_deref(), Some("file-error"));
+        assert_eq!(
+            RowFile::open(Path::new("/nowhere/at/all.csv")).err().map(|failure| failure.code).as_deref(),
+            Some("file-error")
+        );
     }
 
     #[test]

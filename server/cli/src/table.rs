@@ -4,7 +4,9 @@
 //! On a terminal only columns that fit are shown, and long cells are cut; in a file or pipe everything is. Knows no
 //! command.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table, Width, presets,
+};
 use mytism_core::operation::{ObjectView, Output as Out};
 use mytism_core::value::Value;
 
@@ -122,12 +124,16 @@ fn lay_out(rows: &[Vec<(String, Out)>], output: &Output<'_>) -> (Vec<Column>, Ve
 
 /// Makes the widest columns narrower until all fit; where that is not enough, the last ones are left out.
 fn fit(mut widths: Vec<u16>, available: u16) -> Vec<u16> {
-    let needed = |widths: &[u16]| widths.iter().map(|width| u32::from(width + GAP)).sum::<u32>().saturating_sub(u32::from(GAP));
+    let needed =
+        |widths: &[u16]| widths.iter().map(|width| u32::from(width + GAP)).sum::<u32>().saturating_sub(u32::from(GAP));
     while needed(&widths) > u32::from(available) {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > CELL_WIDTH_MIN => *widest -= 1,
-            _ if widths.len() > 1 => drop(widths.pop()),
-            _ => break,
+        let least = if widths.len() > 1 { CELL_WIDTH_MIN } else { 1 };
+        if let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > least) {
+            *widest -= 1;
+        } else if widths.len() > 1 {
+            widths.pop();
+        } else {
+            break;
         }
     }
     widths
@@ -155,7 +161,8 @@ fn table(columns: &[Column], rows: &[Vec<(String, Out)>], header: bool, output: 
         table.set_header(flat(columns.iter().map(bold).collect()));
     }
     for row in rows {
-        let cells = columns.iter().map(|column| Cell::new(find(row, &column.name).map(people::cell).unwrap_or_default()));
+        let cells =
+            columns.iter().map(|column| Cell::new(find(row, &column.name).map(people::cell).unwrap_or_default()));
         table.add_row(flat(cells.collect()));
     }
     table
@@ -238,11 +245,13 @@ mod tests {
 
     #[test]
     fn widths_shrink_from_the_widest() {
-        let check = |widths: &[u16], available: u16, expected: &[u16]| assert_eq!(fit(widths.to_vec(), available), expected);
+        let check =
+            |widths: &[u16], available: u16, expected: &[u16]| assert_eq!(fit(widths.to_vec(), available), expected);
         check(&[5, 5], 12, &[5, 5]);
         check(&[5, 40], 37, &[5, 30]);
         check(&[12, 12, 12], 39, &[12, 12]);
-        check(&[12], 5, &[12]);
+        check(&[12], 5, &[5]);
+        check(&[12], 0, &[1]);
         check(&[], 5, &[]);
     }
 

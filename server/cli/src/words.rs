@@ -29,7 +29,6 @@ words! {
     project: "Project", "Projekt";
     store: "Store", "Speicher";
     schema: "Schema", "Schema";
-    ports: "Ports", "Ports";
     next: "Next", "Weiter";
     head_office: "Head office", "Zentrale";
     received: "Received", "Empfangen";
@@ -213,7 +212,8 @@ mod tests {
     #[test]
     fn the_environment_chooses_the_language() {
         let check = |variables: &[(&str, &str)], german: bool| {
-            let look_up = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            let look_up =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             assert_eq!(std::ptr::eq(of(look_up), &raw const GERMAN), german, "{variables:?}");
         };
         check(&[], false);

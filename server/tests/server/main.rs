@@ -1,5 +1,7 @@
 //! Two nodes in one process, each with its directory, its database and its sockets, asked through their clients.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod cluster;
 
 use std::time::Duration;

@@ -53,7 +53,12 @@ impl Node {
                 bytes: vec![0; 100],
             }),
             Write::History { object, number },
-            Write::Insert(Box::new(ObjectState { id: object, entity, meta, slots: vec![(Slot::attribute(attribute), value)] })),
+            Write::Insert(Box::new(ObjectState {
+                id: object,
+                entity,
+                meta,
+                slots: vec![(Slot::attribute(attribute), value)],
+            })),
         ]
     }
 
@@ -92,7 +97,8 @@ fn object(number: u64) -> ObjectId {
 fn everything(directory: &Path) -> Vec<String> {
     let connection = Connection::open(directory.join(sqlite::FILE)).unwrap();
     let names: Vec<String> = {
-        let mut names = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").unwrap();
+        let mut names =
+            connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").unwrap();
         names.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
     let mut lines = Vec::new();

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Shared;
 use super::column::{from_result, from_sql, to_sql};
-use super::query::compile;
 use super::names::quoted;
+use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
 use crate::{Head, LogRow, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
 
@@ -287,8 +287,7 @@ fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
 }
 
 fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
-    let transaction =
-        TransactionId { counter: unsigned(row)?, node: NodeId(row.get(1)?), incarnation: row.get(2)? };
+    let transaction = TransactionId { counter: unsigned(row)?, node: NodeId(row.get(1)?), incarnation: row.get(2)? };
     Ok(PendingRow { transaction, bytes: row.get(3)? })
 }
 

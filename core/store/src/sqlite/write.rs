@@ -8,10 +8,10 @@ use mytism_format::object::ObjectState;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params, params_from_iter};
 
+use super::Shared;
 use super::column::to_sql;
 use super::names::quoted;
 use super::statements::{EntityStatements, META_COUNT};
-use super::Shared;
 use crate::{Batch, LogRow, PendingRow, StoreError, Write};
 
 pub(super) fn commit(connection: &mut Connection, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {

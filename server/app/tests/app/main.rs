@@ -1,6 +1,8 @@
 //! The use cases of a node on a real store: saves and refusals at one node, then a head office and a branch that hand
 //! each other their transactions without a network.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod one_node;
 mod two_nodes;
 mod world;

@@ -79,7 +79,8 @@ fn sets_are_changed_element_by_element() {
         value: Box::new(text(name)),
     };
     node.save(vec![new("u", "User", &[("Name", text("alice"))])]).unwrap();
-    let group = node.make("Group", &[("Name", text("Sales")), ("Members", Input::List(vec![add("alice"), add("Admin")]))]);
+    let group =
+        node.make("Group", &[("Name", text("Sales")), ("Members", Input::List(vec![add("alice"), add("Admin")]))]);
     let group = group.unwrap();
     assert_eq!(node.rows("from Group g where g.Name = 'Sales'"), ["Sales|[Admin,alice]"]);
     let difference = Input::Difference { add: vec![], remove: vec![add("Admin")] };

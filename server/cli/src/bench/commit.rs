@@ -97,7 +97,8 @@ fn saves(node: &Node, customers: &[ObjectId], clients: u32, time: Duration) -> R
         let began = Instant::now();
         let mut waits = Vec::new();
         for thread in threads {
-            let ended = thread.join().map_err(|_| Failure::failed("internal", "a client of the measurement panicked"))?;
+            let ended: Result<Vec<u32>, Failure> =
+                thread.join().map_err(|_| Failure::failed("internal", "a client of the measurement panicked"))?;
             waits.extend(ended?);
         }
         Ok((began.elapsed(), waits))

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use mytism_app::cluster::Enrolled;
 use mytism_app::snapshot::Loader;
 use mytism_app::surroundings::Machine;
 use mytism_app::{App, AppError, Context, Identity};
@@ -72,17 +73,26 @@ impl Node {
         Ok(Self { app, directory, groups })
     }
 
-    /// A branch of this head office, filled with a snapshot.
-    pub(super) fn branch(&self, directory: PathBuf, name: &str) -> Result<Self, Failure> {
-        let (store, groups) = recorder(&directory, self.app.schema(), Durability::Full)?;
-        let app = self.join(Arc::clone(&store), name).map_err(failure)?;
-        drop(store);
-        Ok(Self { app, directory, groups })
+    /// Lets branches join, one in each directory. They are filled when all are known, so that nothing that any of them
+    /// lacks afterwards is about a branch.
+    pub(super) fn branches(&self, directories: Vec<PathBuf>) -> Result<Vec<Self>, Failure> {
+        let enrol = |(number, directory)| {
+            let name = format!("branch{number}");
+            let account = self.app.add_node(&Context::local(), &name, 1, &"0".repeat(64))?;
+            let enrolled = self.app.enrol(account.node, &format!("{:064}", account.node.0))?;
+            Ok((name, enrolled, directory))
+        };
+        let enrolled = (0..).zip(directories).map(enrol).collect::<Result<Vec<(String, _, _)>, _>>().map_err(failure)?;
+        let branch = |(name, enrolled, directory): (String, Enrolled, PathBuf)| {
+            let (store, groups) = recorder(&directory, self.app.schema(), Durability::Full)?;
+            let app = self.filled(store, name, &enrolled).map_err(failure)?;
+            Ok(Self { app, directory, groups })
+        };
+        enrolled.into_iter().map(branch).collect()
     }
 
-    fn join(&self, store: Arc<dyn Store>, name: &str) -> Result<App, AppError> {
-        let account = self.app.add_node(&Context::local(), name, 1, &"0".repeat(64))?;
-        let enrolled = self.app.enrol(account.node, &format!("{:064}", account.node.0))?;
+    /// A branch with all that this head office holds.
+    fn filled(&self, store: Arc<dyn Store>, name: String, enrolled: &Enrolled) -> Result<App, AppError> {
         let mut snapshot = self.app.snapshot()?;
         let mut loader = Loader::new(Arc::clone(&store));
         while let Some(part) = snapshot.next_objects()? {
@@ -92,7 +102,7 @@ impl Node {
             loader.entries(&part.bytes)?;
         }
         let (node, incarnation) = (enrolled.node, enrolled.incarnation);
-        let identity = Identity { name: name.to_owned(), node, incarnation, authoritative: false };
+        let identity = Identity { name, node, incarnation, authoritative: false };
         loader.finish(&identity, &enrolled.blocks, snapshot.head.position, snapshot.head.hash)?;
         App::open(store, Arc::clone(self.app.schema()), Arc::new(Machine::default()))
     }

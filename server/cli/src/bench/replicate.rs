@@ -51,11 +51,11 @@ pub(super) fn run(parameters: Parameters, settings: &Settings) -> Result<Figures
     let scratch = Scratch::new(&settings.directory)?;
     let schema = schema(scratch.path())?;
     let head = Node::head_office(scratch.child("head")?, &schema, Durability::None)?;
-    let branches = (0..settings.rounds).map(|number| head.branch(scratch.child(&format!("b{number}"))?, &format!("b{number}")));
-    let branches = branches.collect::<Result<Vec<_>, _>>()?;
+    let directories = (0..settings.rounds).map(|number| scratch.child(&format!("branch{number}")));
+    let branches = head.branches(directories.collect::<Result<_, _>>()?)?;
     fill(&head, parameters.transactions)?;
-    let branches = branches.into_iter().enumerate();
-    let rounds = branches.map(|(number, branch)| round(&head, branch, number, &scratch)).collect::<Result<Vec<_>, _>>()?;
+    let rounds = (0..).zip(branches).map(|(number, branch)| round(&head, branch, number, &scratch));
+    let rounds = rounds.collect::<Result<Vec<_>, _>>()?;
     Ok(Figures::of("replicate", parameters.to_string(), vec![("way", json!("in-process"))], &rounds))
 }
 
@@ -79,7 +79,7 @@ fn fill(head: &Node, transactions: u64) -> Result<(), Failure> {
     })
 }
 
-fn round(head: &Node, branch: Node, number: usize, scratch: &Scratch) -> Result<Round, Failure> {
+fn round(head: &Node, branch: Node, number: u32, scratch: &Scratch) -> Result<Round, Failure> {
     let before_node = fdatasync_per_s(scratch.path())?;
     let after = branch.begin()?;
     let until = head.position()?;

@@ -24,7 +24,7 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut 
     let temporary = Temporary::create(path)?;
     let to = BufWriter::new(&temporary.file);
     let mut form = match arguments.format {
-        args::Format::Csv => Form::Csv { writer: csv::Writer::from_writer(to), columns: None },
+        args::Format::Csv => Form::Csv { writer: Box::new(csv::Writer::from_writer(to)), columns: None },
         args::Format::Jsonl => Form::Json(to),
         args::Format::Xlsx => return Err(not_in_this_version("spreadsheets").hint("write --format csv").into()),
     };
@@ -93,7 +93,7 @@ impl Drop for Temporary {
 }
 
 enum Form<W: Write> {
-    Csv { writer: csv::Writer<W>, columns: Option<Vec<String>> },
+    Csv { writer: Box<csv::Writer<W>>, columns: Option<Vec<String>> },
     Json(W),
 }
 
@@ -146,8 +146,11 @@ fn csv_error(error: csv::Error) -> Wrong {
 }
 
 fn mixed() -> Failure {
-    Failure::failed("mixed-columns", "the query finds objects with different attributes, which one CSV file cannot hold")
-        .hint("name the attributes in a `select`, query one entity, or write --format jsonl")
+    Failure::failed(
+        "mixed-columns",
+        "the query finds objects with different attributes, which one CSV file cannot hold",
+    )
+    .hint("name the attributes in a `select`, query one entity, or write --format jsonl")
 }
 
 /// A value as an import reads it: references by their text, moments in UTC.
@@ -181,7 +184,7 @@ mod tests {
         })
     }
 
-    fn export(format: args::Format, replies: Result<Vec<Reply>, Failure>) -> (Result<String, String>, String, usize) {
+    fn export(format: args::Format, replies: &Result<Vec<Reply>, Failure>) -> (Result<String, String>, String, usize) {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("out.file");
         let arguments = args::Export { text: "from Order".into(), params: Vec::new(), format, out: out.clone() };
@@ -197,19 +200,19 @@ mod tests {
     #[test]
     fn files_hold_what_was_found() {
         let rows = || Ok(vec![object(&["A", "B", "C"]), object(&["A", "B", "C"])]);
-        let (content, told, files) = export(args::Format::Csv, rows());
+        let (content, told, files) = export(args::Format::Csv, &rows());
         assert_eq!(content.unwrap(), "A,B,C\n\"a,\"\"b\"\"\",,ALFKI\n\"a,\"\"b\"\"\",,ALFKI\n");
         assert!(told.ends_with("out.file\",\"rows\":2}\n"), "{told}");
         assert_eq!(files, 1);
-        let (content, _, _) = export(args::Format::Jsonl, Ok(vec![object(&["A"])]));
+        let (content, _, _) = export(args::Format::Jsonl, &Ok(vec![object(&["A"])]));
         assert_eq!(content.unwrap(), "{\"id\":7,\"entity\":\"Order\",\"values\":{\"A\":\"a,\\\"b\\\"\"}}\n");
-        assert_eq!(export(args::Format::Csv, Ok(Vec::new())).0.unwrap(), "");
+        assert_eq!(export(args::Format::Csv, &Ok(Vec::new())).0.unwrap(), "");
     }
 
     #[test]
     fn a_failed_export_leaves_nothing() {
         let check = |format, replies, code: &str| {
-            let (content, told, files) = export(format, replies);
+            let (content, told, files) = export(format, &replies);
             assert_eq!((content, told.as_str(), files), (Err(code.to_owned()), "", 0));
         };
         check(args::Format::Csv, Ok(vec![object(&["A"]), object(&["B"])]), "mixed-columns");

@@ -62,7 +62,8 @@ fn check_maps(arguments: &args::Import, header: Option<&[String]>) -> Result<(),
     for (column, _) in &arguments.maps {
         if !header.contains(column) {
             let near = nearest(column, header.iter().map(String::as_str));
-            let hint = near.map_or_else(|| format!("it has {}", header.join(", ")), |near| format!("did you mean \"{near}\"?"));
+            let hint = near
+                .map_or_else(|| format!("it has {}", header.join(", ")), |near| format!("did you mean \"{near}\"?"));
             let message = format!("--map: {} has no column \"{}\"", arguments.file.display(), harmless(column));
             return Err(Failure::usage("unknown-column", message).hint(harmless(&hint)));
         }
@@ -256,7 +257,9 @@ impl<'a> Import<'a> {
                         self.counts.failed += 1;
                         lost.push((link.number, link.line, message.clone()));
                     }
-                    RowOutcome::Updated(_) if link.was == Was::Unchanged && last_changed != Some(link.number) && !is_lost => {
+                    RowOutcome::Updated(_)
+                        if link.was == Was::Unchanged && last_changed != Some(link.number) && !is_lost =>
+                    {
                         last_changed = Some(link.number);
                         self.counts.unchanged -= 1;
                         self.counts.updated += 1;
@@ -286,7 +289,8 @@ impl<'a> Import<'a> {
         };
         let sent = links.iter().map(|open| OpenReference { row: open.number, ..open.link.clone() });
         let request = ImportLinks { run, description: self.description.clone(), links: sent.collect() };
-        let answer = one(self.node, Request::ImportLinks(request), imported).map_err(|failure| self.stopped(failure))?;
+        let answer =
+            one(self.node, Request::ImportLinks(request), imported).map_err(|failure| self.stopped(failure))?;
         if answer.rows.len() == links.len() { Ok(answer.rows) } else { Err(self.stopped(unclear())) }
     }
 
@@ -303,7 +307,8 @@ impl<'a> Import<'a> {
         }
         let words = output.words;
         let [read, inserted, updated, unchanged, failed] =
-            [counts.read, counts.inserted, counts.updated, counts.unchanged, counts.failed].map(|count| words.count(count));
+            [counts.read, counts.inserted, counts.updated, counts.unchanged, counts.failed]
+                .map(|count| words.count(count));
         output.line(fill(words.import_done, &[&read, &inserted, &updated, &unchanged, &failed]));
         if self.arguments.dry_run {
             output.line(words.import_dry);

@@ -67,7 +67,11 @@ pub(crate) fn show(node: &dyn Operations, arguments: &args::Show, output: &mut O
 }
 
 /// `history`.
-pub(crate) fn history(node: &dyn Operations, arguments: &args::History, output: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn history(
+    node: &dyn Operations,
+    arguments: &args::History,
+    output: &mut Output<'_>,
+) -> Result<(), Trouble> {
     let request = Request::History { object: arguments.object, attribute: arguments.attribute.clone() };
     let mut people = people::History::default();
     let mut count = 0u64;
@@ -95,7 +99,7 @@ pub(crate) fn save(
 ) -> Result<(), Trouble> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
-        crate::say("save reads one JSON document from standard input; end it with Ctrl-D");
+        crate::command::say("save reads one JSON document from standard input; end it with Ctrl-D");
     }
     let text = document(stdin.lock())?;
     let request = draft::read(&text).map_err(|failure| Trouble::within(failure, &text))?;

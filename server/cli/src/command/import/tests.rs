@@ -38,13 +38,16 @@ impl Place {
 
     fn rows(&self, batch: &ImportBatch) -> Result<Vec<Reply>, Failure> {
         if let Some(unknown) = batch.columns.iter().find(|column| !["K", "V", "To"].contains(&column.as_str())) {
-            return Err(Failure::usage("unknown-attribute", format!("E has no attribute \"{unknown}\"")).hint("did you mean?"));
+            return Err(
+                Failure::usage("unknown-attribute", format!("E has no attribute \"{unknown}\"")).hint("did you mean?")
+            );
         }
         let mut objects = self.objects.borrow_mut();
         let before = objects.clone();
         let (mut rows, mut open) = (Vec::new(), Vec::new());
         for (number, row) in (0..).zip(&batch.rows) {
-            let get = |name: &str| batch.columns.iter().position(|column| column == name).and_then(|at| row[at].clone());
+            let get =
+                |name: &str| batch.columns.iter().position(|column| column == name).and_then(|at| row[at].clone());
             let (key, value, to) = (get("K").unwrap_or_default(), get("V"), get("To"));
             if value.as_deref() == Some("bad") {
                 rows.push(failed("V is bad"));
@@ -226,7 +229,8 @@ fn references_to_later_rows_are_closed_at_the_end() {
     let done = import("a.csv", "K,To\na,b\nb,a\n", |_| {});
     assert_eq!(done.result.unwrap(), told("\"2-1-7\"", [2, 2, 0, 0, 0]));
     let [_, Request::ImportLinks(links)] = &done.asked[..] else { panic!("{:?}", done.asked) };
-    let expected = OpenReference { row: 0, object: ObjectId::new(1001).unwrap(), attribute: "To".into(), key: "b".into() };
+    let expected =
+        OpenReference { row: 0, object: ObjectId::new(1001).unwrap(), attribute: "To".into(), key: "b".into() };
     assert_eq!((links.run, &links.links[..]), (RUN, &[expected][..]));
 }
 

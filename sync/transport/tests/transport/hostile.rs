@@ -1,13 +1,10 @@
 //! What a peer or a stranger may send: all of it ends in an error, none of it disturbs the others.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
-
-mod common;
 
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{LARGE, PATIENCE, Pair, message, pair};
+use crate::common::{LARGE, PATIENCE, Pair, message, pair};
 use mytism_transport::{ConnectError, FrameError, NodeKey, Purpose, connect};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;

@@ -1,7 +1,5 @@
 //! What is said about schema files: the problem, and where it stands.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use mytism_core::schema::{Kind, KindDef, OnDelete, Schema};
 use mytism_schema::{FileProblem, load, project};
 

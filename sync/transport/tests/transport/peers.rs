@@ -1,12 +1,9 @@
 //! Two nodes over real sockets: they know each other, and what is sent arrives.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
-
-mod common;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{LARGE, PATIENCE, Pair, loopback, message, pair, pair_at};
+use crate::common::{LARGE, PATIENCE, Pair, loopback, message, pair, pair_at};
 use mytism_transport::{ConnectError, ConnectionLost, FrameError, Listener, NodeKey, Purpose, connect};
 use tokio::time::timeout;
 

@@ -1,5 +1,4 @@
 //! The socket in the project directory: who gets in, what a crash leaves behind, and paths that are too long.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,5 @@
 //! Files that nobody meant well with: no panic, no endless work, always a problem with a place.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use mytism_schema::{FileProblem, demo, project};

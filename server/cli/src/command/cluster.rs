@@ -1,0 +1,282 @@
+//! The node and its cluster: status, nodes, conflicts, quarantine, and what is wrong with the configuration.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use mytism_core::failure::Failure;
+use mytism_core::operation::{NodeLine, Operations, Output as Out, Reply, Request, Status};
+use mytism_core::value::Value;
+use mytism_server::config::{ConfigProblem, Severity};
+use serde_json::{Value as Json, json};
+
+use super::{Verdict, one};
+use crate::args::{AddNode, NodesCommand};
+use crate::output::{Output, harmless};
+use crate::report::{Trouble, not_in_this_version};
+use crate::table::Rows;
+use crate::words::fill;
+use crate::{args, json, node, people, program};
+
+/// Pause between two looks of `status --watch`.
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+/// Clears a terminal and goes to its first line.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+
+/// `status`.
+pub(crate) fn status(directory: &Path, arguments: &args::Status, output: &mut Output<'_>) -> Result<(), Trouble> {
+    loop {
+        // Opened each time: the node may have been started or stopped in the meantime.
+        let status = one(&*node::open(directory)?, Request::Status, |reply| match reply {
+            Reply::Status(status) => Some(status),
+            _ => None,
+        })?;
+        if arguments.watch && output.width.is_some() && !output.json {
+            output.text(CLEAR);
+        }
+        show_status(&status, output);
+        if !arguments.watch {
+            return Ok(());
+        }
+        output.flush();
+        if output.state().is_err() {
+            return Ok(());
+        }
+        sleep(WATCH_PAUSE);
+    }
+}
+
+fn show_status(status: &Status, output: &mut Output<'_>) {
+    if output.json {
+        output.document(&json::status(status));
+    } else {
+        people::status(status, jiff::Timestamp::now().as_microsecond(), &program(), output);
+    }
+}
+
+/// `nodes` and `nodes add`.
+pub(crate) fn nodes(node: &dyn Operations, arguments: &args::Nodes, output: &mut Output<'_>) -> Result<(), Trouble> {
+    if let Some(NodesCommand::Add(arguments)) = &arguments.command {
+        return Ok(add_node(node, arguments, output)?);
+    }
+    let mut rows = Rows::new();
+    node.call(Request::Nodes, &mut |reply| {
+        match reply {
+            Reply::Node(line) if output.json => output.document(&json::node(&line)),
+            Reply::Node(line) => rows.row(node_row(&line, output), output),
+            _ => {}
+        }
+        output.state()
+    })?;
+    if !output.json {
+        rows.finish(output);
+    }
+    Ok(())
+}
+
+fn node_row(line: &NodeLine, output: &Output<'_>) -> Vec<(String, Out)> {
+    let words = output.words;
+    let role = if line.role == "authoritative" { words.authoritative } else { words.branch };
+    let joined = if line.joined { words.yes } else { words.no };
+    let word = |name: &str, word: &str| (name.to_owned(), Out::Word(word.to_owned()));
+    let number = (words.number.to_owned(), Out::Value(Value::Integer(line.number.into())));
+    vec![word(words.name, &line.name), number, word(words.role, role), word(words.joined, joined)]
+}
+
+fn add_node(node: &dyn Operations, arguments: &AddNode, output: &mut Output<'_>) -> Result<(), Failure> {
+    if arguments.account.is_some() {
+        return Err(not_in_this_version("accounts of users for branches").hint("leave --account out"));
+    }
+    let path = &arguments.export;
+    let cannot = |error: &io::Error| {
+        let failure = Failure::failed("file-error", format!("cannot write {}: {error}", path.display()));
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => failure.hint("choose another name, or move the old file away"),
+            _ => failure,
+        }
+    };
+    // The file first: an account whose secret could not be written would be lost. Nobody else may read it.
+    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = options.map_err(|error| cannot(&error))?;
+    let request = Request::AddNode { name: arguments.name.clone(), valid_days: arguments.valid };
+    let account = one(node, request, |reply| match reply {
+        Reply::Account { file } => Some(file),
+        _ => None,
+    });
+    let written = account.and_then(|text| write_account(file, &text).map_err(|error| cannot(&error)));
+    if let Err(failure) = written {
+        // Empty, or a part of an account that nobody can use.
+        let _removed = fs::remove_file(path);
+        return Err(failure);
+    }
+    if output.json {
+        output
+            .document(&json!({"node": arguments.name, "file": path.to_string_lossy(), "valid_days": arguments.valid}));
+    } else {
+        let words = output.words;
+        let name = harmless(&arguments.name);
+        output.line(fill(words.account_written, &[&name, &path.display(), &arguments.valid]));
+        output.line(fill(words.copy_and_join, &[&program()]));
+    }
+    Ok(())
+}
+
+fn write_account(mut file: File, text: &str) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// `conflicts`.
+pub(crate) fn conflicts(node: &dyn Operations, output: &mut Output<'_>) -> Result<(), Trouble> {
+    let mut count = 0u64;
+    node.call(Request::Conflicts, &mut |reply| {
+        if let Reply::Conflict(line) = reply {
+            count += 1;
+            if output.json {
+                output.document(&json::conflict(&line));
+            } else {
+                people::conflict(&line, output);
+            }
+        }
+        output.state()
+    })?;
+    say_if_none(count, output.words.no_conflicts, output);
+    Ok(())
+}
+
+/// `quarantine`.
+pub(crate) fn quarantine(node: &dyn Operations, output: &mut Output<'_>) -> Result<(), Trouble> {
+    let mut count = 0u64;
+    node.call(Request::Quarantine, &mut |reply| {
+        if let Reply::Quarantined(line) = reply {
+            count += 1;
+            if output.json {
+                output.document(&json::quarantined(&line));
+            } else {
+                people::quarantined(&line, output);
+            }
+        }
+        output.state()
+    })?;
+    say_if_none(count, output.words.no_quarantine, output);
+    Ok(())
+}
+
+fn say_if_none(count: u64, text: &str, output: &mut Output<'_>) {
+    if count == 0 && !output.json {
+        output.line(text);
+    }
+}
+
+/// `check-config`: findings one a line.
+pub(crate) fn check_config(directory: &Path, output: &mut Output<'_>) -> Verdict {
+    let (file, problems) = node::check_config(directory);
+    for problem in &problems {
+        if output.json {
+            output.document(&finding(problem));
+        } else {
+            let words = output.words;
+            let label = if problem.is_error() { words.error } else { words.warning };
+            output.line(format!("{label}[{}]: {}", problem.code, harmless(&problem.to_string())));
+        }
+    }
+    if !problems.is_empty() {
+        return Verdict::Found;
+    }
+    if !output.json {
+        output.line(fill(output.words.configuration_good, &[&file.display()]));
+    }
+    Verdict::Done
+}
+
+fn finding(problem: &ConfigProblem) -> Json {
+    let optional = |text: &str| if text.is_empty() { Json::Null } else { Json::from(text) };
+    let severity = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    json!({
+        "severity": severity,
+        "code": problem.code,
+        "origin": problem.origin.to_string(),
+        "line": problem.line(),
+        "section": optional(&problem.section),
+        "key": optional(&problem.key),
+        "value": problem.value,
+        "message": problem.message,
+        "hint": optional(&problem.hint),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::fake::Fake;
+
+    fn written(json: bool, write: impl FnOnce(&mut Output<'_>)) -> String {
+        let mut bytes = Vec::new();
+        let mut output = Output::to(&mut bytes, json);
+        write(&mut output);
+        output.finish().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn an_account_is_written_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let arguments =
+            |name: &str| AddNode { name: "bonn".into(), account: None, valid: 7, export: directory.path().join(name) };
+        let node = Fake::new(|_| Ok(vec![Reply::Account { file: "secret\n".into() }]));
+        let told = written(true, |output| add_node(&node, &arguments("a"), output).unwrap());
+        assert!(told.starts_with("{\"node\":\"bonn\",\"file\":") && told.ends_with("\"valid_days\":7}\n"), "{told}");
+        let path = directory.path().join("a");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mut output = Output::to(io::sink(), true);
+        assert_eq!(add_node(&node, &arguments("a"), &mut output).unwrap_err().code, "file-error");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret\n", "the old one stays");
+        assert_eq!(node.asked.borrow().len(), 1, "no second account was asked for");
+        let refusing = Fake::new(|_| Err(Failure::refused("name-taken", "m")));
+        assert_eq!(add_node(&refusing, &arguments("b"), &mut output).unwrap_err().code, "name-taken");
+        assert!(!directory.path().join("b").exists());
+    }
+
+    #[test]
+    fn listings_say_when_there_is_nothing() {
+        let node = Fake::new(|_| Ok(Vec::new()));
+        assert_eq!(written(false, |output| conflicts(&node, output).unwrap()), "no conflicts\n");
+        assert_eq!(written(false, |output| quarantine(&node, output).unwrap()), "nothing in quarantine\n");
+        assert_eq!(written(true, |output| conflicts(&node, output).unwrap()), "");
+    }
+
+    #[test]
+    fn nodes_are_a_table() {
+        let line = NodeLine { name: "bonn".into(), number: 2, role: "branch".into(), joined: true };
+        let node = Fake::new(|_| Ok(vec![Reply::Node(line.clone())]));
+        let list = args::Nodes { command: None };
+        let expected = "Name  Number  Role    Joined\nbonn       2  branch  yes\n1 row\n";
+        assert_eq!(written(false, |output| nodes(&node, &list, output).unwrap()), expected);
+    }
+
+    #[test]
+    fn findings_are_one_a_line_and_change_the_status() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("mytism.ini");
+        fs::write(&file, "[SocketProtocol]\ntlsPort = x\n[Nonsense]\na = b\n").unwrap();
+        let mut verdict = Verdict::Done;
+        let told = written(true, |output| verdict = check_config(directory.path(), output));
+        assert_eq!(verdict, Verdict::Found);
+        let first: Json = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+        assert_eq!((first["line"].as_u64(), first["key"].as_str()), (Some(2), Some("tlsPort")), "{told}");
+        fs::write(&file, "").unwrap();
+        let told = written(false, |output| verdict = check_config(directory.path(), output));
+        assert_eq!(verdict, Verdict::Done, "{told}");
+        assert!(told.ends_with("nothing is wrong\n"), "{told}");
+        fs::remove_file(&file).unwrap();
+        assert_eq!(check_config(directory.path(), &mut Output::to(io::sink(), true)), Verdict::Found);
+    }
+}
