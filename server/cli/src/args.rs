@@ -9,12 +9,15 @@ use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
 use mytism_core::operation::ImportMode;
 
+/// The project directory where none is named.
+pub(crate) const PROJECT: &str = ".mytism";
+
 /// A synchronising object database.
 #[derive(Parser, Debug)]
 #[command(name = "mytism", version, about = "mytism - a synchronising object database", disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     /// The project directory
-    #[arg(long, global = true, value_name = "DIR", default_value = ".mytism")]
+    #[arg(long, global = true, value_name = "DIR", default_value = PROJECT)]
     pub(crate) project: PathBuf,
     /// Output for programs, one JSON object a line
     #[arg(long, global = true)]

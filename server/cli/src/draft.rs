@@ -34,7 +34,8 @@ pub(crate) fn read(text: &str) -> Result<SaveRequest, Failure> {
 fn syntax(error: &serde_json::Error) -> Failure {
     let whole = error.to_string();
     let message = whole.split(" at line ").next().unwrap_or(&whole);
-    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    // At the end of a line the parser says column 0.
+    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).max(1);
     let (line, column) = (place(error.line()), place(error.column()));
     Failure::usage("json-syntax", format!("the document is no JSON: line {line} column {column}: {message}"))
         .at(line, column)

@@ -35,7 +35,7 @@ pub(crate) fn init(directory: &Path, arguments: &args::Init, output: &mut Output
     entry(output, words.store, &format!("{:<18} {}", "SQLite", made.database.display()));
     let entities = fill(words.entities, &[&(made.system_entities + made.own_entities)]);
     entry(output, words.schema, &format!("{:<18} {entities}", harmless(&made.schema)));
-    next(output);
+    next(directory, output);
     Ok(())
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn join(directory: &Path, arguments: &args::Join, output: &mut Output
     let objects = words.counted(made.objects, words.one_object, words.objects);
     let position = fill(words.position, &[&words.count(made.position)]);
     entry(output, words.received, &format!("{objects:<18} {position}"));
-    next(output);
+    next(directory, output);
     Ok(())
 }
 
@@ -71,11 +71,14 @@ fn entry(output: &mut Output<'_>, label: &str, text: &str) {
     output.line(format!("{label} {text}").trim_end());
 }
 
-fn next(output: &mut Output<'_>) {
+/// What to do next, in words that can be copied.
+fn next(directory: &Path, output: &mut Output<'_>) {
     let words = output.words;
-    let program = program();
-    let start = format!("{:<18} {}", format!("{program} start --detach"), fill(words.then_status, &[&program]));
-    entry(output, words.next, &start);
+    let mut program = program();
+    if directory != Path::new(args::PROJECT) {
+        program = format!("{program} --project {}", directory.display());
+    }
+    entry(output, words.next, &format!("{program} start --detach   {}", fill(words.then_status, &[&program])));
 }
 
 /// `start`.
