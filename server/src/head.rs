@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use mytism_app::AppError;
 use mytism_core::failure::Failure;
-use mytism_core::id::{Hash, NodeId, Position, TransactionId};
+use mytism_core::id::{Hash, NodeId, TransactionId};
 use mytism_core::operation::Event;
 use mytism_format::{hash, transaction};
 use mytism_proto::{PROTOCOL_VERSION, PeerMessage};
+use mytism_store::Head;
 use mytism_sync::feed::Feed;
 use mytism_sync::greeting::{Claim, Knowledge, judge};
 use mytism_sync::{Effect, LogItem, MESSAGE, ROWS, Violation};
@@ -205,19 +206,20 @@ async fn feed(
 }
 
 /// Judges a branch; returns its name and the end of the log.
-fn welcome(shared: &Shared, claim: &Claim, key: &PublicKey) -> Result<(String, Position), LineEnd> {
+fn welcome(shared: &Shared, claim: &Claim, key: &PublicKey) -> Result<(String, Head), LineEnd> {
     let refused =
         || LineEnd::Own(Failure::refused("unknown-node", "the key of this connection belongs to no node here"));
     let known = shared.app.known_number(claim.node)?.filter(|known| known.public_key == key.to_string());
     let known = known.ok_or_else(refused)?;
     let view = shared.app.view()?;
-    let head = view.head().map_err(AppError::from)?.map(|head| head.position).unwrap_or_default();
+    let empty = || LineEnd::Own(Failure::failed("empty-log", "the log of the head office is empty"));
+    let head = view.head().map_err(AppError::from)?.ok_or_else(empty)?;
     let there = view.log_row(claim.position.number).map_err(AppError::from)?;
     let knowledge = Knowledge {
         node: known.node,
         cluster: shared.cluster()?,
         incarnation: view.last_incarnation(known.node).map_err(AppError::from)?,
-        position: head,
+        position: head.position,
         hash_there: there.map(|row| row.hash),
     };
     judge(claim, &knowledge)?;
@@ -274,13 +276,13 @@ async fn talk(
     claim: &Claim,
     key: PublicKey,
     name: &str,
-    head: Position,
+    head: Head,
     presence: &Presence,
 ) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
-    let head = head.max(*commits.borrow_and_update());
-    line.send(&shared.welcome(head)?)?;
+    line.send(&shared.welcome(&head)?)?;
+    let head = head.position.max(*commits.borrow_and_update());
     shared.tell("connected", name, String::new());
     tracing::info!("branch {name} is connected, {} entries behind", head.number.saturating_sub(claim.position.number));
     shared.peers.update(name, |peer| {
@@ -409,7 +411,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 impl Shared {
-    fn welcome(&self, head: Position) -> Result<PeerMessage, LineEnd> {
+    fn welcome(&self, head: &Head) -> Result<PeerMessage, LineEnd> {
         let identity = self.app.identity();
         Ok(PeerMessage::Welcome {
             protocol: PROTOCOL_VERSION,
@@ -418,8 +420,8 @@ impl Shared {
             incarnation: identity.incarnation,
             run: self.run,
             name: identity.name.clone(),
-            position: head,
-            hash: Hash::default(),
+            position: head.position,
+            hash: head.hash,
             time: self.now(),
         })
     }

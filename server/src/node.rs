@@ -13,8 +13,8 @@ use mytism_app::surroundings::{Machine, Surroundings};
 use mytism_core::failure::Failure;
 use mytism_core::id::{Hash, Position};
 use mytism_core::time::Timestamp;
-use mytism_store::Store;
 use mytism_store::sqlite::SqliteStore;
+use mytism_store::{Store, StoreError};
 use mytism_transport::identity::NodeKey;
 use mytism_transport::listener::Listener;
 use mytism_transport::local;
@@ -107,7 +107,14 @@ impl Shared {
 /// # Errors
 /// When another process uses it, it is damaged, or it is an earlier life of the node.
 pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
-    let store = SqliteStore::open(&project.data()).map_err(|error| error.failure())?;
+    let store = SqliteStore::open(&project.data()).map_err(|error| match error {
+        StoreError::InUse { .. } => {
+            let message =
+                format!("{} is in use: its node runs, or a command works on its data", project.directory().display());
+            Failure::failed("project-in-use", message).hint("`mytism status` tells whether the node runs")
+        }
+        other => other.failure(),
+    })?;
     let schema = store.schema();
     let store: Arc<dyn Store> = Arc::new(store);
     let app = App::open(store, schema, Arc::new(Machine::default())).map_err(|error| error.failure())?;

@@ -141,9 +141,7 @@ fn parse(bytes: &[u8]) -> Result<(Hash, Entry), FormatError> {
     Ok((hash::entry(header.whole), entry))
 }
 
-fn read_outcome<'a>(
-    leaves: impl Iterator<Item = Result<Envelope<'a>, FormatError>>,
-) -> Result<Outcome, FormatError> {
+fn read_outcome<'a>(leaves: impl Iterator<Item = Result<Envelope<'a>, FormatError>>) -> Result<Outcome, FormatError> {
     let mut overrides: Vec<Override> = Vec::new();
     let mut extra = Vec::new();
     let mut refusal = None;

@@ -10,6 +10,7 @@
 //! | transaction | 2 | stored bytes of the header |
 //! | entry | 3 | stored bytes of the header |
 //! | offered batch | 4 | hashes of the transactions, one after another |
+//! | node of the mountain range over entries | 5 | kept free for it |
 //!
 //! The tree has the shape of RFC 6962: the left side holds the largest power of two of leaves that is smaller than
 //! their number. Without leaves the root is 32 zero bytes.

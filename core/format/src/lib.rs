@@ -1,6 +1,6 @@
 //! The bytes that last: what is kept in the log, handed from node to node and hashed.
 //!
-//! `FORMATS.md` at the root of the documentation states each form with byte examples, and tests here keep them true.
+//! `FORMATS.md` at the top of the repository states each form with byte examples, and tests here keep them true.
 //! Stored bytes are kept and handed on word for word and never made again from their meaning, since MessagePack has
 //! more than one way to write a thing. **This crate knows no store, no socket and no clock**; secrets are given to it.
 //!

@@ -8,8 +8,8 @@ use mytism_core::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, OnDelete, 
 use crate::FormatError;
 use crate::map::{MapReader, MapWriter};
 
-/// Bytes of one schema: some ten times what the largest one takes that [`mytism_core::schema::Schema`] allows in
-/// practice. Small parts take up to twenty times as much in memory as here, so there must be an end.
+/// Bytes of one schema, far more than real ones take. Small parts take up to twenty times as much in memory as here, so
+/// there must be an end before [`mytism_core::schema::Schema`] looks at their number.
 pub const BYTES_MAX: usize = 16 << 20;
 const TOO_LARGE: FormatError = FormatError::TooLarge { what: "a schema", limit: "16 MiB" };
 

@@ -228,9 +228,18 @@ mod tests {
 
     #[test]
     fn what_is_no_value_is_refused() {
-        for bytes in
-            ["", "c1", "c0c0", "a2", "cb0000000000000000", "d60200", "d7050000000000000000", "c7110100", "c7010102", "a20041"]
-        {
+        for bytes in [
+            "",
+            "c1",
+            "c0c0",
+            "a2",
+            "cb0000000000000000",
+            "d60200",
+            "d7050000000000000000",
+            "c7110100",
+            "c7010102",
+            "a20041",
+        ] {
             let bytes: Vec<u8> =
                 (0..bytes.len()).step_by(2).map(|at| u8::from_str_radix(&bytes[at..at + 2], 16).unwrap()).collect();
             assert!(read_value(&bytes).is_err(), "{}", hex(&bytes));

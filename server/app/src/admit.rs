@@ -5,7 +5,7 @@
 //! arrived before is known by its name and changes nothing.
 
 use mytism_core::change::{Change, Life, Outcome, Override, Slot, Stamp};
-use mytism_core::id::{NodeId, ObjectId, TransactionId};
+use mytism_core::id::{BlockId, Hash, NodeId, ObjectId, TransactionId};
 use mytism_core::merge::{Meeting, Verdict, decide};
 use mytism_core::operation::Event;
 use mytism_core::value::Value;
@@ -27,8 +27,9 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
             let message = format!("node {node} offered the transaction {id}, which is not its own");
             return Err(AppError::refused("foreign-transaction", message));
         }
-        match work.workspace.view.log_number(id)? {
-            Some(number) => check_repeat(work, id, number, hash)?,
+        match known_hash(work, id)? {
+            Some(known) if known == hash => {}
+            Some(_) => return Err(forked(id)),
             None => admit(work, &transaction::read(bytes.clone())?)?,
         }
         last = Some(id.counter);
@@ -36,14 +37,19 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
     Ok(last.unwrap_or(0))
 }
 
-fn check_repeat(work: &Work<'_>, id: TransactionId, number: u64, hash: mytism_core::id::Hash) -> Result<(), AppError> {
-    let known = work.workspace.view.log_row(number)?.map(|row| entry::read(row.entry)).transpose()?;
-    if known.is_some_and(|known| known.entry.transaction_hash != hash) {
-        let message =
-            format!("the transaction {id} arrived with another content before: its node was copied or restored");
-        return Err(AppError::refused("forked-transaction", message));
+/// Hash of a transaction that is in the log, or in the group at work.
+fn known_hash(work: &Work<'_>, id: TransactionId) -> Result<Option<Hash>, AppError> {
+    if let Some(recent) = work.workspace.recent.iter().find(|recent| recent.transaction == id) {
+        return Ok(Some(recent.hash));
     }
-    Ok(())
+    let Some(number) = work.workspace.view.log_number(id)? else { return Ok(None) };
+    let row = work.workspace.view.log_row(number)?;
+    Ok(row.map(|row| transaction::peek(&row.bytes)).transpose()?.map(|(_, _, hash)| hash))
+}
+
+fn forked(id: TransactionId) -> AppError {
+    let message = format!("the transaction {id} arrived with another content before: its node was copied or restored");
+    AppError::refused("forked-transaction", message)
 }
 
 fn admit(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
@@ -55,7 +61,7 @@ fn admit(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError
         }
         Err(AppError::Refused(failure)) => {
             work.workspace.roll_back();
-            Outcome::Refused { code: failure.code, reason: failure.message }
+            Outcome::Refused { code: failure.code, reason: shortened(failure.message) }
         }
         Err(error) => {
             work.workspace.roll_back();
@@ -72,16 +78,47 @@ fn admit(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError
     Ok(())
 }
 
+/// A reason that holds a huge value is cut: the value itself stands in the transaction.
+fn shortened(reason: String) -> String {
+    const CHARACTERS: usize = 2_000;
+    if reason.chars().count() <= CHARACTERS {
+        return reason;
+    }
+    reason.chars().take(CHARACTERS).chain(std::iter::once('…')).collect()
+}
+
+/// What no honest branch sends.
+fn check_form(work: &Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
+    if stored.transaction.schema.is_some() {
+        return Err(AppError::refused("schema-from-branch", "only the head office changes the schema"));
+    }
+    if stored.transaction.base.number > work.state.position().number {
+        let message = format!("it builds on entry {}, which does not exist", stored.transaction.base);
+        return Err(AppError::refused("impossible-base", message));
+    }
+    Ok(())
+}
+
+/// A branch makes objects with ids from its own blocks alone.
+fn check_owner(work: &Work<'_>, stored: &StoredTransaction, change: &Change) -> Result<(), AppError> {
+    let is_making = change.slot == Slot::LIFE && change.old.is_null();
+    if is_making && work.state.blocks.owner(BlockId::of(change.object)) != Some(stored.transaction.id.node) {
+        let message = format!("the id of object {} was not given to this branch", change.object);
+        return Err(AppError::refused("foreign-id", message));
+    }
+    Ok(())
+}
+
 /// Lets the changes happen in the topmost layer, as far as they may.
 fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, AppError> {
+    check_form(work, stored)?;
     let number = Some(work.state.position().number + 1);
     let mut merged = Merged { overrides: Vec::new(), extra: Vec::new(), conflicts: Vec::new() };
     let stamp = stored.transaction.stamp();
     let own = Stamp { time: work.now, user: mytism_core::id::system::USER_SYSTEM, node: work.foundation.identity.node };
     for (index, change) in (0..).zip(&stored.transaction.changes) {
-        if work.workspace.schema.entity_by_id(change.entity).is_none() {
-            return Err(constraint::unknown_entity(change.entity));
-        }
+        constraint::check_slot(&mut work.workspace, change)?;
+        check_owner(work, stored, change)?;
         bring_back(work, stored, change, &mut merged, own, number)?;
         let ours = work.workspace.slot(change.object, change.slot)?;
         let since = changed_since(work, stored, change.object, change.slot, &change.new)?;
@@ -117,7 +154,9 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
     }
     // Branches apply the additions of the head office last, so that is how they count here too.
     merged.extra.iter().try_for_each(|change| work.workspace.apply(change, own, number))?;
-    Ok(Outcome::Accepted { overrides: merged.overrides, extra: merged.extra })
+    let outcome = Outcome::Accepted { overrides: merged.overrides, extra: merged.extra };
+    entry::check_size(&outcome).map_err(|error| AppError::refused("too-large", error.to_string()))?;
+    Ok(outcome)
 }
 
 struct Merged {
@@ -171,7 +210,7 @@ fn changed_since(
     let is_deletion = slot == Slot::LIFE && Life::of(new) == Life::Deleted;
     let meets = |change: &Change| change.object == object && (is_deletion || change.slot == slot);
     let recent = work.workspace.recent.iter().rev();
-    let mut recent = recent.filter(|entry| entry.number > base && entry.origin != origin);
+    let mut recent = recent.filter(|entry| entry.number > base && entry.transaction.node != origin);
     if let Some(found) = recent.find(|entry| entry.changes.iter().any(meets)) {
         return Ok(Some(found.stamp));
     }

@@ -4,7 +4,7 @@
 //! under pending changes, and where it settles a pending transaction it lets what lies under come to light again; one
 //! function, [`fold`], does both, object by object.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Slot, Stamp, effective};
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
@@ -96,18 +96,18 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
         work.workspace.settle(id);
     }
     let happened = stamped(&entry.entry, &stored);
-    let mut objects: BTreeSet<ObjectId> = happened.iter().map(|(change, _)| change.object).collect();
-    if is_own {
-        objects.extend(stored.transaction.changes.iter().map(|change| change.object));
+    let mut objects: BTreeMap<ObjectId, (EntityId, Vec<&(Change, Stamp)>)> = BTreeMap::new();
+    for one in &happened {
+        objects.entry(one.0.object).or_insert_with(|| (one.0.entity, Vec::new())).1.push(one);
     }
-    for object in objects {
-        let changes: Vec<_> = happened.iter().filter(|(change, _)| change.object == object).collect();
-        let entity = changes.first().map(|(change, _)| change.entity);
-        let entity =
-            entity.or_else(|| stored.transaction.changes.iter().find(|c| c.object == object).map(|c| c.entity));
-        if let Some(entity) = entity {
-            fold(work, object, entity, &changes, entry.entry.position.number)?;
+    if is_own {
+        // What of it did not happen comes off all the same.
+        for change in &stored.transaction.changes {
+            objects.entry(change.object).or_insert_with(|| (change.entity, Vec::new()));
         }
+    }
+    for (object, (entity, changes)) in objects {
+        fold(work, object, entity, &changes, entry.entry.position.number)?;
     }
     if let Outcome::Refused { code, reason } = &entry.entry.outcome {
         let number = entry.entry.position.number;

@@ -8,7 +8,6 @@ use mytism_core::schema::Entity;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
-use mytism_store::{View, Write};
 
 use crate::App;
 use crate::context::Context;
@@ -34,6 +33,11 @@ impl Blocks {
             block.ok_or_else(|| AppError::refused("out-of-ids", "the head office has no blocks of ids left"))?;
         self.0.push((block.get(), node));
         Ok(block)
+    }
+
+    /// To whom a block was given.
+    pub(crate) fn owner(&self, block: BlockId) -> Option<NodeId> {
+        self.0.iter().find(|(given, _)| *given == block.get()).map(|(_, node)| *node)
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -136,10 +140,11 @@ impl App {
         Ok(find_node(self.schema(), &*self.view()?, node)?.map(|state| known(entity, &state)))
     }
 
-    /// Takes a branch in whose secret was proven: its key is pinned, its account is used up, ids are given to it.
+    /// Takes a branch in whose secret was proven: its key is pinned, its account is used up, ids are given to it. One
+    /// that was taken in with the same key before, and broken off, is taken in again.
     ///
     /// # Errors
-    /// When the node is not known.
+    /// When the node is not known, or was taken in with another key.
     pub fn enrol(&self, node: NodeId, public_key: &str) -> Result<Enrolled, AppError> {
         let public_key = public_key.to_owned();
         self.lane.execute(move |work| enrol(work, node, &public_key))
@@ -255,6 +260,10 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
     let number = attribute(entity, "Number")?;
     let holders = work.workspace.holders(entity.id, number, &Value::Integer(i64::from(node.0)))?;
     let id = *holders.first().ok_or_else(|| AppError::refused("unknown-node", format!("there is no node {node}")))?;
+    let pinned = work.workspace.slot(id, Slot::attribute(attribute(entity, "PublicKey")?))?;
+    if !pinned.is_null() && pinned.text() != Some(public_key) {
+        return Err(AppError::refused("wrong-account", format!("node {node} has joined with another key already")));
+    }
     let block = give_block(work, node)?;
     let incarnation = work.workspace.view.last_incarnation(node)? + 1;
     let mut draft = Draft::new(work, &Context::system());
@@ -274,11 +283,7 @@ fn give_block(work: &mut Work<'_>, node: NodeId) -> Result<BlockId, AppError> {
     if !work.foundation.identity.authoritative {
         return Err(AppError::refused("not-authoritative", "only the head office gives out ids"));
     }
-    let view: &dyn View = work.workspace.view;
-    let mut blocks = view.get(Blocks::KEY)?.map(|bytes| Blocks::from_bytes(&bytes)).unwrap_or_default();
-    let block = blocks.give(node)?;
-    work.workspace.write(Write::Put { key: Blocks::KEY, value: blocks.to_bytes() });
-    Ok(block)
+    work.state.blocks.give(node)
 }
 
 fn attribute(entity: &Entity, name: &str) -> Result<mytism_core::id::AttributeId, AppError> {

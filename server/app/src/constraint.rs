@@ -35,28 +35,53 @@ fn check_object(workspace: &mut Workspace<'_>, id: ObjectId, changes: &[&Change]
         }
     }
     for change in changes.iter().filter(|change| change.slot != Slot::LIFE) {
-        let member = entity.member_by_id(change.slot.attribute).ok_or_else(|| {
-            let message = format!("{} has no attribute #{} in this schema", entity.name, change.slot.attribute);
-            AppError::refused("unknown-attribute", message)
-        })?;
+        let Some(member) = entity.member_by_id(change.slot.attribute) else { continue };
         match (change.slot.element, &member.kind) {
-            (Some(element), Kind::ManyToMany { target }) => {
-                if !change.new.is_null() {
-                    check_target(workspace, id, member, *target, element)?;
-                }
+            (Some(element), Kind::ManyToMany { target }) if !change.new.is_null() => {
+                check_target(workspace, id, member, *target, element)?;
             }
-            (None, kind) if kind.is_column() => {
-                if !life_changes {
-                    check_value(workspace, id, entity, member, &state.get(change.slot))?;
-                }
-            }
-            _ => {
-                let message = format!("{}.{} cannot hold such a value", entity.name, member.name);
-                return Err(AppError::refused("wrong-value", message));
-            }
+            (None, _) if !life_changes => check_value(workspace, id, entity, member, &state.get(change.slot))?,
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// Checks that a change that was made elsewhere is about something that there can be: the object's own entity, a slot
+/// that it has, a value that the slot can hold.
+///
+/// # Errors
+/// What there cannot be, as a refusal.
+pub(crate) fn check_slot(workspace: &mut Workspace<'_>, change: &Change) -> Result<(), AppError> {
+    let entity = workspace.schema.entity_by_id(change.entity).ok_or_else(|| unknown_entity(change.entity))?;
+    let there = workspace.object(change.object)?.filter(|object| object.meta.life != Life::Absent);
+    let there = there.map(|object| object.entity);
+    let is_making = change.slot == Slot::LIFE && change.old.is_null();
+    if is_making == there.is_some() {
+        let fault = if is_making { "is there already" } else { "is not there" };
+        return Err(AppError::refused("unknown-object", format!("object {} {fault}", change.object)));
+    }
+    if entity.is_abstract || there.is_some_and(|there| there != entity.id) {
+        let message = format!("object {} is not of the entity {}", change.object, entity.name);
+        return Err(AppError::refused("wrong-entity", message));
+    }
+    let wrong = |name: &str| {
+        let message = format!("{}.{name} cannot hold {} \"{}\"", entity.name, change.new.kind_name(), change.new);
+        AppError::refused("wrong-value", message)
+    };
+    if change.slot == Slot::LIFE {
+        return if Life::of(&change.new) == Life::Absent { Err(wrong("(deleted)")) } else { Ok(()) };
+    }
+    let member = entity.member_by_id(change.slot.attribute).ok_or_else(|| {
+        let message = format!("{} has no attribute #{} in this schema", entity.name, change.slot.attribute);
+        AppError::refused("unknown-attribute", message)
+    })?;
+    let fitting = match (change.slot.element, &member.kind) {
+        (Some(_), Kind::ManyToMany { .. }) => matches!(change.new, Value::Null | Value::Bool(true)),
+        (None, kind) if kind.is_column() => change.new.is_null() || fits(kind, &change.new),
+        _ => false,
+    };
+    if fitting { Ok(()) } else { Err(wrong(&member.name)) }
 }
 
 fn check_value(
@@ -99,20 +124,24 @@ fn check_value(
 /// is; what comes from elsewhere may not be.
 fn fits(kind: &Kind, value: &Value) -> bool {
     match (kind, value) {
-        (Kind::String { max }, Value::Text(text)) => text.chars().count() <= *max as usize,
+        (Kind::String { max }, Value::Text(text)) => text.chars().count() <= *max as usize && is_normal(text),
         (Kind::Decimal { precision, scale }, Value::Decimal(number)) => {
             let digits = number.mantissa().unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
             number.scale() == *scale && digits <= *precision
         }
         (Kind::Enum(words), Value::Enum(id)) => words.iter().any(|word| word.id == *id),
-        (Kind::Text, Value::Text(_))
-        | (Kind::Integer, Value::Integer(_))
+        (Kind::Text, Value::Text(text)) => is_normal(text),
+        (Kind::Integer, Value::Integer(_))
         | (Kind::Bool, Value::Bool(_))
         | (Kind::Date, Value::Date(_))
         | (Kind::Datetime, Value::Datetime(_))
         | (Kind::ToOne { .. }, Value::Reference(_)) => true,
         _ => false,
     }
+}
+
+fn is_normal(text: &str) -> bool {
+    mytism_core::input::normal(text).is_ok_and(|normal| normal == text)
 }
 
 fn check_target(

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use mytism_core::change::Slot;
+use mytism_core::change::{Change, Slot, Stamp};
 use mytism_core::failure::Failure;
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::input;
 use mytism_core::operation::{ImportBatch, ImportLinks, ImportMode, Imported, Input, OpenReference, RowOutcome};
 use mytism_core::schema::{Entity, Kind, Member, Schema};
 use mytism_core::value::Value;
+use mytism_format::transaction;
 
 use crate::constraint;
 use crate::context::Context;
@@ -151,8 +152,8 @@ fn target_key<'s>(
 struct Done {
     outcome: RowOutcome,
     open: Vec<OpenReference>,
-    changes: Vec<mytism_core::change::Change>,
-    stamp: mytism_core::change::Stamp,
+    changes: Vec<Change>,
+    stamp: Stamp,
 }
 
 fn import_row(
@@ -238,34 +239,78 @@ fn no_target(member: &Member, target: &Entity, key: &Member, text: &str) -> AppE
     AppError::refused("unknown-reference", message)
 }
 
-/// Closes references that stood open. Where the target is still missing, the object goes again, since its row is bad.
+/// Closes references that stood open. Where the target is still missing, the row is bad: an object that this import
+/// made goes again, one that was there before stays as it is.
 pub(crate) fn links(work: &mut Work<'_>, context: &Context, request: &ImportLinks) -> Result<Imported, AppError> {
-    let schema = work.workspace.schema;
     let mut rows = Vec::with_capacity(request.links.len());
-    let mut draft = Draft::new(work, context);
+    let mut changes = Vec::new();
+    let mut stamp = None;
     for link in &request.links {
-        let entity = draft.entity_of(link.object)?;
-        let member = member(entity, &link.attribute)?;
-        let Some((target, key)) = target_key(schema, entity, member)? else {
-            return Err(AppError::refused("wrong-column", format!("{} is no reference", link.attribute)));
-        };
-        rows.push(match find_target(&mut draft, context, target, key, &link.key)? {
-            Some(to) => {
-                draft.record(link.object, entity.id, Slot::attribute(member.id), Value::Reference(to))?;
-                RowOutcome::Updated(link.object)
+        work.workspace.begin();
+        match close(work, context, request.run, link) {
+            Ok((outcome, changed, by)) => {
+                work.workspace.accept();
+                rows.push(outcome);
+                changes.extend(changed);
+                stamp = Some(by);
             }
-            None => {
-                draft.delete(link.object, entity.id)?;
-                let failure = no_target(member, target, key, &link.key).failure();
-                RowOutcome::Failed { code: failure.code, message: failure.message }
+            Err(AppError::Refused(failure)) => {
+                work.workspace.roll_back();
+                rows.push(RowOutcome::Failed { code: failure.code, message: failure.message });
             }
-        });
+            Err(error) => return Err(error),
+        }
     }
-    let (changes, stamp) = draft.finish()?;
-    let run: Option<TransactionId> = Some(request.run);
-    if !changes.is_empty() {
-        let about = About { description: request.description.clone(), run: Some(run), schema: None };
+    if let Some(stamp) = stamp.filter(|_| !changes.is_empty()) {
+        let about = About { description: request.description.clone(), run: Some(Some(request.run)), schema: None };
         record::own(work, &about, stamp, changes)?;
     }
-    Ok(Imported { run, rows, open: Vec::new() })
+    Ok(Imported { run: Some(request.run), rows, open: Vec::new() })
+}
+
+fn close(
+    work: &mut Work<'_>,
+    context: &Context,
+    run: TransactionId,
+    link: &OpenReference,
+) -> Result<(RowOutcome, Vec<Change>, Stamp), AppError> {
+    let schema = work.workspace.schema;
+    let is_new = made_by(work, link.object, run)?;
+    let mut draft = Draft::new(work, context);
+    let entity = draft.entity_of(link.object)?;
+    let member = member(entity, &link.attribute)?;
+    let Some((target, key)) = target_key(schema, entity, member)? else {
+        return Err(AppError::refused("wrong-column", format!("{} is no reference", link.attribute)));
+    };
+    let missing = no_target(member, target, key, &link.key);
+    let outcome = match find_target(&mut draft, context, target, key, &link.key)? {
+        Some(to) => {
+            draft.record(link.object, entity.id, Slot::attribute(member.id), Value::Reference(to))?;
+            RowOutcome::Updated(link.object)
+        }
+        None if is_new => {
+            draft.delete(link.object, entity.id)?;
+            let failure = missing.failure();
+            RowOutcome::Failed { code: failure.code, message: failure.message }
+        }
+        None => return Err(missing),
+    };
+    let (changes, stamp) = draft.finish()?;
+    Ok((outcome, changes, stamp))
+}
+
+/// Whether an object was made by a run, as the log or what is pending tells.
+fn made_by(work: &mut Work<'_>, object: ObjectId, run: TransactionId) -> Result<bool, AppError> {
+    let first = work.workspace.view.history_after(object, 0)?.first().copied();
+    let bytes = match first {
+        Some(number) => work.workspace.view.log_row(number)?.map(|row| row.bytes),
+        None => match work.workspace.pending_of(object)?.first() {
+            Some(counter) => work.workspace.pending(*counter)?.map(|row| row.bytes),
+            None => None,
+        },
+    };
+    let Some(bytes) = bytes else { return Ok(false) };
+    let transaction = transaction::read(bytes)?.transaction;
+    let makes = |change: &Change| change.object == object && change.slot == Slot::LIFE && change.old.is_null();
+    Ok(transaction.run == Some(run) && transaction.changes.iter().any(makes))
 }

@@ -15,6 +15,7 @@ use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
 use mytism_store::{Head, Store, Write};
 
+use crate::cluster::Blocks;
 use crate::error::AppError;
 use crate::ids::Ids;
 use crate::surroundings::Surroundings;
@@ -84,6 +85,8 @@ pub(crate) struct State {
     pub(crate) counter: u64,
     /// Object ids to give out.
     pub(crate) ids: Ids,
+    /// Who owns which block of ids; known at the head office alone.
+    pub(crate) blocks: Blocks,
 }
 
 impl State {
@@ -286,6 +289,9 @@ fn commit(foundation: &Foundation, state: &State, group: &mut [Box<dyn Task>]) -
     let Work { mut workspace, state: next, events, .. } = work;
     if next.ids != state.ids {
         workspace.write(Write::Put { key: Ids::KEY, value: next.ids.to_bytes() });
+    }
+    if next.blocks != state.blocks {
+        workspace.write(Write::Put { key: Blocks::KEY, value: next.blocks.to_bytes() });
     }
     let batch = workspace.into_batch();
     drop(view);

@@ -104,7 +104,8 @@ pub(crate) fn log(work: &mut Work<'_>, entry: &entry::StoredEntry, stored: &Stor
     }
     work.workspace.recent.push(RecentEntry {
         number: position.number,
-        origin: stored.transaction.id.node,
+        transaction: stored.transaction.id,
+        hash: stored.hash,
         stamp: stored.transaction.stamp(),
         changes: effective,
     });

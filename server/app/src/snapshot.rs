@@ -16,8 +16,8 @@ use crate::error::AppError;
 use crate::lane::Identity;
 use crate::start::branch_writes;
 
-/// Objects in one part.
-const OBJECTS: u32 = 2_000;
+/// Objects that are read at a time, and the bytes past which a part is full.
+const OBJECTS: (u32, usize) = (256, 2 << 20);
 /// Entries in one part, and the bytes past which it is full.
 const ENTRIES: (u32, usize) = (2_000, 4 << 20);
 
@@ -65,14 +65,17 @@ impl Snapshot {
     /// # Errors
     /// When the database cannot be read.
     pub fn next_objects(&mut self) -> Result<Option<Part>, AppError> {
-        let objects = self.view.objects_after(self.last_object, OBJECTS)?;
-        let Some(last) = objects.last() else { return Ok(None) };
-        self.last_object = last.id.get();
-        let mut bytes = Vec::new();
-        for state in &objects {
-            object::write(&mut bytes, state)?;
+        let mut part = Part { bytes: Vec::new(), count: 0 };
+        while part.bytes.len() < OBJECTS.1 {
+            let objects = self.view.objects_after(self.last_object, OBJECTS.0)?;
+            let Some(last) = objects.last() else { break };
+            self.last_object = last.id.get();
+            for state in &objects {
+                object::write(&mut part.bytes, state)?;
+            }
+            part.count += objects.len() as u64;
         }
-        Ok(Some(Part { bytes, count: objects.len() as u64 }))
+        Ok((part.count > 0).then_some(part))
     }
 
     /// The next entries of the log, each as the length of the entry (u32 big-endian), the entry, the length of the
@@ -155,7 +158,7 @@ impl Loader {
         if position.number != number + 1 || entry.entry.previous != previous {
             return Err(AppError::failed("broken-chain", format!("the log breaks off before entry {position}")));
         }
-        if stored.hash != entry.entry.transaction_hash {
+        if stored.hash != entry.entry.transaction_hash || stored.transaction.id != entry.entry.transaction {
             return Err(AppError::failed("damaged-entry", format!("entry {position} names another transaction")));
         }
         let changes = effective(&stored.transaction.changes, &entry.entry.outcome);

@@ -69,6 +69,7 @@ impl App {
             head: view.head()?,
             counter: view.last_counter(identity.node, identity.incarnation)?,
             ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
+            blocks: view.get(Blocks::KEY)?.map(|bytes| Blocks::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);
         let watchers = Watchers::default();

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use mytism_core::change::{Change, Life, ObjectMeta, Slot, Stamp};
-use mytism_core::id::{AttributeId, EntityId, NodeId, ObjectId};
+use mytism_core::id::{AttributeId, EntityId, Hash, ObjectId, TransactionId};
 use mytism_core::schema::{Kind, Schema};
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
@@ -27,12 +27,15 @@ pub(crate) struct Workspace<'v> {
     loaded: HashMap<ObjectId, Option<ObjectState>>,
     /// What the entries of this group changed, since the store does not know them yet.
     pub(crate) recent: Vec<RecentEntry>,
+    /// Whether the store holds pending transactions, once somebody asked.
+    stored_pending: Option<bool>,
 }
 
 /// A log entry of the group at work.
 pub(crate) struct RecentEntry {
     pub(crate) number: u64,
-    pub(crate) origin: NodeId,
+    pub(crate) transaction: TransactionId,
+    pub(crate) hash: Hash,
     pub(crate) stamp: Stamp,
     pub(crate) changes: Vec<Change>,
 }
@@ -54,7 +57,14 @@ struct Layer {
 
 impl<'v> Workspace<'v> {
     pub(crate) fn new(schema: &'v Schema, view: &'v dyn View) -> Self {
-        Self { schema, view, layers: vec![Layer::default()], loaded: HashMap::new(), recent: Vec::new() }
+        Self {
+            schema,
+            view,
+            layers: vec![Layer::default()],
+            loaded: HashMap::new(),
+            recent: Vec::new(),
+            stored_pending: None,
+        }
     }
 
     /// Begins a layer.
@@ -168,7 +178,7 @@ impl<'v> Workspace<'v> {
     }
 
     /// Objects that hold a value in an indexed attribute now, are not deleted, and are of an entity or its
-    /// sub-entities; at most two more than `enough` are looked for.
+    /// sub-entities. More than 100,000 are refused, since none may be left out.
     pub(crate) fn holders(
         &mut self,
         entity: EntityId,
@@ -177,6 +187,10 @@ impl<'v> Workspace<'v> {
     ) -> Result<Vec<ObjectId>, AppError> {
         const ROWS: u32 = 100_000;
         let mut found = self.view.find(entity, attribute, value, ROWS)?;
+        if found.len() >= ROWS as usize {
+            let message = format!("more than {ROWS} objects hold \"{value}\", too many for one save");
+            return Err(AppError::refused("too-many-references", message));
+        }
         let key = (attribute, value.clone());
         for layer in &self.layers {
             found.extend(layer.holders.get(&key).into_iter().flatten());
@@ -254,9 +268,20 @@ impl<'v> Workspace<'v> {
         member.is_some_and(|member| member.unique || matches!(member.kind, Kind::ToOne { .. }))
     }
 
+    /// Whether the store holds pending transactions. At the head office it never does, and at a branch in step rarely,
+    /// so that looking once spares looking for each object.
+    fn has_stored_pending(&mut self) -> Result<bool, AppError> {
+        if let Some(known) = self.stored_pending {
+            return Ok(known);
+        }
+        let known = !self.view.pending_after(0, 1, 1)?.is_empty();
+        self.stored_pending = Some(known);
+        Ok(known)
+    }
+
     /// Counters of the pending transactions that touch an object now, in order.
     pub(crate) fn pending_of(&mut self, object: ObjectId) -> Result<Vec<u64>, AppError> {
-        let mut counters = self.view.pending_of(object)?;
+        let mut counters = if self.has_stored_pending()? { self.view.pending_of(object)? } else { Vec::new() };
         for layer in &self.layers {
             counters.extend(layer.touched.get(&object).into_iter().flatten());
         }
@@ -288,7 +313,7 @@ impl<'v> Workspace<'v> {
     }
 
     /// Notes that an own transaction is pending no longer.
-    pub(crate) fn settle(&mut self, transaction: mytism_core::id::TransactionId) {
+    pub(crate) fn settle(&mut self, transaction: TransactionId) {
         let top = self.top();
         top.settled.push(transaction.counter);
         top.writes.push(Write::Settled(transaction));
@@ -296,7 +321,10 @@ impl<'v> Workspace<'v> {
 
     /// What lies under the pending changes of an object.
     pub(crate) fn underlay(&mut self, object: ObjectId) -> Result<BTreeMap<Slot, Vec<u8>>, AppError> {
-        let mut under: BTreeMap<_, _> = self.view.underlay(object)?.into_iter().collect();
+        let mut under = BTreeMap::new();
+        if self.has_stored_pending()? {
+            under.extend(self.view.underlay(object)?);
+        }
         for layer in &self.layers {
             for (slot, value) in layer.underlay.get(&object).into_iter().flatten() {
                 match value {

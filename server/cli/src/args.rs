@@ -64,7 +64,7 @@ pub(crate) enum Command {
     Quarantine,
     /// Tell everything that is wrong with mytism.ini
     CheckConfig,
-    /// See it work: a head office and two branches on this machine
+    /// See it work: a head office and a branch on this machine
     Demo(Demo),
     /// Measure this machine
     Bench(Bench),

@@ -171,7 +171,8 @@ fn interrupts() -> Result<Arc<AtomicBool>, Failure> {
         .name("signals".to_owned())
         .spawn(move || {
             runtime.block_on(async {
-                let (Ok(mut interrupt), Ok(mut end)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+                let (Ok(mut interrupt), Ok(mut end)) =
+                    (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
                 else {
                     return;
                 };

@@ -57,8 +57,11 @@ fn end(result: Result<Verdict, Trouble>, json: bool) -> ExitCode {
         Err(trouble) => {
             let stderr = io::stderr();
             let colour = stderr.is_terminal() && output::colours_wanted();
-            let text =
-                if json { format!("{}\n", report::document(&trouble.failure)) } else { report::lines(&trouble, colour) };
+            let text = if json {
+                format!("{}\n", report::document(&trouble.failure))
+            } else {
+                report::lines(&trouble, colour)
+            };
             // Where nobody reads it, the status still tells.
             let _closed = stderr.lock().write_all(text.as_bytes());
             ExitCode::from(trouble.failure.kind.exit_status())

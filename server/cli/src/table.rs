@@ -4,9 +4,7 @@
 //! On a terminal only columns that fit are shown, and long cells are cut; in a file or pipe everything is. Knows no
 //! command.
 
-use comfy_table::{
-    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table, Width, presets,
-};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 use mytism_core::operation::{ObjectView, Output as Out};
 use mytism_core::value::Value;
 
@@ -18,8 +16,8 @@ use crate::words::fill;
 const ROWS_AT_ONCE: usize = 500;
 /// A cell on a terminal is at most so wide.
 const CELL_WIDTH_MAX: u16 = 48;
-/// Down to this width cells are cut before a column is left out.
-const CELL_WIDTH_MIN: u16 = 12;
+/// Down to this width cells are cut before a column is left out; a moment fits.
+const CELL_WIDTH_MIN: u16 = 20;
 /// Blanks between two columns.
 const GAP: u16 = 2;
 
@@ -155,9 +153,11 @@ fn table(columns: &[Column], rows: &[Vec<(String, Out)>], header: bool, output: 
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if output.colour {
         table.enforce_styling();
+    } else {
+        table.force_no_tty();
     }
     if header {
-        let bold = |column: &Column| Cell::new(harmless(&column.name)).add_attribute(Attribute::Bold).fg(Color::Reset);
+        let bold = |column: &Column| Cell::new(harmless(&column.name)).add_attribute(Attribute::Bold);
         table.set_header(flat(columns.iter().map(bold).collect()));
     }
     for row in rows {
@@ -235,9 +235,9 @@ mod tests {
             assert!(shown.contains(expected), "{width}:\n{shown}");
         };
         check(80, "1 row\n");
-        check(26, "1 more columns: C; --json shows all");
+        check(42, "1 more columns: C; --json shows all");
         check(5, "2 more columns: B, C");
-        assert!(shown_at(26).contains("xxxxxxxxxxx…"), "{}", shown_at(26));
+        assert!(shown_at(42).contains("xxxxxxxxxxxxxxxxxxx…"), "{}", shown_at(42));
         assert!(shown(None, &[row]).contains(&long));
         let blanks = shown(Some(14), &[&[("A", text("one two three four"))]]);
         assert!(blanks.contains("one two three…"), "{blanks}");
@@ -249,7 +249,8 @@ mod tests {
             |widths: &[u16], available: u16, expected: &[u16]| assert_eq!(fit(widths.to_vec(), available), expected);
         check(&[5, 5], 12, &[5, 5]);
         check(&[5, 40], 37, &[5, 30]);
-        check(&[12, 12, 12], 39, &[12, 12]);
+        check(&[20, 20, 20], 63, &[20, 20]);
+        check(&[19, 40, 20], 63, &[19, 20, 20]);
         check(&[12], 5, &[5]);
         check(&[12], 0, &[1]);
         check(&[], 5, &[]);

@@ -208,3 +208,62 @@ fn an_entry_with_a_gap_or_another_history_is_not_taken() {
     assert_eq!(error.code, "log-gap");
     assert_eq!(branch.everything(), before);
 }
+
+#[test]
+fn blocks_of_ids_are_given_once() {
+    let head = head_office();
+    let node = head.branch("bonn").app.identity().node;
+    let app = &head.app;
+    let blocks: Vec<i64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|_| scope.spawn(move || (0..4).map(|_| app.give_block(node).unwrap().get()).collect::<Vec<_>>()))
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let distinct: std::collections::BTreeSet<_> = blocks.iter().collect();
+    assert_eq!(distinct.len(), blocks.len());
+}
+
+#[test]
+fn one_offer_may_hold_a_transaction_twice() {
+    let head = head_office();
+    let branch = head.branch("bonn");
+    branch.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
+    let pending = branch.app.view().unwrap().pending_after(0, 10, usize::MAX).unwrap();
+    let offered: Vec<_> = pending.iter().chain(&pending).map(|row| row.bytes.clone()).collect();
+    head.app.admit(branch.app.identity().node, offered).unwrap();
+    head.exchange(&branch);
+    equal(&head, &branch);
+}
+
+#[test]
+fn an_edit_of_an_object_whose_making_was_refused_is_refused_too() {
+    let head = head_office();
+    let branch = head.branch("bonn");
+    head.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
+    let theirs = branch.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
+    branch.save(vec![change(theirs, &[("City", text("Bonn"))])]).unwrap();
+    branch.save(vec![new("o", "Order", &[("Customer", to(theirs))])]).unwrap();
+    branch.save(vec![delete(theirs)]).unwrap_err();
+    head.exchange(&branch);
+    equal(&head, &branch);
+    let codes: Vec<_> = head
+        .call(Request::Quarantine)
+        .unwrap()
+        .into_iter()
+        .map(|line| if let Reply::Quarantined(line) = line { line.code } else { String::new() })
+        .collect();
+    assert_eq!(codes, ["duplicate-value", "unknown-object", "unknown-reference"]);
+}
+
+#[test]
+fn a_value_too_large_for_a_refusal_does_not_stop_the_stream() {
+    let head = head_office();
+    let branch = head.branch("bonn");
+    head.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
+    let huge = "x".repeat(13 << 20);
+    branch.make("Setting", &[("Name", text("a")), ("Value", text(&huge))]).unwrap();
+    branch.make("Customer", &[("CustomerID", text("BONAP"))]).unwrap();
+    head.exchange(&branch);
+    equal(&head, &branch);
+}

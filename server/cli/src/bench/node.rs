@@ -82,7 +82,8 @@ impl Node {
             let enrolled = self.app.enrol(account.node, &format!("{:064}", account.node.0))?;
             Ok((name, enrolled, directory))
         };
-        let enrolled = (0..).zip(directories).map(enrol).collect::<Result<Vec<(String, _, _)>, _>>().map_err(failure)?;
+        let enrolled =
+            (0..).zip(directories).map(enrol).collect::<Result<Vec<(String, _, _)>, _>>().map_err(failure)?;
         let branch = |(name, enrolled, directory): (String, Enrolled, PathBuf)| {
             let (store, groups) = recorder(&directory, self.app.schema(), Durability::Full)?;
             let app = self.filled(store, name, &enrolled).map_err(failure)?;

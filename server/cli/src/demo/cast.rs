@@ -42,7 +42,8 @@ impl Cast {
         let config = std::fs::read_to_string(Project::at(&head.directory).config_file()).unwrap_or_default();
         let port = config.lines().find_map(|line| line.strip_prefix("tlsPort")?.trim_start().strip_prefix('='));
         let port = port.and_then(|port| port.trim().parse().ok());
-        let port = port.ok_or_else(|| Failure::failed("no-port", "the new head office has no port in its mytism.ini"))?;
+        let port =
+            port.ok_or_else(|| Failure::failed("no-port", "the new head office has no port in its mytism.ini"))?;
         Ok(Self { directory: directory.to_owned(), head, branch: None, relay: Relay::new(port)? })
     }
 
@@ -61,7 +62,8 @@ impl Cast {
             let file = self.directory.join(format!("{}.csv", table.file));
             write(&file, table.csv)?;
             let file = file.display().to_string();
-            let maps: Vec<_> = table.renamed.iter().map(|(column, attribute)| format!("{column}={attribute}")).collect();
+            let maps: Vec<_> =
+                table.renamed.iter().map(|(column, attribute)| format!("{column}={attribute}")).collect();
             let mut words = vec!["import", &file, "--entity", table.entity];
             words.extend(maps.iter().flat_map(|map| ["--map", map.as_str()]));
             let report = self.head.command(&words)?;
@@ -191,7 +193,10 @@ impl Node {
     pub(super) fn everything(&self, entity: &str) -> Result<Vec<ObjectView>, Failure> {
         let request = QueryRequest { text: format!("from {entity} x"), deleted: true, ..QueryRequest::default() };
         let replies = self.ask(Request::Query(request))?;
-        Ok(replies.into_iter().filter_map(|reply| if let Reply::Object(view) = reply { Some(view) } else { None }).collect())
+        Ok(replies
+            .into_iter()
+            .filter_map(|reply| if let Reply::Object(view) = reply { Some(view) } else { None })
+            .collect())
     }
 
     /// The customer whose contact both nodes will change.

@@ -126,7 +126,28 @@ impl<'o, 'w> Stage<'o, 'w> {
         let time = self.time(heard.at);
         let text = harmless(&event.text);
         let line = format!("  {time}  {:<8} {word:<10} {id:<9} {place:<13} {text}{after}", heard.node);
-        self.output.line(line.trim_end());
+        let line = self.fitting(line.trim_end());
+        self.output.line(self.painted(&event.kind, &line));
+    }
+
+    /// As much of a line as the terminal is wide, so that the columns stay columns.
+    fn fitting(&self, line: &str) -> String {
+        let Some(width) = self.output.width.map(usize::from).filter(|width| line.chars().count() > *width) else {
+            return line.to_owned();
+        };
+        line.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
+    }
+
+    /// What needs somebody stands out, what is only on its way steps back.
+    fn painted(&self, kind: &str, line: &str) -> String {
+        let colour = match kind {
+            "conflict" => "33",
+            "refused" => "31",
+            "accepted" | "merged" => "32",
+            "received" => "36",
+            _ => return line.to_owned(),
+        };
+        if self.output.colour { format!("\x1b[{colour}m{line}\x1b[0m") } else { line.to_owned() }
     }
 
     fn place(&self, event: &Event) -> String {
@@ -171,7 +192,10 @@ impl<'o, 'w> Stage<'o, 'w> {
             (head, "conflicts"),
             (branch, "quarantine"),
             (branch, "query 'from Customer c where c.CustomerID = \"NEUER\"'"),
-            (branch, "query 'select o.Customer.City as City, count(*) as n from Order o group by o.Customer.City limit 5'"),
+            (
+                branch,
+                "query 'select o.Customer.City as City, count(*) as n from Order o group by o.Customer.City limit 5'",
+            ),
         ] {
             self.output.line(format!("  ./mytism --project {} {command}", short(directory)));
         }

@@ -74,6 +74,7 @@ const TOP: &[&str] = &[
     "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
+    "FORMATS.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",

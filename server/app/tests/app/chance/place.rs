@@ -1,0 +1,135 @@
+//! A node that can be closed and opened again, with commits that can be slowed down so that saves meet in one group.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mytism_app::snapshot::Loader;
+use mytism_app::surroundings::Machine;
+use mytism_app::{App, ArrivingEntry, Context, Identity};
+use mytism_core::id::NodeId;
+use mytism_core::schema::Schema;
+use mytism_store::sqlite::{Durability, SqliteStore};
+use mytism_store::{LogRow, Store};
+
+use super::dice::Dice;
+
+pub(super) struct Place {
+    app: Option<App>,
+    directory: tempfile::TempDir,
+    /// While it is set, each commit takes a moment longer.
+    slow: Arc<AtomicBool>,
+}
+
+impl Place {
+    pub(super) fn head() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("chance.xml");
+        std::fs::write(&file, include_str!("schema.xml")).unwrap();
+        let schema = Arc::new(mytism_schema::project(Some(&file)).unwrap());
+        let store = store(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap());
+        let app = App::create_head_office(store, schema, Arc::new(Machine::default()), "head").unwrap();
+        Self { app: None, directory, slow: Arc::default() }.with(app)
+    }
+
+    /// A new branch of this head office, which may be saving meanwhile.
+    pub(super) fn branch(&self, name: &str) -> Self {
+        let head = self.app();
+        head.add_node(&Context::local(), name, 14, &"0".repeat(64)).unwrap();
+        let known = head.known_node(name).unwrap().unwrap();
+        let enrolled = head.enrol(known.node, &format!("{:064}", known.node.0)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(SqliteStore::create(directory.path(), Arc::clone(head.schema())).unwrap());
+        let mut loader = Loader::new(Arc::clone(&store));
+        let mut snapshot = head.snapshot().unwrap();
+        while let Some(part) = snapshot.next_objects().unwrap() {
+            loader.objects(&part.bytes).unwrap();
+        }
+        while let Some(part) = snapshot.next_entries().unwrap() {
+            loader.entries(&part.bytes).unwrap();
+        }
+        let (node, incarnation) = (enrolled.node, enrolled.incarnation);
+        let identity = Identity { name: name.to_owned(), node, incarnation, authoritative: false };
+        loader.finish(&identity, &enrolled.blocks, snapshot.head.position, snapshot.head.hash).unwrap();
+        let app = App::open(store, Arc::clone(head.schema()), Arc::new(Machine::default())).unwrap();
+        Self { app: None, directory, slow: Arc::clone(&self.slow) }.with(app)
+    }
+
+    fn with(mut self, app: App) -> Self {
+        let slow = Arc::clone(&self.slow);
+        app.on_commit(Box::new(move |_| {
+            if slow.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_micros(800));
+            }
+        }));
+        self.app = Some(app);
+        self
+    }
+
+    pub(super) fn slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
+    }
+
+    pub(super) fn app(&self) -> &App {
+        self.app.as_ref().unwrap()
+    }
+
+    pub(super) fn schema(&self) -> &Schema {
+        self.app().schema()
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.app().identity().node
+    }
+
+    /// Closes the database and opens it again.
+    pub(super) fn restart(self) -> Self {
+        let schema = Arc::clone(self.app().schema());
+        let Self { app, directory, slow } = self;
+        drop(app);
+        let store = store(open(directory.path()));
+        let app = App::open(store, schema, Arc::new(Machine::default())).unwrap();
+        Self { app: None, directory, slow }.with(app)
+    }
+
+    /// Hands the first pending transactions of a branch up to this head office.
+    pub(super) fn take_from(&self, branch: &Self, dice: &mut Dice) {
+        let rows = 1 + dice.below(12) as u32;
+        let pending = branch.app().view().unwrap().pending_after(0, rows, usize::MAX).unwrap();
+        let mut offered: Vec<Vec<u8>> = pending.into_iter().map(|row| row.bytes).collect();
+        if dice.percent(20) {
+            offered.extend(offered.clone());
+        }
+        for _ in 0..1 + usize::from(dice.percent(20)) {
+            self.app().admit(branch.node(), offered.clone()).unwrap();
+        }
+    }
+
+    /// Hands some entries of this head office down to a branch.
+    pub(super) fn give_to(&self, branch: &Self, dice: &mut Dice) {
+        let known = branch.app().view().unwrap().head().unwrap().unwrap().position.number;
+        let again = if dice.percent(25) { dice.below(4) as u64 } else { 0 };
+        let rows = 1 + dice.below(30) as u32;
+        let rows = self.app().view().unwrap().log_after(known.saturating_sub(again), rows, usize::MAX).unwrap();
+        let own = branch.node();
+        let with_content = dice.percent(20);
+        let arriving = |row: LogRow| ArrivingEntry {
+            entry: row.entry,
+            transaction: (row.transaction.node != own || with_content).then_some(row.bytes),
+        };
+        let entries: Vec<_> = rows.into_iter().map(arriving).collect();
+        for _ in 0..1 + usize::from(dice.percent(15)) {
+            branch.app().apply(entries.clone()).unwrap();
+        }
+    }
+}
+
+fn store(store: SqliteStore) -> Arc<dyn Store> {
+    store.set_durability(Durability::None).unwrap();
+    Arc::new(store)
+}
+
+fn open(directory: &Path) -> SqliteStore {
+    SqliteStore::open(directory).unwrap()
+}
