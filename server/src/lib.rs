@@ -5,7 +5,7 @@
 //! and the clock. In reading order:
 //!
 //! 1. [`project`]: the directory of a node and what stands where in it
-//! 2. [`config`]: `mytism.ini`
+//! 2. [`config`] reads `mytism.ini`
 //! 3. [`setup`]: a new head office; [`account`] and [`join`]: a new branch
 //! 4. [`node`]: the running node, from boot to shutdown
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do

@@ -4,11 +4,14 @@
 //! conflict, or it is refused with the reason. The stream of a branch never stops for one bad transaction. One that
 //! arrived before is known by its name and changes nothing.
 
+use std::collections::HashSet;
+
 use mytism_core::change::{Change, Life, Outcome, Override, Slot, Stamp};
 use mytism_core::id::{BlockId, Hash, NodeId, ObjectId, TransactionId};
 use mytism_core::merge::{Meeting, Verdict, decide};
 use mytism_core::operation::Event;
 use mytism_core::value::Value;
+use mytism_format::FormatError;
 use mytism_format::entry;
 use mytism_format::transaction::{self, StoredTransaction};
 
@@ -20,21 +23,48 @@ use crate::record;
 
 /// Decides on the transactions that a branch offers, in their order; returns the counter of the last one known.
 pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>]) -> Result<u64, AppError> {
-    let mut last = None;
+    if !work.foundation.identity.authoritative {
+        return Err(AppError::refused("not-authoritative", "only the head office decides on transactions"));
+    }
+    let mut last: Option<TransactionId> = None;
     for bytes in offered {
-        let (id, _, hash) = transaction::peek(bytes)?;
+        let (id, _, hash) = transaction::peek(bytes).map_err(|error| damaged(&error))?;
         if id.node != node {
             let message = format!("node {node} offered the transaction {id}, which is not its own");
             return Err(AppError::refused("foreign-transaction", message));
         }
-        match known_hash(work, id)? {
-            Some(known) if known == hash => {}
-            Some(_) => return Err(forked(id)),
-            None => admit(work, &transaction::read(bytes.clone())?)?,
+        let known = match last {
+            Some(last) if last.incarnation == id.incarnation => last.counter,
+            _ => last_counter(work, id)?,
+        };
+        if id.counter == known + 1 {
+            admit(work, &transaction::read(bytes.clone()).map_err(|error| damaged(&error))?)?;
+        } else if known_hash(work, id)?.ok_or_else(|| gap(id, known))? != hash {
+            return Err(forked(id));
         }
-        last = Some(id.counter);
+        last = Some(TransactionId { counter: known.max(id.counter), ..id });
     }
-    Ok(last.unwrap_or(0))
+    Ok(last.map_or(0, |last| last.counter))
+}
+
+/// The last transaction of that life of that node which was decided on.
+fn last_counter(work: &Work<'_>, id: TransactionId) -> Result<u64, AppError> {
+    let name = |id: TransactionId| (id.node, id.incarnation);
+    let recent = work.workspace.recent.iter().rev().find(|recent| name(recent.transaction) == name(id));
+    match recent {
+        Some(recent) => Ok(recent.transaction.counter),
+        None => Ok(work.workspace.view.last_counter(id.node, id.incarnation)?),
+    }
+}
+
+fn damaged(error: &FormatError) -> AppError {
+    AppError::arrived_damaged("damaged-transaction", error)
+}
+
+/// A later transaction may build on an earlier one, so none is decided on before those that go before it.
+fn gap(id: TransactionId, known: u64) -> AppError {
+    let message = format!("the transaction {id} was offered where {} was due", known.saturating_add(1));
+    AppError::failed("counter-gap", message)
 }
 
 /// Hash of a transaction that is in the log, or in the group at work.
@@ -113,7 +143,9 @@ fn check_owner(work: &Work<'_>, stored: &StoredTransaction, change: &Change) -> 
 fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, AppError> {
     check_form(work, stored)?;
     let number = Some(work.state.position().number + 1);
-    let mut merged = Merged { overrides: Vec::new(), extra: Vec::new(), conflicts: Vec::new() };
+    let deleted = stored.transaction.changes.iter().filter(|change| is_deletion(change));
+    let deleted = deleted.map(|change| change.object).collect();
+    let mut merged = Merged { deleted, overrides: Vec::new(), extra: Vec::new(), conflicts: Vec::new() };
     let stamp = stored.transaction.stamp();
     let own = Stamp { time: work.now, user: mytism_core::id::system::USER_SYSTEM, node: work.foundation.identity.node };
     for (index, change) in (0..).zip(&stored.transaction.changes) {
@@ -121,7 +153,7 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
         check_owner(work, stored, change)?;
         bring_back(work, stored, change, &mut merged, own, number)?;
         let ours = work.workspace.slot(change.object, change.slot)?;
-        let since = changed_since(work, stored, change.object, change.slot, &change.new)?;
+        let since = changed_since(work, stored, change)?;
         let meeting = Meeting {
             slot: change.slot,
             base: &change.old,
@@ -160,6 +192,8 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
 }
 
 struct Merged {
+    /// Objects that the transaction itself deletes.
+    deleted: HashSet<ObjectId>,
     overrides: Vec<Override>,
     extra: Vec<Change>,
     conflicts: Vec<Conflict>,
@@ -178,37 +212,47 @@ fn bring_back(
     if change.slot == Slot::LIFE {
         return Ok(());
     }
-    for object in [Some(change.object), change.new.reference(), change.slot.element].into_iter().flatten() {
+    // Taking an element out of a set says nothing about the element.
+    let element = change.slot.element.filter(|_| !change.new.is_null());
+    for object in [Some(change.object), change.new.reference(), element].into_iter().flatten() {
+        // Whom both sides deleted nobody wants back.
+        if merged.deleted.contains(&object) {
+            continue;
+        }
         let Some(state) = work.workspace.object(object)? else { continue };
         let entity = state.entity;
         if state.meta.life != Life::Deleted {
             continue;
         }
         let (alive, deleted) = (Life::Alive.value(), Life::Deleted.value());
-        if let Some(since) = changed_since(work, stored, object, Slot::LIFE, &alive)? {
-            let back = Change { object, entity, slot: Slot::LIFE, old: deleted.clone(), new: alive };
+        let back = Change { object, entity, slot: Slot::LIFE, old: deleted.clone(), new: alive };
+        if let Some(since) = changed_since(work, stored, &back)? {
             work.workspace.apply(&back, own, number)?;
             let theirs = Change { object, entity, slot: Slot::LIFE, old: Value::Null, new: deleted };
-            merged.conflicts.push(Conflict::new(&theirs, back.new.clone(), Some(since)));
+            merged.conflicts.push(Conflict::kept_alive(&theirs, back.new.clone(), stored.transaction.stamp(), since));
             merged.extra.push(back);
         }
     }
     Ok(())
 }
 
-/// The last one who changed a slot after the base of a transaction, its own node aside, since its author saw what his
-/// own node did. For a deletion any change of the object counts.
+fn is_deletion(change: &Change) -> bool {
+    change.slot == Slot::LIFE && Life::of(&change.new) == Life::Deleted
+}
+
+/// The last one who changed the slot of a change after the base of its transaction, the transaction's own node aside,
+/// since its author saw what his own node did. For a deletion any change of the object counts, but another deletion.
 fn changed_since(
     work: &mut Work<'_>,
     stored: &StoredTransaction,
-    object: ObjectId,
-    slot: Slot,
-    new: &Value,
+    arriving: &Change,
 ) -> Result<Option<Stamp>, AppError> {
     let base = stored.transaction.base.number;
     let origin = stored.transaction.id.node;
-    let is_deletion = slot == Slot::LIFE && Life::of(new) == Life::Deleted;
-    let meets = |change: &Change| change.object == object && (is_deletion || change.slot == slot);
+    let (object, deletes) = (arriving.object, is_deletion(arriving));
+    let meets = |change: &Change| {
+        change.object == object && if deletes { !is_deletion(change) } else { change.slot == arriving.slot }
+    };
     let recent = work.workspace.recent.iter().rev();
     let mut recent = recent.filter(|entry| entry.number > base && entry.transaction.node != origin);
     if let Some(found) = recent.find(|entry| entry.changes.iter().any(meets)) {

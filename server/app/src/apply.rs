@@ -10,6 +10,7 @@ use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Slot, Stamp,
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::operation::Event;
 use mytism_core::value::Value;
+use mytism_format::FormatError;
 use mytism_format::entry::{self, StoredEntry};
 use mytism_format::object::read_meta;
 use mytism_format::transaction::{self, StoredTransaction};
@@ -31,8 +32,11 @@ pub struct ArrivingEntry {
 
 /// Applies entries in their order. What is known already is passed over.
 pub(crate) fn entries(work: &mut Work<'_>, arriving: &[ArrivingEntry]) -> Result<Position, AppError> {
+    if work.foundation.identity.authoritative {
+        return Err(AppError::refused("not-a-branch", "the head office takes entries from nobody"));
+    }
     for one in arriving {
-        let entry = entry::read(one.entry.clone())?;
+        let entry = entry::read(one.entry.clone()).map_err(|error| damaged(&error))?;
         if entry.entry.position.number <= work.state.position().number {
             check_known(work, &entry)?;
             continue;
@@ -41,6 +45,10 @@ pub(crate) fn entries(work: &mut Work<'_>, arriving: &[ArrivingEntry]) -> Result
         apply(work, &entry, one.transaction.as_deref())?;
     }
     Ok(work.state.position())
+}
+
+fn damaged(error: &FormatError) -> AppError {
+    AppError::arrived_damaged("damaged-entry", error)
 }
 
 /// An entry that is here already must be the same one.
@@ -78,7 +86,7 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
     let is_own = own.is_some();
     let stored = match (own, bytes) {
         (Some(own), _) => own,
-        (None, Some(bytes)) => transaction::read(bytes.to_vec())?,
+        (None, Some(bytes)) => transaction::read(bytes.to_vec()).map_err(|error| damaged(&error))?,
         (None, None) => {
             return Err(AppError::failed(
                 "missing-transaction",
@@ -96,7 +104,7 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
         work.workspace.settle(id);
     }
     let happened = stamped(&entry.entry, &stored);
-    let mut objects: BTreeMap<ObjectId, (EntityId, Vec<&(Change, Stamp)>)> = BTreeMap::new();
+    let mut objects: BTreeMap<ObjectId, Happened<'_>> = BTreeMap::new();
     for one in &happened {
         objects.entry(one.0.object).or_insert_with(|| (one.0.entity, Vec::new())).1.push(one);
     }
@@ -117,6 +125,9 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
     log(work, entry, &stored, happened.into_iter().map(|(change, _)| change).collect());
     Ok(())
 }
+
+/// What happened to one object: its entity, and its changes with who made them.
+type Happened<'c> = (EntityId, Vec<&'c (Change, Stamp)>);
 
 /// The own transaction that an entry decides on, if it is one.
 fn own_pending(work: &mut Work<'_>, entry: &StoredEntry) -> Result<Option<StoredTransaction>, AppError> {
@@ -171,8 +182,13 @@ fn fold(
     let seen_as = seen_meta(meta, &pending);
     for (slot, value) in slots {
         let on_top = pending.slots.get(&slot);
-        if let Some(seen_as) = seen_as {
-            work.workspace.put(object, entity, slot, on_top.unwrap_or(&value).clone(), seen_as.created)?;
+        match (seen_as.filter(|seen_as| seen_as.life != Life::Absent), slot.element) {
+            (Some(seen_as), _) => {
+                work.workspace.put(object, entity, slot, on_top.unwrap_or(&value).clone(), seen_as.created)?;
+            }
+            // An object that is not there has no row that takes its elements with it.
+            (None, Some(element)) => work.workspace.take_out(object, slot.attribute, element),
+            (None, None) => {}
         }
         keep_under(work, object, slot, under.contains_key(&slot), on_top.map(|_| value_bytes(&value)));
     }

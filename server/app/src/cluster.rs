@@ -40,6 +40,11 @@ impl Blocks {
         self.0.iter().find(|(given, _)| *given == block.get()).map(|(_, node)| *node)
     }
 
+    /// How many blocks a node has got.
+    pub(crate) fn count(&self, node: NodeId) -> usize {
+        self.0.iter().filter(|(_, owner)| *owner == node).count()
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len() * 12);
         for (block, node) in &self.0 {
@@ -248,6 +253,7 @@ fn next_number(work: &mut Work<'_>, entity: &Entity) -> Result<NodeId, AppError>
     loop {
         let value = Value::Integer(i64::from(next));
         let taken = !work.workspace.holders(entity.id, number, &value)?.is_empty();
+        let taken = taken || work.state.blocks.count(NodeId(next)) > 0;
         if !taken && work.workspace.view.last_incarnation(NodeId(next))? == 0 {
             return Ok(NodeId(next));
         }
@@ -265,7 +271,10 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
         return Err(AppError::refused("wrong-account", format!("node {node} has joined with another key already")));
     }
     let block = give_block(work, node)?;
-    let incarnation = work.workspace.view.last_incarnation(node)? + 1;
+    // A life that was broken off may have saved what never arrived here. Each life begins with a block of its own, so
+    // their number tells lives apart that the log does not know.
+    let lives = u32::try_from(work.state.blocks.count(node)).unwrap_or(u32::MAX);
+    let incarnation = work.workspace.view.last_incarnation(node)?.saturating_add(1).max(lives);
     let mut draft = Draft::new(work, &Context::system());
     set(&mut draft, entity, id, "PublicKey", Value::from(public_key))?;
     set(&mut draft, entity, id, "Joined", Value::Bool(true))?;

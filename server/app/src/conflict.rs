@@ -22,11 +22,24 @@ pub(crate) struct Conflict {
     ours: Value,
     /// Who set it, where that is known from the log.
     our_stamp: Option<Stamp>,
+    /// Who set the other one, where that is not the author of the arriving transaction.
+    their_stamp: Option<Stamp>,
 }
 
 impl Conflict {
     pub(crate) fn new(theirs: &Change, ours: Value, our_stamp: Option<Stamp>) -> Self {
-        Self { theirs: theirs.clone(), ours, our_stamp }
+        Self { theirs: theirs.clone(), ours, our_stamp, their_stamp: None }
+    }
+
+    /// An object that was deleted here stays, since the author of the arriving transaction, `kept_by`, used it.
+    pub(crate) fn kept_alive(deletion: &Change, ours: Value, kept_by: Stamp, deleted_by: Stamp) -> Self {
+        Self { theirs: deletion.clone(), ours, our_stamp: Some(kept_by), their_stamp: Some(deleted_by) }
+    }
+
+    /// The rule that decided, as the schema calls it.
+    fn rule(&self) -> &'static str {
+        let is_life = self.theirs.slot == Slot::LIFE;
+        if is_life && Life::of(&self.ours) == Life::Alive { "kept-alive" } else { "authoritative" }
     }
 }
 
@@ -46,7 +59,7 @@ pub(crate) fn record(
     let entity = schema.entity_by_id(found.theirs.entity);
     let last = work.workspace.object(object)?.map(|state| state.meta.changed);
     let our_stamp = found.our_stamp.or(last).unwrap_or(own);
-    let their_stamp = stored.transaction.stamp();
+    let their_stamp = found.their_stamp.unwrap_or_else(|| stored.transaction.stamp());
     let attribute = match (found.theirs.slot, entity) {
         (Slot::LIFE, _) => "(deleted)".to_owned(),
         (slot, Some(entity)) => {
@@ -71,7 +84,7 @@ pub(crate) fn record(
     values.push(("Object", Value::Integer(object.get())));
     values.push(("KeptTime", Value::Datetime(our_stamp.time)));
     values.push(("OtherTime", Value::Datetime(their_stamp.time)));
-    values.push(("Rule", word(record, "Rule", "authoritative")));
+    values.push(("Rule", word(record, "Rule", found.rule())));
     values.push(("State", word(record, "State", "open")));
     let id = work.draw_id()?;
     let mut changes = vec![(Slot::LIFE, Life::Alive.value())];

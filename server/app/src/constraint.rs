@@ -3,7 +3,7 @@
 
 use mytism_core::change::{Change, Life, Slot};
 use mytism_core::id::{EntityId, ObjectId};
-use mytism_core::schema::{Entity, Kind, Member, OnDelete};
+use mytism_core::schema::{Entity, Kind, Member};
 use mytism_core::value::Value;
 
 use crate::error::AppError;
@@ -164,10 +164,11 @@ fn check_target(
     Err(AppError::refused("unknown-reference", message))
 }
 
+/// A deletion has emptied or deleted all that its author's node knew to refer to the object. What refers to it still
+/// was not known there, whatever the relation says about deletions.
 fn check_nobody_refers(workspace: &mut Workspace<'_>, id: ObjectId, entity: &Entity) -> Result<(), AppError> {
     let schema = workspace.schema;
     for (referrer, member) in schema.referring(entity.id) {
-        let Kind::ToOne { on_delete: OnDelete::Refuse, .. } = member.kind else { continue };
         let holders = workspace.holders(referrer.id, member.id, &Value::Reference(id))?;
         let Some(holder) = holders.first() else { continue };
         let message = format!(

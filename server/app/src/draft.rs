@@ -1,7 +1,7 @@
 //! From a draft with names to changes with ids, each applied to the topmost layer as it is found, so that later parts
 //! of a draft see earlier ones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::tz::TimeZone;
 use mytism_core::change::{Change, Life, Slot, Stamp};
@@ -49,7 +49,8 @@ impl<'w, 'v> Draft<'w, 'v> {
 
     /// Checks what was gathered and gives it out, with the labels of new objects.
     pub(crate) fn finish(self) -> Result<(Vec<Change>, Stamp), AppError> {
-        let changes = one_per_slot(self.changes);
+        let (changes, untouched) = one_per_slot(self.changes);
+        untouched.into_iter().try_for_each(|object| self.work.workspace.restore_meta(object))?;
         constraint::check(&mut self.work.workspace, &changes)?;
         Ok((changes, self.stamp))
     }
@@ -272,13 +273,15 @@ impl<'w, 'v> Draft<'w, 'v> {
     /// The entity of an object that is there, deleted or not.
     pub(crate) fn entity_of(&mut self, id: ObjectId) -> Result<&'v Entity, AppError> {
         let schema = self.schema;
-        let entity = self.work.workspace.object(id)?.and_then(|object| schema.entity_by_id(object.entity));
+        let there = self.work.workspace.object(id)?.filter(|object| object.meta.life != Life::Absent);
+        let entity = there.and_then(|object| schema.entity_by_id(object.entity));
         entity.ok_or_else(|| Failure::refused("unknown-object", format!("there is no object {id}")).into())
     }
 }
 
-/// What was changed twice is one change, and what came back to where it was is none.
-fn one_per_slot(changes: Vec<Change>) -> Vec<Change> {
+/// What was changed twice is one change, and what came back to where it was is none. The second list is of objects of
+/// which no change is left.
+fn one_per_slot(changes: Vec<Change>) -> (Vec<Change>, BTreeSet<ObjectId>) {
     let mut places: HashMap<(ObjectId, Slot), usize> = HashMap::with_capacity(changes.len());
     let mut result: Vec<Change> = Vec::with_capacity(changes.len());
     for change in changes {
@@ -290,8 +293,15 @@ fn one_per_slot(changes: Vec<Change>) -> Vec<Change> {
             }
         }
     }
-    result.retain(|change| change.old != change.new);
-    result
+    let undone = result.iter().filter(|change| change.old == change.new);
+    let mut untouched: BTreeSet<ObjectId> = undone.map(|change| change.object).collect();
+    if !untouched.is_empty() {
+        result.retain(|change| change.old != change.new);
+        for change in &result {
+            untouched.remove(&change.object);
+        }
+    }
+    (result, untouched)
 }
 
 /// The entity of that name.

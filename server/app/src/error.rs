@@ -28,6 +28,12 @@ impl AppError {
         Self::Refused(Failure::refused(code, message))
     }
 
+    /// Bytes that another node sent are not what they should be; the own database has nothing to do with it.
+    #[must_use]
+    pub(crate) fn arrived_damaged(code: &str, error: &FormatError) -> Self {
+        Self::failed(code, format!("what arrived is damaged: {error}"))
+    }
+
     /// For people and programs.
     #[must_use]
     pub fn failure(&self) -> Failure {
@@ -46,6 +52,10 @@ impl From<Failure> for AppError {
 
 impl From<FormatError> for AppError {
     fn from(error: FormatError) -> Self {
-        Self::Store(StoreError::Format(error))
+        match error {
+            // What is stored was within the limits, so this is about what shall be stored.
+            FormatError::TooLarge { .. } => Self::refused("too-large", error.to_string()),
+            error => Self::Store(StoreError::Format(error)),
+        }
     }
 }

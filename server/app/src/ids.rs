@@ -4,7 +4,8 @@ use mytism_core::id::{BlockId, ObjectId};
 
 use crate::error::AppError;
 
-/// See the module. As bytes: pairs of i64 big-endian, the next id and the end of each range.
+/// See the module. The ranges rise, and the last one stays when it is used up, so that a block that arrives again is
+/// known. As bytes: pairs of i64 big-endian, the next id and the end of each range.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Ids {
     ranges: Vec<(i64, i64)>,
@@ -14,9 +15,12 @@ impl Ids {
     /// The key under which they are kept.
     pub(crate) const KEY: &'static str = "ids";
 
-    /// Adds a block.
+    /// Adds a block. Blocks are given in rising order, so one that does not lie above all others was added before.
     pub(crate) fn add(&mut self, block: BlockId) {
-        self.ranges.push(block.range());
+        let (first, end) = block.range();
+        if self.ranges.last().is_none_or(|(_, last)| first >= *last) {
+            self.ranges.push((first, end));
+        }
     }
 
     /// How many are left.
@@ -29,8 +33,9 @@ impl Ids {
     /// # Errors
     /// When all are used up.
     pub(crate) fn draw(&mut self) -> Result<ObjectId, AppError> {
-        self.ranges.retain(|(next, end)| next < end);
-        let drawn = self.ranges.first_mut().and_then(|(next, _)| {
+        let last = self.ranges.last().copied();
+        self.ranges.retain(|range| range.0 < range.1 || Some(*range) == last);
+        let drawn = self.ranges.first_mut().filter(|(next, end)| next < end).and_then(|(next, _)| {
             let id = ObjectId::new(*next);
             *next += 1;
             id
@@ -74,6 +79,10 @@ mod tests {
             last = id;
         }
         assert_eq!(last, 41 * 65_536 - 1);
+        assert!(ids.draw().is_err());
+        for repeated in [16, 40] {
+            ids.add(BlockId::new(0, repeated).unwrap());
+        }
         assert!(ids.draw().is_err());
     }
 }

@@ -107,8 +107,12 @@ pub(crate) struct Work<'v> {
 }
 
 impl Work<'_> {
-    /// An id for a new object.
+    /// An id for a new object. The head office gives itself a block when it has none left.
     pub(crate) fn draw_id(&mut self) -> Result<ObjectId, AppError> {
+        let identity = &self.foundation.identity;
+        if identity.authoritative && self.state.ids.left() == 0 {
+            self.state.ids.add(self.state.blocks.give(identity.node)?);
+        }
         self.state.ids.draw()
     }
 

@@ -122,8 +122,12 @@ fn pend(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError>
             let meta = work.workspace.object_before(object)?.map(|object| object.meta);
             work.workspace.set_underlay(object, META, Some(meta_bytes(meta.as_ref())));
         }
-        for change in changes.iter().filter(|change| change.slot != Slot::LIFE && !under.contains_key(&change.slot)) {
-            work.workspace.set_underlay(object, change.slot, Some(value_bytes(&change.old)));
+        // Where a slot changes twice, as by two rows of an import, only the first knows what lies under both.
+        let mut kept: BTreeSet<Slot> = under.into_keys().collect();
+        for change in changes.iter().filter(|change| change.slot != Slot::LIFE) {
+            if kept.insert(change.slot) {
+                work.workspace.set_underlay(object, change.slot, Some(value_bytes(&change.old)));
+            }
         }
         work.workspace.touch(object, id.counter);
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mytism_core::change::{Change, Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{AttributeId, EntityId, Hash, ObjectId, TransactionId};
-use mytism_core::schema::{Kind, Schema};
+use mytism_core::schema::{Kind, Member, Schema};
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 use mytism_store::{Batch, PendingRow, View, Write};
@@ -229,19 +229,55 @@ impl<'v> Workspace<'v> {
     ) -> Result<(), AppError> {
         if let Some(element) = slot.element {
             self.top().elements.insert((slot.attribute, id, element), !value.is_null());
-        } else if self.is_looked_up(entity, slot.attribute) && !value.is_null() {
+        } else if self.member(entity, slot.attribute).is_some_and(is_looked_up) && !value.is_null() {
             self.top().holders.entry((slot.attribute, value.clone())).or_default().push(id);
         }
+        let comes_back = slot == Slot::LIFE && Life::of(&value) == Life::Alive;
         let object = self.own(id, entity, stamp)?;
         if slot.element.is_none() {
             object.set(slot, value);
+        }
+        if comes_back {
+            self.list_as_holder(id);
+        }
+        Ok(())
+    }
+
+    /// An object that was deleted in the store is not found there by its values, so it is listed with all of them.
+    fn list_as_holder(&mut self, id: ObjectId) {
+        let schema = self.schema;
+        let top = self.top();
+        let Some(Some(object)) = top.objects.get(&id) else { return };
+        let entity = schema.entity_by_id(object.entity);
+        for (slot, value) in &object.slots {
+            if entity.and_then(|entity| entity.member_by_id(slot.attribute)).is_some_and(is_looked_up) {
+                top.holders.entry((slot.attribute, value.clone())).or_default().push(id);
+            }
+        }
+    }
+
+    /// Takes an element out of the set of an object that is not there.
+    pub(crate) fn take_out(&mut self, owner: ObjectId, relation: AttributeId, element: ObjectId) {
+        self.top().elements.insert((relation, owner, element), false);
+    }
+
+    /// Gives an object the bookkeeping that it had before the topmost layer, since its changes there undid each other.
+    pub(crate) fn restore_meta(&mut self, id: ObjectId) -> Result<(), AppError> {
+        let before = self.object_before(id)?.map(|object| object.meta);
+        if let (Some(meta), Some(Some(object))) = (before, self.top().objects.get_mut(&id)) {
+            object.meta = meta;
         }
         Ok(())
     }
 
     /// Sets an object's bookkeeping as a whole; an absent object is taken away.
     pub(crate) fn put_meta(&mut self, id: ObjectId, entity: EntityId, meta: ObjectMeta) -> Result<(), AppError> {
-        self.own(id, entity, meta.created)?.meta = meta;
+        let object = self.own(id, entity, meta.created)?;
+        let comes_back = object.meta.life != Life::Alive && meta.life == Life::Alive;
+        object.meta = meta;
+        if comes_back {
+            self.list_as_holder(id);
+        }
         Ok(())
     }
 
@@ -262,10 +298,8 @@ impl<'v> Workspace<'v> {
         }
     }
 
-    /// Whether objects are looked up by this attribute while a transaction is checked.
-    fn is_looked_up(&self, entity: EntityId, attribute: AttributeId) -> bool {
-        let member = self.schema.entity_by_id(entity).and_then(|found| found.member_by_id(attribute));
-        member.is_some_and(|member| member.unique || matches!(member.kind, Kind::ToOne { .. }))
+    fn member(&self, entity: EntityId, attribute: AttributeId) -> Option<&'v Member> {
+        self.schema.entity_by_id(entity).and_then(|found| found.member_by_id(attribute))
     }
 
     /// Whether the store holds pending transactions. At the head office it never does, and at a branch in step rarely,
@@ -364,6 +398,11 @@ impl<'v> Workspace<'v> {
         }));
         batch
     }
+}
+
+/// Whether objects are looked up by this attribute while a transaction is checked.
+const fn is_looked_up(member: &Member) -> bool {
+    member.unique || matches!(member.kind, Kind::ToOne { .. })
 }
 
 fn object_write(id: ObjectId, before: Option<ObjectState>, now: Option<ObjectState>) -> Option<Write> {

@@ -301,7 +301,7 @@ pub(crate) struct AddNode {
     #[arg(long, value_name = "USER")]
     pub(crate) account: Option<String>,
     /// How long the account may be used to join
-    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=365))]
     pub(crate) valid: u32,
     /// The account file to write; holds a secret
     #[arg(long, value_name = "FILE")]
@@ -323,8 +323,8 @@ pub(crate) struct Bench {
     /// Where databases are made and removed again [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// How long the node works in each of two rounds, where the work itself does not say
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    /// How long the node works in each of three rounds, where the work itself does not say
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub(crate) seconds: u32,
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &args::Bench, output: &mut Output<'_>) -> Result<()
     let settings = Settings {
         directory: arguments.dir.clone().unwrap_or_else(std::env::temp_dir),
         time: Duration::from_secs(u64::from(arguments.seconds)),
-        rounds: 2,
+        rounds: 3,
     };
     if !output.json {
         let kind = machine::file_system(&settings.directory).map_or_else(String::new, |kind| format!(" ({kind})"));

@@ -3,7 +3,7 @@
 //! What goes in: [`args`] (the words of the command line), [`draft`] (the document of a save), [`rows`] (files of an
 //! import). What comes out: [`json`] for programs, [`people`] and [`table`] for people in the language of [`words`], both
 //! through [`output`]; failures through [`report`]. In between: [`command`], which asks a node that [`node`] found. Only
-//! [`node`] knows the server and the client library, and nothing here knows how objects are stored.
+//! [`node`] knows the server and the client library, and only [`bench`], which measures them, how objects are stored.
 
 mod args;
 mod bench;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
@@ -89,6 +90,12 @@ impl NodeKey {
         let mut bytes = [0; SIGNATURE_BYTES];
         bytes.copy_from_slice(self.pair.sign(message).as_ref());
         bytes
+    }
+
+    /// A secret that belongs to this key and to one purpose, the same at every start.
+    pub(crate) fn derived(&self, purpose: &str) -> hmac::Key {
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, &self.document);
+        hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&parent, purpose.as_bytes()).as_ref())
     }
 
     /// The PKCS#8 document; secret.

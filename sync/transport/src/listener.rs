@@ -5,11 +5,12 @@
 //! is the caller's matter.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Endpoint, Incoming, VarInt};
+use quinn::{ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -68,7 +69,9 @@ impl Listener {
             .max_incoming(WAITING_MAX)
             .incoming_buffer_size(WAITING_BYTES_EACH)
             .incoming_buffer_size_total(WAITING_BYTES_ALL);
-        let endpoint = Endpoint::server(config, address).map_err(|cause| BindError::Socket { address, cause })?;
+        let socket = UdpSocket::bind(address).map_err(|cause| BindError::Socket { address, cause })?;
+        let endpoint = Endpoint::new(endpoint_config(key), Some(config), socket, Arc::new(TokioRuntime))
+            .map_err(|cause| BindError::Socket { address, cause })?;
         let (done, ready) = mpsc::channel(HANDSHAKES_MAX);
         let mut tasks = JoinSet::new();
         tasks.spawn(take(endpoint.clone(), done));
@@ -92,6 +95,39 @@ impl Listener {
     pub async fn shut_down(self, code: u32, reason: &str) {
         self.endpoint.close(VarInt::from_u32(code), reason.as_bytes());
         let _told = timeout(GOODBYE_DEADLINE, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Lets a node that was killed and started anew tell its peers at once that their lines are gone, instead of leaving
+/// them to wait until they notice: the secret behind such a word comes from the node's key, so it is the same at every
+/// start, and any connection id may be one of an earlier start.
+fn endpoint_config(key: &NodeKey) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(key.derived("stateless reset")));
+    config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
+    config
+}
+
+/// Connection ids without a mark of the process that gave them.
+struct RandomIds(SystemRandom);
+
+impl RandomIds {
+    const BYTES: usize = 8;
+}
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; Self::BYTES];
+        // Without randomness there are no handshakes either; an id that stands twice is found out by the engine.
+        let _no_randomness = self.0.fill(&mut bytes);
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        Self::BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
     }
 }
 

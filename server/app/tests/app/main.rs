@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod chance;
+mod hostile;
 mod imports;
 mod one_node;
+mod regressions;
 mod two_nodes;
 mod world;

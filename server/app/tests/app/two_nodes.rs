@@ -5,7 +5,7 @@ use mytism_core::operation::{Input, Reply, Request};
 use crate::world::{Node, change, delete, head_office, new, text, to};
 
 #[track_caller]
-fn equal(head: &Node, branch: &Node) {
+pub(crate) fn equal(head: &Node, branch: &Node) {
     assert_eq!(branch.app.view().unwrap().pending_count().unwrap(), 0);
     let (ours, theirs) = (head.everything(), branch.everything());
     for (a, b) in ours.iter().zip(&theirs) {

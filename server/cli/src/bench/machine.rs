@@ -119,16 +119,16 @@ mod tests {
 
     #[test]
     fn the_longest_mount_point_counts() {
-        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/a\\040b xfs rw 0 0\n\
-                      /dev/c /tmp/twice ext4 rw 0 0\n/dev/d /tmp/twice btrfs rw 0 0\nbroken\n";
+        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /data tmpfs rw 0 0\n/dev/b /data/a\\040b xfs rw 0 0\n\
+                      /dev/c /data/twice ext4 rw 0 0\n/dev/d /data/twice btrfs rw 0 0\nbroken\n";
         let check = |directory: &str, expected: Option<&str>| {
             assert_eq!(kind_of_mount(mounts, Path::new(directory)).as_deref(), expected, "{directory}");
         };
         check("/home/x", Some("ext4"));
-        check("/tmp", Some("tmpfs"));
-        check("/tmpfoo", Some("ext4"));
-        check("/tmp/a b/c", Some("xfs"));
-        check("/tmp/twice", Some("btrfs"));
+        check("/data", Some("tmpfs"));
+        check("/datafoo", Some("ext4"));
+        check("/data/a b/c", Some("xfs"));
+        check("/data/twice", Some("btrfs"));
         check("relative", None);
     }
 
@@ -144,14 +144,13 @@ mod tests {
         if resident().is_none() {
             return;
         }
-        let before = resident().unwrap();
         let (sum, most) = with_memory(|| {
             let block = vec![1_u8; 64 << 20];
             std::thread::sleep(Duration::from_millis(200));
             block.iter().map(|byte| u64::from(*byte)).sum::<u64>()
         });
         assert_eq!(sum, 64 << 20);
-        assert!(most.unwrap() >= before + (48 << 20), "{before} {most:?}");
+        assert!(most.unwrap() >= 64 << 20, "{most:?}");
     }
 
     #[test]

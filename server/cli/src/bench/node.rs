@@ -194,6 +194,7 @@ fn text(name: &str, value: &str) -> (String, Input) {
     (name.to_owned(), Input::Text(value.to_owned()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 pub(super) fn failure(error: AppError) -> Failure {
     error.failure()
 }

@@ -2,7 +2,7 @@
 
 use mytism_app::{App, Context};
 use mytism_core::failure::{Failure, FailureKind};
-use mytism_core::id::{ObjectId, SYSTEM_OBJECTS, TransactionId};
+use mytism_core::id::{SYSTEM_OBJECTS, TransactionId};
 use mytism_core::operation::{
     ChangeRequest, ChangeTarget, ImportBatch, ImportLinks, ImportMode, Input, ReferenceInput, Reply, Request,
     SaveRequest,
@@ -160,13 +160,14 @@ pub(super) fn save(app: &App, request: SaveRequest) -> Option<TransactionId> {
 }
 
 fn expected(failure: &Failure, what: &str) {
-    const REASONS: [&str; 6] = [
+    const REASONS: [&str; 7] = [
         "duplicate-value",
         "value-required",
         "unknown-reference",
         "still-referenced",
         "unknown-object",
         "unknown-key",
+        "key-required",
     ];
     let known = failure.kind == FailureKind::Refused && REASONS.contains(&failure.code.as_str());
     assert!(known, "{failure:?}\n{what}");

@@ -1,0 +1,198 @@
+//! A head office and branches that do whatever can be done, in an order that chance decides, and what must hold all the
+//! same. `MYTISM_SEED=n` plays one seed again, `MYTISM_LONG=1` plays for ten minutes. Threads meet as the machine lets
+//! them, so a seed that fails may need several runs to fail again.
+
+mod dice;
+mod model;
+mod place;
+mod saves;
+mod verdict;
+
+use std::time::{Duration, Instant};
+
+use mytism_core::id::TransactionId;
+
+use dice::Dice;
+use model::Model;
+use place::Place;
+
+#[test]
+fn whatever_happens_all_nodes_end_up_equal() {
+    if let Some(seed) = std::env::var("MYTISM_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return play(seed);
+    }
+    let long = std::env::var_os("MYTISM_LONG").is_some();
+    let until = Instant::now() + Duration::from_secs(if long { 600 } else { 20 });
+    for seed in 1.. {
+        if Instant::now() > until {
+            eprintln!("{} seeds played", seed - 1);
+            break;
+        }
+        play(seed);
+    }
+}
+
+/// Says which seed it was when a check fails.
+struct Told(u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("play it again with MYTISM_SEED={}", self.0);
+        }
+    }
+}
+
+fn play(seed: u64) {
+    let _told = Told(seed);
+    let mut cluster = Cluster::new(Dice::new(seed));
+    for _ in 0..60 + cluster.dice.below(90) {
+        cluster.step();
+    }
+    for _ in 0..2 {
+        cluster.settle();
+        cluster.judge();
+    }
+}
+
+struct Cluster {
+    /// The head office first.
+    places: Vec<Place>,
+    models: Vec<Model>,
+    acknowledged: Vec<TransactionId>,
+    dice: Dice,
+    /// How many branches there will be.
+    branches: usize,
+}
+
+impl Cluster {
+    fn new(mut dice: Dice) -> Self {
+        let head = Place::head();
+        let branches = 2 + dice.below(2);
+        let places = vec![head.branch("b1")];
+        let mut cluster = Self { places, models: Vec::new(), acknowledged: Vec::new(), dice, branches };
+        cluster.places.insert(0, head);
+        cluster.models.resize_with(2, Model::default);
+        cluster
+    }
+
+    fn step(&mut self) {
+        let at = self.dice.below(self.places.len());
+        match self.dice.below(100) {
+            0..55 => {
+                let app = self.places[at].app();
+                let request = saves::draft(app, &mut self.dice);
+                self.acknowledged.extend(saves::save(app, request));
+            }
+            55..60 => self.acknowledged.extend(saves::import(self.places[at].app(), &mut self.dice)),
+            60..90 => self.exchange(at.max(1)),
+            90..93 => self.restart(at),
+            93..98 => self.storm(),
+            _ => self.join(),
+        }
+        if self.dice.percent(35) {
+            self.check(at);
+        }
+    }
+
+    fn exchange(&mut self, at: usize) {
+        let (head, branch) = (&self.places[0], &self.places[at]);
+        if self.dice.percent(60) {
+            head.take_from(branch, &mut self.dice);
+        }
+        if self.dice.percent(60) {
+            head.give_to(branch, &mut self.dice);
+        }
+        self.check(at);
+    }
+
+    fn restart(&mut self, at: usize) {
+        let place = self.places.remove(at).restart();
+        self.places.insert(at, place);
+    }
+
+    fn join(&mut self) {
+        if self.places.len() <= self.branches {
+            let branch = self.places[0].branch(&format!("b{}", self.places.len()));
+            self.places.push(branch);
+            self.models.push(Model::default());
+        }
+    }
+
+    /// Several threads save everywhere while all branches exchange and perhaps another one joins.
+    fn storm(&mut self) {
+        self.places[0].slow(true);
+        let (places, dice) = (&self.places, &mut self.dice);
+        let name = format!("b{}", places.len());
+        let join = places.len() <= self.branches && dice.percent(50);
+        let (acknowledged, joined) = std::thread::scope(|scope| {
+            let mut savers = Vec::new();
+            for place in places {
+                for _ in 0..1 + dice.below(3) {
+                    let mut dice = dice.child();
+                    savers.push(scope.spawn(move || -> Vec<TransactionId> {
+                        let rounds = 2 + dice.below(4);
+                        let save = |_| saves::save(place.app(), saves::draft(place.app(), &mut dice));
+                        (0..rounds).filter_map(save).collect()
+                    }));
+                }
+            }
+            for branch in &places[1..] {
+                for _ in 0..2 {
+                    let mut dice = dice.child();
+                    scope.spawn(move || {
+                        for _ in 0..3 {
+                            places[0].take_from(branch, &mut dice);
+                        }
+                    });
+                }
+                let mut dice = dice.child();
+                scope.spawn(move || (0..3).for_each(|_| places[0].give_to(branch, &mut dice)));
+            }
+            let joined = join.then(|| scope.spawn(|| places[0].branch(&name)));
+            let acknowledged: Vec<_> = savers.into_iter().flat_map(|saver| saver.join().unwrap()).collect();
+            (acknowledged, joined.map(|thread| thread.join().unwrap()))
+        });
+        self.acknowledged.extend(acknowledged);
+        self.models.extend(joined.iter().map(|_| Model::default()));
+        self.places.extend(joined);
+        self.places[0].slow(false);
+        (0..self.places.len()).for_each(|at| self.check(at));
+    }
+
+    fn check(&mut self, at: usize) {
+        let place = &self.places[at];
+        self.models[at].check(&*place.app().view().unwrap(), &place.app().identity().name);
+    }
+
+    /// Exchanges until nothing is left to exchange.
+    fn settle(&mut self) {
+        for branch in &self.places[1..] {
+            while branch.app().view().unwrap().pending_count().unwrap() > 0 {
+                self.places[0].take_from(branch, &mut self.dice);
+                self.places[0].give_to(branch, &mut self.dice);
+            }
+        }
+        let end = self.places[0].app().view().unwrap().head().unwrap();
+        for branch in &self.places[1..] {
+            while branch.app().view().unwrap().head().unwrap() != end {
+                self.places[0].give_to(branch, &mut self.dice);
+            }
+        }
+    }
+
+    fn judge(&mut self) {
+        (0..self.places.len()).for_each(|at| self.check(at));
+        let head = self.places[0].app().view().unwrap();
+        for (place, model) in self.places.iter().zip(&self.models) {
+            let view = place.app().view().unwrap();
+            verdict::equal(&*head, &*view, &place.app().identity().name);
+            model.check_history(&*view, &place.app().identity().name);
+        }
+        let (model, schema) = (&self.models[0], self.places[0].schema());
+        verdict::acknowledged(model, &self.acknowledged);
+        verdict::ids(model);
+        verdict::constraints(&model.things, schema);
+        verdict::decisions(model, schema);
+    }
+}

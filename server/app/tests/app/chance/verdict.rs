@@ -1,0 +1,178 @@
+//! What must hold when everything has been exchanged, and what must hold of every decision of the head office.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mytism_core::change::{Change, Life, Outcome, Slot};
+use mytism_core::id::{EntityId, ObjectId, TransactionId};
+use mytism_core::schema::{Kind, Schema};
+use mytism_core::value::Value;
+use mytism_store::View;
+
+use super::model::{Model, Step, Things};
+use super::saves::LINKS;
+
+/// Two nodes that have exchanged everything hold the same.
+pub(super) fn equal(head: &dyn View, branch: &dyn View, what: &str) {
+    let objects = |view: &dyn View| {
+        let mut objects = view.objects_after(0, u32::MAX).unwrap();
+        objects.iter_mut().for_each(|object| object.slots.sort_by_key(|(slot, _)| *slot));
+        objects
+    };
+    for (one, other) in objects(head).into_iter().zip(objects(branch)) {
+        assert_eq!(one, other, "{what}");
+    }
+    assert_eq!(head.object_count().unwrap(), branch.object_count().unwrap(), "{what}");
+    let log = |view: &dyn View| -> Vec<_> {
+        let rows = view.log_after(0, u32::MAX, usize::MAX).unwrap();
+        rows.into_iter().map(|row| (row.position, row.hash, row.transaction, row.committed_at)).collect()
+    };
+    assert_eq!(log(head), log(branch), "{what}");
+    assert_eq!(head.quarantine().unwrap(), branch.quarantine().unwrap(), "{what}");
+    assert_eq!(branch.pending_count().unwrap(), 0, "{what}");
+}
+
+/// Everything that was acknowledged is in the log, once; nothing else is, but what nobody saved by hand.
+pub(super) fn acknowledged(model: &Model, acknowledged: &[TransactionId]) {
+    let mut logged: BTreeMap<TransactionId, u64> = BTreeMap::new();
+    for step in &model.steps {
+        if let Some(before) = logged.insert(step.id, step.number) {
+            panic!("{} stands in the log at {before} and {}", step.id, step.number);
+        }
+    }
+    let mut told = BTreeSet::new();
+    for id in acknowledged {
+        assert!(told.insert(*id), "{id} was given twice");
+        assert!(logged.contains_key(id), "{id} was acknowledged and is lost");
+    }
+    for step in model.steps.iter().filter(|step| step.id.node != step.head) {
+        assert!(told.contains(&step.id) || step.description == LINKS, "nobody was told of {}", step.id);
+    }
+}
+
+/// What no two objects may share, and where references may lead.
+pub(super) fn constraints(things: &Things, schema: &Schema) {
+    let mut held: BTreeMap<(EntityId, String, String), ObjectId> = BTreeMap::new();
+    for (id, thing) in things.iter().filter(|(_, thing)| thing.meta.life == Life::Alive) {
+        let entity = schema.entity_by_id(thing.entity).unwrap();
+        for member in entity.columns() {
+            let value = thing.get(Slot::attribute(member.id));
+            assert!(!(member.not_null && value.is_null()), "{}.{} of {id:?} is empty", entity.name, member.name);
+            if member.unique && !value.is_null() {
+                let key = (member.declared_in, member.name.clone(), value.to_string());
+                if let Some(other) = held.insert(key.clone(), *id) {
+                    panic!("{other:?} and {id:?} share {key:?}");
+                }
+            }
+            if let (Kind::ToOne { target, .. }, Value::Reference(to)) = (&member.kind, &value) {
+                let found = things.get(to).filter(|found| found.meta.life == Life::Alive);
+                let found = found.unwrap_or_else(|| panic!("{}.{} of {id:?} dangles", entity.name, member.name));
+                assert!(schema.entity_by_id(found.entity).unwrap().is_a(*target));
+            }
+        }
+        // Elements of sets stay when they are deleted, so that they are in again when they come back; but they were made.
+        for element in thing.slots.keys().filter_map(|slot| slot.element) {
+            let there = things.get(&element).is_some_and(|found| found.meta.life != Life::Absent);
+            assert!(there, "{element:?} in a set of {id:?} was never made");
+        }
+    }
+}
+
+/// No two transactions made the same object, refused ones included.
+pub(super) fn ids(model: &Model) {
+    let mut made: BTreeMap<ObjectId, TransactionId> = BTreeMap::new();
+    for step in &model.steps {
+        let extra = step.effects.iter().map(|(change, _)| change).filter(|change| !step.changes.contains(change));
+        let making = |change: &&Change| change.slot == Slot::LIFE && change.old.is_null();
+        for change in step.changes.iter().chain(extra).filter(making) {
+            let before = made.insert(change.object, step.id);
+            assert!(
+                before.is_none_or(|id| id == step.id),
+                "{:?} was made by {} and {before:?}",
+                change.object,
+                step.id
+            );
+        }
+    }
+}
+
+/// The decisions of the head office, judged again: what an author knew, what he did not, what became of it.
+pub(super) fn decisions(model: &Model, schema: &Schema) {
+    let mut now: BTreeMap<(ObjectId, Slot), Value> = BTreeMap::new();
+    for (index, step) in model.steps.iter().enumerate() {
+        if step.id.node != step.head && !matches!(step.outcome, Outcome::Refused { .. }) {
+            decision(&model.steps[..index], step, now.clone(), schema);
+        }
+        for (change, before) in &step.effects {
+            let at = (change.object, change.slot);
+            assert_eq!(now.get(&at).unwrap_or(&Value::Null), before);
+            assert_eq!(&change.old, before, "the old value of {change:?} in {}", step.id);
+            now.insert(at, change.new.clone());
+        }
+    }
+}
+
+fn decision(earlier: &[Step], step: &Step, mut now: BTreeMap<(ObjectId, Slot), Value>, schema: &Schema) {
+    let Outcome::Accepted { overrides, extra } = &step.outcome else { return };
+    for (index, change) in (0..).zip(&step.changes) {
+        let at = (change.object, change.slot);
+        // An object that comes back is judged elsewhere.
+        if extra.iter().any(|found| (found.object, found.slot) == at) {
+            continue;
+        }
+        let ours = now.get(&at).cloned().unwrap_or_default();
+        let deletes = is_deletion(change);
+        let unseen = earlier.iter().any(|other| {
+            let meets = |(found, _): &(Change, Value)| match deletes {
+                true => found.object == at.0 && !is_deletion(found),
+                false => (found.object, found.slot) == at,
+            };
+            other.number > step.base && other.id.node != step.id.node && other.effects.iter().any(meets)
+        });
+        let conflict = (unseen || ours != change.old)
+            && change.slot.element.is_none()
+            && !(change.slot == Slot::LIFE && ours.is_null());
+        let found = overrides.iter().find(|found| found.index == index);
+        let taken = found.map_or(Some(&change.new), |found| found.new.as_ref());
+        let what = format!("{} {change:?} met {ours:?}, unseen {unseen}, override {found:?}", step.id);
+        if ours == change.new {
+            assert_eq!(taken, None, "{what}");
+        } else if conflict {
+            assert_eq!(taken, None, "{what}");
+            assert!(is_recorded(extra, step.id, change, schema), "lost in silence: {what}");
+        } else {
+            assert_eq!(taken, Some(&change.new), "{what}");
+            now.insert(at, change.new.clone());
+        }
+        assert!(found.is_none_or(|found| found.old == ours), "{what}");
+    }
+}
+
+fn is_deletion(change: &Change) -> bool {
+    change.slot == Slot::LIFE && Life::of(&change.new) == Life::Deleted
+}
+
+/// Whether the entry makes a record of the value that lost.
+fn is_recorded(extra: &[Change], id: TransactionId, lost: &Change, schema: &Schema) -> bool {
+    let entity = schema.entity("SyncConflict").unwrap();
+    let slot = |name: &str| Slot::attribute(entity.member(name).unwrap().id);
+    let attribute = match lost.slot {
+        Slot::LIFE => "(deleted)".to_owned(),
+        slot => schema.entity_by_id(lost.entity).unwrap().member_by_id(slot.attribute).unwrap().name.clone(),
+    };
+    let mut wanted = vec![
+        (slot("Object"), Value::Integer(lost.object.get())),
+        (slot("Attribute"), Value::Text(attribute)),
+        (slot("Transaction"), Value::Text(id.to_string())),
+    ];
+    if let Value::Text(text) = &lost.new {
+        wanted.push((slot("Other"), Value::Text(text.clone())));
+    }
+    let records: BTreeSet<ObjectId> =
+        extra.iter().filter(|change| change.entity == entity.id).map(|change| change.object).collect();
+    records.into_iter().any(|record| {
+        let holds = |(slot, value): &(Slot, Value)| {
+            extra.iter().any(|change| (change.object, change.slot, &change.new) == (record, *slot, value))
+        };
+        wanted.iter().all(holds)
+    })
+}

@@ -1,0 +1,20 @@
+//! Head offices and branches as processes: what they are told by command lines, what they answer, what is on their
+//! disks, and what is left of it when they are killed.
+//!
+//! 1. [`trade`]: the wholesaler that all tests work with
+//! 2. [`real_input`]: a firm's data, a branch, an interrupted day
+//! 3. [`cuts`]: lines and processes that end at any moment
+//! 4. [`conflict_and_refusal`]: both sides wanted different things
+//! 5. [`command_line`]: what programs may rely on
+//! 6. [`documents`]: commands in the documentation exist
+//! 7. [`demo_once`]: the demonstration
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod command_line;
+mod conflict_and_refusal;
+mod cuts;
+mod demo_once;
+mod documents;
+mod real_input;
+mod trade;
