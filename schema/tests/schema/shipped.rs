@@ -42,7 +42,7 @@ fn what_programs_may_write_is_there() {
         3,
         Some("Name"),
         "Name=300 Number=301 Authoritative=302 PublicKey=303 Joined=304 \
-        EnrolmentVerifier=305 EnrolmentUntil=306 Address=307 NumberRanges=308",
+        EnrolmentUntil=306 Address=307 NumberRanges=308",
     );
     check("NumberRange", 4, None, "Name=400 Next=401 Min=402 Max=403 Increment=404 Valid=405 Node=406 Description=407");
     check("Setting", 5, Some("Name"), "Name=500 Value=501");

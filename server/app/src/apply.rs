@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Slot, Stamp, effective};
+use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Slot, Stamp, Transaction, effective};
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::operation::Event;
 use mytism_core::value::Value;
@@ -30,19 +30,36 @@ pub struct ArrivingEntry {
     pub transaction: Option<Vec<u8>>,
 }
 
+/// An entry that was read and verified, before the lane has it.
+pub(crate) struct Decoded {
+    entry: StoredEntry,
+    /// `None` where this node made the transaction itself.
+    transaction: Option<StoredTransaction>,
+}
+
+/// Reads and verifies entries; the dear part of applying them, and it needs nothing but the bytes.
+pub(crate) fn decode(arriving: Vec<ArrivingEntry>) -> Result<Vec<Decoded>, AppError> {
+    let decoded = arriving.into_iter().map(|one| {
+        let entry = entry::read(one.entry).map_err(|error| damaged(&error))?;
+        let transaction = one.transaction.map(transaction::read).transpose().map_err(|error| damaged(&error))?;
+        Ok(Decoded { entry, transaction })
+    });
+    decoded.collect()
+}
+
 /// Applies entries in their order. What is known already is passed over.
-pub(crate) fn entries(work: &mut Work<'_>, arriving: &[ArrivingEntry]) -> Result<Position, AppError> {
+pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded]) -> Result<Position, AppError> {
     if work.foundation.identity.authoritative {
         return Err(AppError::refused("not-a-branch", "the head office takes entries from nobody"));
     }
     for one in arriving {
-        let entry = entry::read(one.entry.clone()).map_err(|error| damaged(&error))?;
+        let entry = &one.entry;
         if entry.entry.position.number <= work.state.position().number {
-            check_known(work, &entry)?;
+            check_known(work, entry)?;
             continue;
         }
-        check_follows(work, &entry)?;
-        apply(work, &entry, one.transaction.as_deref())?;
+        check_follows(work, entry)?;
+        apply(work, entry, one.transaction.as_ref())?;
     }
     Ok(work.state.position())
 }
@@ -74,7 +91,7 @@ fn histories_differ(at: Position) -> AppError {
     AppError::refused("histories-differ", format!("the log of the head office differs from the one here at {at}"))
 }
 
-fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Result<(), AppError> {
+fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransaction>) -> Result<(), AppError> {
     let id = entry.entry.transaction;
     let own = match own_pending(work, entry)? {
         Some(own) if own.hash != entry.entry.transaction_hash => {
@@ -84,9 +101,9 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
         own => own,
     };
     let is_own = own.is_some();
-    let stored = match (own, bytes) {
+    let stored = match (&own, arrived) {
         (Some(own), _) => own,
-        (None, Some(bytes)) => transaction::read(bytes.to_vec()).map_err(|error| damaged(&error))?,
+        (None, Some(arrived)) => arrived,
         (None, None) => {
             return Err(AppError::failed(
                 "missing-transaction",
@@ -103,7 +120,8 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
     if is_own {
         work.workspace.settle(id);
     }
-    let happened = stamped(&entry.entry, &stored);
+    keep_ahead(work, &stored.transaction);
+    let happened = stamped(&entry.entry, &stored.transaction);
     let mut objects: BTreeMap<ObjectId, Happened<'_>> = BTreeMap::new();
     for one in &happened {
         objects.entry(one.0.object).or_insert_with(|| (one.0.entity, Vec::new())).1.push(one);
@@ -121,9 +139,24 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, bytes: Option<&[u8]>) -> Resu
         let number = entry.entry.position.number;
         work.workspace.write(Write::Quarantine(QuarantineRow { number, code: code.clone(), reason: reason.clone() }));
     }
-    tell(work, &entry.entry, &stored, is_own);
-    log(work, entry, &stored, happened.into_iter().map(|(change, _)| change).collect());
+    tell(work, &entry.entry, stored, is_own);
+    log(work, entry, stored, happened.into_iter().map(|(change, _)| change).collect());
     Ok(())
+}
+
+/// Counters and ids go on above all that this node ever used. An own transaction that arrives though it was not known
+/// here was made in a part of this life that the database lacks: it is an older copy.
+fn keep_ahead(work: &mut Work<'_>, transaction: &Transaction) {
+    let identity = &work.foundation.identity;
+    if transaction.id.node != identity.node {
+        return;
+    }
+    if transaction.id.incarnation == identity.incarnation {
+        work.state.counter = work.state.counter.max(transaction.id.counter);
+    }
+    for change in transaction.changes.iter().filter(|change| change.slot == Slot::LIFE && change.old.is_null()) {
+        work.state.ids.pass(change.object);
+    }
 }
 
 /// What happened to one object: its entity, and its changes with who made them.
@@ -140,11 +173,11 @@ fn own_pending(work: &mut Work<'_>, entry: &StoredEntry) -> Result<Option<Stored
 }
 
 /// The changes that really happened, each with who made it.
-fn stamped(entry: &Entry, stored: &StoredTransaction) -> Vec<(Change, Stamp)> {
+pub(crate) fn stamped(entry: &Entry, transaction: &Transaction) -> Vec<(Change, Stamp)> {
     let Outcome::Accepted { overrides, extra } = &entry.outcome else { return Vec::new() };
     let theirs = Outcome::Accepted { overrides: overrides.clone(), extra: Vec::new() };
-    let theirs = effective(&stored.transaction.changes, &theirs).into_iter();
-    let by_author = theirs.map(|change| (change, stored.transaction.stamp()));
+    let theirs = effective(&transaction.changes, &theirs).into_iter();
+    let by_author = theirs.map(|change| (change, transaction.stamp()));
     by_author.chain(extra.iter().map(|change| (change.clone(), entry.stamp()))).collect()
 }
 

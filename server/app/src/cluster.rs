@@ -64,6 +64,53 @@ impl Blocks {
     }
 }
 
+/// What stands for the secrets of accounts that nobody has used yet. It is as good as the secrets, so it is kept at the
+/// head office alone and is no part of any object. As bytes: node (u32 big-endian), 64 characters, one behind the other.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(crate) struct Accounts(Vec<(NodeId, String)>);
+
+impl Accounts {
+    pub(crate) const KEY: &'static str = "accounts";
+    const TEXT: usize = 64;
+
+    fn set(&mut self, node: NodeId, verifier: &str) {
+        self.remove(node);
+        self.0.push((node, verifier.to_owned()));
+    }
+
+    fn remove(&mut self, node: NodeId) {
+        self.0.retain(|(other, _)| *other != node);
+    }
+
+    fn of(&self, node: NodeId) -> String {
+        self.0.iter().find(|(other, _)| *other == node).map(|(_, verifier)| verifier.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (node, verifier) in &self.0 {
+            bytes.extend_from_slice(&node.0.to_be_bytes());
+            bytes.extend_from_slice(format!("{verifier:0<width$.width$}", width = Self::TEXT).as_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let pair = |chunk: &[u8]| {
+            let (node, verifier) = chunk.split_first_chunk::<4>()?;
+            Some((NodeId(u32::from_be_bytes(*node)), String::from_utf8(verifier.to_vec()).ok()?))
+        };
+        Self(bytes.chunks_exact(4 + Self::TEXT).filter_map(pair).collect())
+    }
+}
+
+impl std::fmt::Debug for Accounts {
+    /// Whose accounts there are, without what stands for the secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(node, _)| node)).finish()
+    }
+}
+
 /// The account of a new branch, of which only the branch gets the secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
@@ -93,7 +140,8 @@ pub struct KnownNode {
     pub name: String,
     /// Its public key in hexadecimal digits; empty before it joined.
     pub public_key: String,
-    /// The verifier of its enrolment secret in hexadecimal digits; empty once it was used.
+    /// The verifier of its enrolment secret in hexadecimal digits; empty once it was used, and where the node was looked
+    /// up by its number.
     pub verifier: String,
     /// Until when that may be used.
     pub valid_until: Option<Timestamp>,
@@ -133,7 +181,11 @@ impl App {
         let Some(attribute) = entity.member("Name") else { return Ok(None) };
         let found = view.find(entity.id, attribute.id, &Value::from(name), 1)?;
         let Some(id) = found.first() else { return Ok(None) };
-        Ok(view.object(*id)?.map(|state| known(entity, &state)))
+        let accounts = view.get(Accounts::KEY)?.map(|bytes| Accounts::from_bytes(&bytes)).unwrap_or_default();
+        Ok(view.object(*id)?.map(|state| {
+            let known = known(entity, &state);
+            KnownNode { verifier: accounts.of(known.node), ..known }
+        }))
     }
 
     /// The node of that number, at the head office.
@@ -194,7 +246,7 @@ fn known(entity: &Entity, state: &ObjectState) -> KnownNode {
         node: NodeId(get("Number").integer().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)),
         name: text("Name"),
         public_key: text("PublicKey"),
-        verifier: text("EnrolmentVerifier"),
+        verifier: String::new(),
         valid_until: match get("EnrolmentUntil") {
             Value::Datetime(time) => Some(time),
             _ => None,
@@ -228,9 +280,9 @@ fn add_node(
             (id, node)
         }
     };
-    set(&mut draft, entity, id, "EnrolmentVerifier", Value::from(verifier))?;
     set(&mut draft, entity, id, "EnrolmentUntil", Value::Datetime(valid_until))?;
     let (changes, stamp) = draft.finish()?;
+    work.state.accounts.set(node, verifier);
     let about = About { description: format!("Branch {name} made known"), ..About::default() };
     record::own(work, &about, stamp, changes)?;
     Ok(Account { node, valid_until })
@@ -278,9 +330,9 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
     let mut draft = Draft::new(work, &Context::system());
     set(&mut draft, entity, id, "PublicKey", Value::from(public_key))?;
     set(&mut draft, entity, id, "Joined", Value::Bool(true))?;
-    set(&mut draft, entity, id, "EnrolmentVerifier", Value::Null)?;
     set(&mut draft, entity, id, "EnrolmentUntil", Value::Null)?;
     let (changes, stamp) = draft.finish()?;
+    work.state.accounts.remove(node);
     if !changes.is_empty() {
         let about = About { description: format!("Node {node} joined"), ..About::default() };
         record::own(work, &about, stamp, changes)?;

@@ -27,6 +27,9 @@ fn check_object(workspace: &mut Workspace<'_>, id: ObjectId, changes: &[&Change]
     let entity = schema.entity_by_id(state.entity).ok_or_else(|| unknown_entity(state.entity))?;
     let life_changes = changes.iter().any(|change| change.slot == Slot::LIFE);
     if state.meta.life != Life::Alive {
+        for change in changes {
+            check_target_of_deleted(workspace, entity, change)?;
+        }
         return if life_changes { check_nobody_refers(workspace, id, entity) } else { Ok(()) };
     }
     if life_changes {
@@ -161,6 +164,24 @@ fn check_target(
         Some(_) => return Ok(()),
     };
     let message = format!("{} of {} refers to object {to}, which {fault}", member.name, describe(workspace, id)?);
+    Err(AppError::refused("unknown-reference", message))
+}
+
+/// A deleted object can come back, so it may refer to other deleted ones, but not to what was never made.
+fn check_target_of_deleted(workspace: &mut Workspace<'_>, entity: &Entity, change: &Change) -> Result<(), AppError> {
+    let to = change.slot.element.filter(|_| !change.new.is_null()).or_else(|| change.new.reference());
+    let Some((to, member)) = to.zip(entity.member_by_id(change.slot.attribute)) else { return Ok(()) };
+    let schema = workspace.schema;
+    let there = workspace.object(to)?.filter(|object| object.meta.life != Life::Absent);
+    let there = there.and_then(|object| schema.entity_by_id(object.entity));
+    if there.zip(member.kind.target()).is_some_and(|(there, target)| there.is_a(target)) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} of {} refers to object {to}, which does not exist",
+        member.name,
+        describe(workspace, change.object)?
+    );
     Err(AppError::refused("unknown-reference", message))
 }
 

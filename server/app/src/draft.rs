@@ -16,6 +16,7 @@ use crate::constraint::{self, describe};
 use crate::context::Context;
 use crate::error::AppError;
 use crate::lane::Work;
+use crate::record::META;
 
 /// Changes being gathered.
 pub(crate) struct Draft<'w, 'v> {
@@ -78,12 +79,22 @@ impl<'w, 'v> Draft<'w, 'v> {
             let message = format!("{} is abstract: only its sub-entities have objects", entity.name);
             return Err(Failure::usage("abstract-entity", message).into());
         }
-        let id = self.work.draw_id()?;
+        let id = self.new_id()?;
         self.record(id, entity.id, Slot::LIFE, Life::Alive.value())?;
         for member in entity.columns().filter(|member| !member.default.is_null()) {
             self.record(id, entity.id, Slot::attribute(member.id), member.default.clone())?;
         }
         Ok(id)
+    }
+
+    /// An id for a new object; one that an object has already, since this database is an older copy, is passed over.
+    fn new_id(&mut self) -> Result<ObjectId, AppError> {
+        loop {
+            let id = self.work.draw_id()?;
+            if self.work.workspace.object(id)?.is_none() {
+                return Ok(id);
+            }
+        }
     }
 
     fn change(&mut self, request: &ChangeRequest) -> Result<(), AppError> {
@@ -195,8 +206,14 @@ impl<'w, 'v> Draft<'w, 'v> {
         value: &Value,
     ) -> Result<Option<ObjectId>, AppError> {
         let holders = self.work.workspace.holders(entity.id, member.id, value)?;
+        if let [only] = holders[..] {
+            return Ok(Some(only));
+        }
         for id in &holders {
-            if self.work.workspace.object(*id)?.is_some_and(|object| object.meta.version.is_some()) {
+            let is_settled = self.work.workspace.object(*id)?.is_some_and(|object| object.meta.version.is_some());
+            // With a pending edit on top it has no version, but what lies under the edit is known.
+            let lies_under = self.work.workspace.underlay(*id)?.get(&META).is_some_and(|meta| !meta.is_empty());
+            if is_settled || lies_under {
                 return Ok(Some(*id));
             }
         }

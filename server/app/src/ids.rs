@@ -50,6 +50,14 @@ impl Ids {
         })
     }
 
+    /// An id was given before: none up to it is given again.
+    pub(crate) fn pass(&mut self, given: ObjectId) {
+        let number = given.get();
+        if let Some((next, _)) = self.ranges.iter_mut().find(|(next, end)| (*next..*end).contains(&number)) {
+            *next = number + 1;
+        }
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.ranges.iter().flat_map(|(next, end)| [next.to_be_bytes(), end.to_be_bytes()]).flatten().collect()
     }

@@ -15,7 +15,7 @@ use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
 use mytism_store::{Head, Store, Write};
 
-use crate::cluster::Blocks;
+use crate::cluster::{Accounts, Blocks};
 use crate::error::AppError;
 use crate::ids::Ids;
 use crate::surroundings::Surroundings;
@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub(crate) ids: Ids,
     /// Who owns which block of ids; known at the head office alone.
     pub(crate) blocks: Blocks,
+    /// Accounts that nobody has used yet; known at the head office alone.
+    pub(crate) accounts: Accounts,
 }
 
 impl State {
@@ -293,6 +295,9 @@ fn commit(foundation: &Foundation, state: &State, group: &mut [Box<dyn Task>]) -
     let Work { mut workspace, state: next, events, .. } = work;
     if next.ids != state.ids {
         workspace.write(Write::Put { key: Ids::KEY, value: next.ids.to_bytes() });
+    }
+    if next.accounts != state.accounts {
+        workspace.write(Write::Put { key: Accounts::KEY, value: next.accounts.to_bytes() });
     }
     if next.blocks != state.blocks {
         workspace.write(Write::Put { key: Blocks::KEY, value: next.blocks.to_bytes() });

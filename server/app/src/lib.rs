@@ -212,6 +212,7 @@ impl App {
     /// # Errors
     /// When the entries do not continue the log that is here. Nothing of them was taken then.
     pub fn apply(&self, arriving: Vec<ArrivingEntry>) -> Result<Position, AppError> {
-        self.lane.execute(move |work| apply::entries(work, &arriving))
+        let decoded = apply::decode(arriving)?;
+        self.lane.execute(move |work| apply::entries(work, &decoded))
     }
 }

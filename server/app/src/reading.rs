@@ -1,7 +1,7 @@
 //! Reading: queries, single objects, their history, conflicts, quarantine. All on one view each, so that an answer is
 //! of one moment.
 
-use mytism_core::change::{Change, Life, Slot, Transaction, effective};
+use mytism_core::change::{Change, Life, Slot, Stamp, Transaction};
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
 use mytism_core::operation::{ConflictLine, HistoryLine, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink};
@@ -11,6 +11,7 @@ use mytism_core::value::Value;
 use mytism_format::{entry, transaction};
 use mytism_store::{QueryOptions, QueryRow, View};
 
+use crate::apply::stamped;
 use crate::conflict;
 use crate::context::Context;
 use crate::draft::member;
@@ -85,10 +86,10 @@ pub(crate) fn history(
     let entity = schema.entity_by_id(state.entity).ok_or_else(|| no_object(object))?;
     let wanted = attribute.map(|name| member(entity, name)).transpose()?.map(|member| member.id);
     let mut presenter = Presenter::new(schema, view);
-    let mut lines = |transaction: &Transaction, changes: Vec<Change>, position: Option<u64>| {
-        for change in changes.into_iter().filter(|change| change.object == object) {
+    let mut lines = |transaction: &Transaction, changes: Vec<(Change, Stamp)>, position: Option<u64>| {
+        for (change, stamp) in changes.into_iter().filter(|(change, _)| change.object == object) {
             if wanted.is_none_or(|wanted| change.slot.attribute == wanted) {
-                let line = history_line(&mut presenter, entity, transaction, change, position)?;
+                let line = history_line(&mut presenter, entity, transaction, (change, stamp), position)?;
                 if sink(Reply::History(line)).is_err() {
                     return Ok::<bool, AppError>(false);
                 }
@@ -99,9 +100,8 @@ pub(crate) fn history(
     for number in view.history_after(object, 0)? {
         let Some(row) = view.log_row(number)? else { continue };
         let entry = entry::read(row.entry)?.entry;
-        let mut transaction = transaction::read(row.bytes)?.transaction;
-        let changes = effective(&transaction.changes, &entry.outcome);
-        transaction.changes.clear();
+        let transaction = transaction::read(row.bytes)?.transaction;
+        let changes = stamped(&entry, &transaction);
         if !lines(&transaction, changes, Some(number))? {
             return Ok(());
         }
@@ -109,7 +109,8 @@ pub(crate) fn history(
     for counter in view.pending_of(object)? {
         let Some(row) = view.pending(counter)? else { continue };
         let mut transaction = transaction::read(row.bytes)?.transaction;
-        let changes = std::mem::take(&mut transaction.changes);
+        let stamp = transaction.stamp();
+        let changes = std::mem::take(&mut transaction.changes).into_iter().map(|change| (change, stamp)).collect();
         if !lines(&transaction, changes, None)? {
             return Ok(());
         }
@@ -121,7 +122,7 @@ fn history_line(
     presenter: &mut Presenter<'_>,
     entity: &Entity,
     transaction: &Transaction,
-    change: Change,
+    (change, stamp): (Change, Stamp),
     position: Option<u64>,
 ) -> Result<HistoryLine, AppError> {
     let (attribute, old, new) = match (change.slot, entity.member_by_id(change.slot.attribute)) {
@@ -139,7 +140,7 @@ fn history_line(
         }
         (slot, None) => (format!("#{}", slot.attribute), Output::Value(change.old), Output::Value(change.new)),
     };
-    let stamp = presenter.stamp(transaction.stamp())?;
+    let stamp = presenter.stamp(stamp)?;
     let description = transaction.description.clone();
     Ok(HistoryLine { position, transaction: transaction.id, stamp, description, attribute, old, new })
 }

@@ -10,6 +10,7 @@ use mytism_core::id::{AttributeId, ObjectId, Position, TransactionId};
 use mytism_core::operation::{Event, Saved};
 use mytism_core::schema::SchemaDef;
 use mytism_format::entry;
+use mytism_format::hash::Secret;
 use mytism_format::object::write_meta;
 use mytism_format::transaction::{self, StoredTransaction};
 use mytism_format::value::value_bytes;
@@ -79,7 +80,9 @@ pub(crate) fn append(work: &mut Work<'_>, stored: &StoredTransaction, outcome: O
         committed_at: work.now,
         outcome,
     };
-    let entry = entry::write(new, &work.foundation.surroundings.secret()?)?;
+    // An entry without leaves has nothing to salt.
+    let secret = if new.outcome == Outcome::PLAIN { Secret([0; 32]) } else { work.foundation.surroundings.secret()? };
+    let entry = entry::write(new, &secret)?;
     let effective = mytism_core::change::effective(&stored.transaction.changes, &entry.entry.outcome);
     log(work, &entry, stored, effective);
     Ok(entry.entry.position)

@@ -10,7 +10,7 @@ use mytism_format::map::{MapReader, MapWriter};
 use mytism_store::{Store, Write};
 
 use crate::App;
-use crate::cluster::Blocks;
+use crate::cluster::{Accounts, Blocks};
 use crate::constraint;
 use crate::context::Context;
 use crate::draft::Draft;
@@ -69,6 +69,7 @@ impl App {
             head: view.head()?,
             counter: view.last_counter(identity.node, identity.incarnation)?,
             ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
+            accounts: view.get(Accounts::KEY)?.map(|bytes| Accounts::from_bytes(&bytes)).unwrap_or_default(),
             blocks: view.get(Blocks::KEY)?.map(|bytes| Blocks::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);

@@ -107,9 +107,9 @@ impl View for SqliteView {
     }
 
     fn log_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<LogRow>, StoreError> {
-        let sql = format!("{LOG_SELECT} WHERE number > ? ORDER BY number LIMIT ?");
+        let sql = format!("{LOG_SELECT} WHERE number > ? ORDER BY number LIMIT {rows}");
         let mut statement = self.connection()?.prepare_cached(&sql)?;
-        let found = statement.query_map(params![stored(after), rows], log_row)?;
+        let found = statement.query_map([stored(after)], log_row)?;
         until_full(found, bytes, |row| row.entry.len() + row.bytes.len())
     }
 
@@ -135,9 +135,9 @@ impl View for SqliteView {
     }
 
     fn pending_after(&self, counter: u64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError> {
-        let sql = format!("{PENDING_SELECT} WHERE counter > ? ORDER BY counter LIMIT ?");
+        let sql = format!("{PENDING_SELECT} WHERE counter > ? ORDER BY counter LIMIT {rows}");
         let mut statement = self.connection()?.prepare_cached(&sql)?;
-        let found = statement.query_map(params![stored(counter), rows], pending_row)?;
+        let found = statement.query_map([stored(counter)], pending_row)?;
         until_full(found, bytes, |row| row.bytes.len())
     }
 
@@ -197,8 +197,8 @@ impl View for SqliteView {
         let mut found = Vec::new();
         for entity in concrete {
             let table = quoted(self.shared.names.table(*entity));
-            let sql = format!("SELECT id FROM {table} WHERE {column} = ? AND _deleted = 0 ORDER BY id LIMIT ?");
-            found.extend(self.list(&sql, params![to_sql(&member.kind, value), rows], |row| row.get::<_, i64>(0))?);
+            let sql = format!("SELECT id FROM {table} WHERE {column} = ? AND _deleted = 0 ORDER BY id LIMIT {rows}");
+            found.extend(self.list(&sql, [to_sql(&member.kind, value)], |row| row.get::<_, i64>(0))?);
         }
         found.sort_unstable();
         found.truncate(rows as usize);
@@ -214,8 +214,8 @@ impl View for SqliteView {
     }
 
     fn objects_after(&self, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError> {
-        let sql = "SELECT id, entity FROM mytism_object WHERE id > ? ORDER BY id LIMIT ?";
-        let ids = self.list(sql, params![after, rows], |row| Ok((row.get(0)?, EntityId(row.get(1)?))))?;
+        let sql = format!("SELECT id, entity FROM mytism_object WHERE id > ? ORDER BY id LIMIT {rows}");
+        let ids = self.list(&sql, [after], |row| Ok((row.get(0)?, EntityId(row.get(1)?))))?;
         let mut objects = Vec::with_capacity(ids.len());
         for (number, entity) in ids {
             let id = ObjectId::new(number).ok_or_else(|| damaged(number))?;
@@ -266,6 +266,8 @@ impl View for SqliteView {
         self.one("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get(0))
     }
 }
+
+// Limits stand in the text of a statement: the engine plans a statement anew whenever a bound limit changes or is bound.
 
 const LOG_SELECT: &str =
     "SELECT number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes FROM mytism_log";

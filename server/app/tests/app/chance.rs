@@ -2,6 +2,8 @@
 //! same. `MYTISM_SEED=n` plays one seed again, `MYTISM_LONG=1` plays for ten minutes. Threads meet as the machine lets
 //! them, so a seed that fails may need several runs to fail again.
 
+#![allow(clippy::print_stderr, reason = "who reads of a failure must learn the seed")]
+
 mod dice;
 mod model;
 mod place;
@@ -82,7 +84,7 @@ impl Cluster {
             0..55 => {
                 let app = self.places[at].app();
                 let request = saves::draft(app, &mut self.dice);
-                self.acknowledged.extend(saves::save(app, request));
+                self.acknowledged.extend(saves::save(app, &request));
             }
             55..60 => self.acknowledged.extend(saves::import(self.places[at].app(), &mut self.dice)),
             60..90 => self.exchange(at.max(1)),
@@ -121,10 +123,12 @@ impl Cluster {
 
     /// Several threads save everywhere while all branches exchange and perhaps another one joins.
     fn storm(&mut self) {
-        self.places[0].slow(true);
+        let join = self.places.len() <= self.branches && self.dice.percent(50);
+        // Who joins while a disk is full begins again, which is nothing new to try.
+        let failing = if !join && self.dice.percent(40) { 2 + self.dice.below(4) } else { 0 };
+        self.places[0].weather(true, failing);
         let (places, dice) = (&self.places, &mut self.dice);
         let name = format!("b{}", places.len());
-        let join = places.len() <= self.branches && dice.percent(50);
         let (acknowledged, joined) = std::thread::scope(|scope| {
             let mut savers = Vec::new();
             for place in places {
@@ -132,7 +136,7 @@ impl Cluster {
                     let mut dice = dice.child();
                     savers.push(scope.spawn(move || -> Vec<TransactionId> {
                         let rounds = 2 + dice.below(4);
-                        let save = |_| saves::save(place.app(), saves::draft(place.app(), &mut dice));
+                        let save = |_| saves::save(place.app(), &saves::draft(place.app(), &mut dice));
                         (0..rounds).filter_map(save).collect()
                     }));
                 }
@@ -156,7 +160,7 @@ impl Cluster {
         self.acknowledged.extend(acknowledged);
         self.models.extend(joined.iter().map(|_| Model::default()));
         self.places.extend(joined);
-        self.places[0].slow(false);
+        self.places[0].weather(false, 0);
         (0..self.places.len()).for_each(|at| self.check(at));
     }
 

@@ -228,3 +228,39 @@ fn who_decides_does_not_follow_and_who_follows_does_not_decide() {
     assert!(head.app.apply(vec![]).is_err());
     assert_eq!((head.everything(), branch.everything()), (ours, theirs));
 }
+
+#[test]
+fn a_wrong_entry_is_an_error_and_the_right_one_is_taken() {
+    let World { head, branch, alive, .. } = world();
+    let known = branch.app.status().unwrap().log_position;
+    head.save(vec![change(alive, &[("City", text("Bonn"))])]).unwrap();
+    head.save(vec![change(alive, &[("City", text("Ulm"))])]).unwrap();
+    let rows = head.app.view().unwrap().log_after(known, 10, usize::MAX).unwrap();
+    let whole = |row: &mytism_store::LogRow| mytism_app::ArrivingEntry {
+        entry: row.entry.clone(),
+        transaction: Some(row.bytes.clone()),
+    };
+    let (first, second) = (whole(&rows[0]), whole(&rows[1]));
+    let before = branch.everything();
+    let mut cut = first.clone();
+    cut.entry.pop();
+    let mut altered = first.clone();
+    *altered.transaction.as_mut().unwrap().last_mut().unwrap() ^= 1;
+    let swapped = mytism_app::ArrivingEntry { transaction: second.transaction.clone(), ..first.clone() };
+    let without = mytism_app::ArrivingEntry { transaction: None, ..first.clone() };
+    let garbage = mytism_app::ArrivingEntry { entry: vec![0; 9], transaction: None };
+    for (wrong, code) in [
+        (vec![cut], "damaged-entry"),
+        (vec![altered], "damaged-entry"),
+        (vec![swapped], "damaged-entry"),
+        (vec![garbage], "damaged-entry"),
+        (vec![without], "missing-transaction"),
+        (vec![second.clone()], "log-gap"),
+        (vec![second.clone(), first.clone()], "log-gap"),
+    ] {
+        assert_eq!(branch.app.apply(wrong).unwrap_err().failure().code, code);
+        assert_eq!(branch.everything(), before);
+    }
+    branch.app.apply(vec![first.clone(), first, second.clone(), second]).unwrap();
+    equal(&head, &branch);
+}

@@ -312,3 +312,74 @@ fn the_record_of_a_deletion_says_who_deleted() {
         assert_eq!(line.rule, "kept-alive");
     }
 }
+
+#[test]
+fn a_key_leads_to_the_object_that_the_head_office_knows() {
+    let head = head_office();
+    let branch = head.branch("bonn");
+    let mine = branch.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
+    // The id of the head office's object must be the larger one, so that order does not give the answer.
+    let later = head.branch("ulm");
+    let theirs = later.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
+    assert!(theirs > mine);
+    head.exchange(&later);
+    let known = branch.app.status().unwrap().log_position;
+    let rows = head.app.view().unwrap().log_after(known, 100, usize::MAX).unwrap();
+    let arriving = rows.into_iter();
+    let arriving = arriving.map(|row| mytism_app::ArrivingEntry { entry: row.entry, transaction: Some(row.bytes) });
+    branch.app.apply(arriving.collect()).unwrap();
+    branch.save(vec![change(theirs, &[("City", text("Bonn"))])]).unwrap();
+    let key = Input::Reference(ReferenceInput::Key {
+        entity: "Customer".into(),
+        attribute: "CustomerID".into(),
+        value: Box::new(text("ALFKI")),
+    });
+    branch.make("Order", &[("Customer", key)]).unwrap();
+    head.exchange(&branch);
+    assert_eq!(codes(&head), ["duplicate-value"]);
+    assert_eq!(head.rows("select o.Customer.City from Order o"), ["Bonn"]);
+    equal(&head, &branch);
+}
+
+#[test]
+fn history_says_who_brought_an_object_back() {
+    let head = head_office();
+    let customer = head.make("Customer", &[]).unwrap();
+    let branch = head.branch("bonn");
+    head.save(vec![delete(customer)]).unwrap();
+    branch.save(vec![change(customer, &[("City", text("Bonn"))])]).unwrap();
+    head.exchange(&branch);
+    for node in [&head, &branch] {
+        let lines = node.call(Request::History { object: customer, attribute: None }).unwrap();
+        let Some(Reply::History(last)) = lines.last() else { panic!("{lines:?}") };
+        assert_eq!((last.stamp.user.as_str(), last.stamp.node.as_str()), ("System", "hamburg"));
+    }
+}
+
+#[test]
+fn a_join_that_begins_again_is_another_life() {
+    let head = head_office();
+    head.app.add_node(&mytism_app::Context::local(), "bonn", 14, "verifier").unwrap();
+    let node = head.app.known_node("bonn").unwrap().unwrap().node;
+    let lives: Vec<u32> = (0..3).map(|_| head.app.enrol(node, "key").unwrap().incarnation).collect();
+    assert_eq!(lives, [1, 2, 3]);
+}
+
+#[test]
+fn a_deleted_object_refers_to_nothing_that_was_never_made() {
+    let head = head_office();
+    let group = head.make("Group", &[("Name", text("Sales"))]).unwrap();
+    let person = head.make("Employee", &[("LastName", text("a"))]).unwrap();
+    head.save(vec![delete(group), delete(person)]).unwrap();
+    let branch = head.branch("bonn");
+    head.make("User", &[("Name", text("alice"))]).unwrap();
+    head.make("Employee", &[("EmployeeID", number(1)), ("LastName", text("b"))]).unwrap();
+    let user = branch.make("User", &[("Name", text("alice"))]).unwrap();
+    let boss = branch.make("Employee", &[("EmployeeID", number(1)), ("LastName", text("c"))]).unwrap();
+    branch.save(vec![change(group, &[("Members", elements(&[user], &[]))])]).unwrap();
+    branch.save(vec![change(person, &[("ReportsTo", to(boss))])]).unwrap();
+    head.exchange(&branch);
+    let (duplicate, unknown) = ("duplicate-value", "unknown-reference");
+    assert_eq!(codes(&head), [duplicate, duplicate, unknown, unknown]);
+    equal(&head, &branch);
+}

@@ -267,3 +267,23 @@ fn a_value_too_large_for_a_refusal_does_not_stop_the_stream() {
     head.exchange(&branch);
     equal(&head, &branch);
 }
+
+#[test]
+fn an_older_copy_of_a_branch_goes_on_above_what_it_once_gave() {
+    let head = head_office();
+    let branch = head.branch("bonn");
+    let copy = branch.older_copy();
+    let lost = branch.make("Customer", &[("CustomerID", text("ALPHA"))]).unwrap();
+    head.exchange(&branch);
+    drop(branch);
+    // The copy catches up: what the lost database made comes back from the head office.
+    let arriving = head.app.view().unwrap().log_after(0, 1000, usize::MAX).unwrap().into_iter();
+    let arriving =
+        arriving.map(|row| mytism_app::ArrivingEntry { entry: row.entry, transaction: Some(row.bytes) }).collect();
+    copy.app.apply(arriving).unwrap();
+    let next = copy.make("Customer", &[("CustomerID", text("OMEGA"))]).unwrap();
+    assert!(next > lost, "{next} was given before");
+    head.exchange(&copy);
+    assert_eq!(head.rows("select c.CustomerID from Customer c order by c.CustomerID"), ["ALPHA", "OMEGA"]);
+    equal(&head, &copy);
+}

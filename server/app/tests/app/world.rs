@@ -18,7 +18,7 @@ use mytism_store::sqlite::SqliteStore;
 /// A node with its database in a directory of its own.
 pub(crate) struct Node {
     pub(crate) app: App,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 pub(crate) fn head_office() -> Node {
@@ -26,7 +26,7 @@ pub(crate) fn head_office() -> Node {
     let schema = Arc::new(trade(directory.path()));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap());
     let app = App::create_head_office(store, schema, Arc::new(Machine::default()), "hamburg").unwrap();
-    Node { app, _directory: directory }
+    Node { app, directory }
 }
 
 fn trade(directory: &Path) -> mytism_core::schema::Schema {
@@ -61,7 +61,22 @@ impl Node {
         let blocks: Vec<BlockId> = enrolled.blocks;
         loader.finish(&identity, &blocks, snapshot.head.position, snapshot.head.hash).unwrap();
         let app = App::open(store, Arc::clone(self.app.schema()), Arc::new(Machine::default())).unwrap();
-        Node { app, _directory: directory }
+        Node { app, directory }
+    }
+
+    /// A node on a copy of this one's database as it is now: what a restored backup is.
+    pub(crate) fn older_copy(&self) -> Node {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["objects.db", "objects.db-wal"] {
+            let from = self.directory.path().join(name);
+            if from.exists() {
+                std::fs::copy(from, directory.path().join(name)).unwrap();
+            }
+        }
+        let store = SqliteStore::open(directory.path()).unwrap();
+        let schema = store.schema();
+        let app = App::open(Arc::new(store), schema, Arc::new(Machine::default())).unwrap();
+        Node { app, directory }
     }
 
     pub(crate) fn call(&self, request: Request) -> Result<Vec<Reply>, Failure> {

@@ -18,7 +18,12 @@ impl Dice {
 
     /// A number below `end`, which must not be 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
-        (self.throw() % end as u64) as usize
+        usize::try_from(self.throw() % end as u64).unwrap()
+    }
+
+    /// The same for the number of rows.
+    pub(super) fn rows(&mut self, end: usize) -> u32 {
+        u32::try_from(1 + self.below(end)).unwrap()
     }
 
     /// True in so many of a hundred cases.

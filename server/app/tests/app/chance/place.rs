@@ -1,25 +1,57 @@
 //! A node that can be closed and opened again, with commits that can be slowed down so that saves meet in one group.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mytism_app::snapshot::Loader;
 use mytism_app::surroundings::Machine;
-use mytism_app::{App, ArrivingEntry, Context, Identity};
+use mytism_app::{App, AppError, ArrivingEntry, Context, Identity};
 use mytism_core::id::NodeId;
 use mytism_core::schema::Schema;
 use mytism_store::sqlite::{Durability, SqliteStore};
-use mytism_store::{LogRow, Store};
+use mytism_store::{Batch, LogRow, Store, StoreError, View};
 
 use super::dice::Dice;
 
 pub(super) struct Place {
     app: Option<App>,
     directory: tempfile::TempDir,
+    weather: Arc<Weather>,
+}
+
+/// What goes on around all nodes.
+#[derive(Default)]
+struct Weather {
     /// While it is set, each commit takes a moment longer.
-    slow: Arc<AtomicBool>,
+    slow: AtomicBool,
+    /// While it is not 0, one of so many commits fails.
+    failing: AtomicUsize,
+    commits: AtomicUsize,
+}
+
+/// A store whose disk is full now and then.
+struct Moody {
+    store: SqliteStore,
+    weather: Arc<Weather>,
+}
+
+impl Store for Moody {
+    fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.store.view()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let failing = self.weather.failing.load(Ordering::Relaxed);
+        if failing > 0 && self.weather.commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(failing) {
+            return Err(StoreError::Full("it is said".to_owned()));
+        }
+        self.store.commit(batch)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.store.bytes()
+    }
 }
 
 impl Place {
@@ -28,9 +60,10 @@ impl Place {
         let file = directory.path().join("chance.xml");
         std::fs::write(&file, include_str!("schema.xml")).unwrap();
         let schema = Arc::new(mytism_schema::project(Some(&file)).unwrap());
-        let store = store(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap());
+        let weather = Arc::default();
+        let store = moody(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap(), &weather);
         let app = App::create_head_office(store, schema, Arc::new(Machine::default()), "head").unwrap();
-        Self { app: None, directory, slow: Arc::default() }.with(app)
+        Self { app: None, directory, weather }.with(app)
     }
 
     /// A new branch of this head office, which may be saving meanwhile.
@@ -40,7 +73,8 @@ impl Place {
         let known = head.known_node(name).unwrap().unwrap();
         let enrolled = head.enrol(known.node, &format!("{:064}", known.node.0)).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let store = store(SqliteStore::create(directory.path(), Arc::clone(head.schema())).unwrap());
+        let store = SqliteStore::create(directory.path(), Arc::clone(head.schema())).unwrap();
+        let store = moody(store, &self.weather);
         let mut loader = Loader::new(Arc::clone(&store));
         let mut snapshot = head.snapshot().unwrap();
         while let Some(part) = snapshot.next_objects().unwrap() {
@@ -53,13 +87,13 @@ impl Place {
         let identity = Identity { name: name.to_owned(), node, incarnation, authoritative: false };
         loader.finish(&identity, &enrolled.blocks, snapshot.head.position, snapshot.head.hash).unwrap();
         let app = App::open(store, Arc::clone(head.schema()), Arc::new(Machine::default())).unwrap();
-        Self { app: None, directory, slow: Arc::clone(&self.slow) }.with(app)
+        Self { app: None, directory, weather: Arc::clone(&self.weather) }.with(app)
     }
 
     fn with(mut self, app: App) -> Self {
-        let slow = Arc::clone(&self.slow);
+        let weather = Arc::clone(&self.weather);
         app.on_commit(Box::new(move |_| {
-            if slow.load(Ordering::Relaxed) {
+            if weather.slow.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_micros(800));
             }
         }));
@@ -67,8 +101,10 @@ impl Place {
         self
     }
 
-    pub(super) fn slow(&self, slow: bool) {
-        self.slow.store(slow, Ordering::Relaxed);
+    /// Lets commits at all nodes take longer, and one of so many fail; 0 for none.
+    pub(super) fn weather(&self, slow: bool, failing: usize) {
+        self.weather.slow.store(slow, Ordering::Relaxed);
+        self.weather.failing.store(failing, Ordering::Relaxed);
     }
 
     pub(super) fn app(&self) -> &App {
@@ -86,23 +122,23 @@ impl Place {
     /// Closes the database and opens it again.
     pub(super) fn restart(self) -> Self {
         let schema = Arc::clone(self.app().schema());
-        let Self { app, directory, slow } = self;
+        let Self { app, directory, weather } = self;
         drop(app);
-        let store = store(open(directory.path()));
+        let store = moody(SqliteStore::open(directory.path()).unwrap(), &weather);
         let app = App::open(store, schema, Arc::new(Machine::default())).unwrap();
-        Self { app: None, directory, slow }.with(app)
+        Self { app: None, directory, weather }.with(app)
     }
 
     /// Hands the first pending transactions of a branch up to this head office.
     pub(super) fn take_from(&self, branch: &Self, dice: &mut Dice) {
-        let rows = 1 + dice.below(12) as u32;
+        let rows = dice.rows(12);
         let pending = branch.app().view().unwrap().pending_after(0, rows, usize::MAX).unwrap();
         let mut offered: Vec<Vec<u8>> = pending.into_iter().map(|row| row.bytes).collect();
         if dice.percent(20) {
             offered.extend(offered.clone());
         }
         for _ in 0..1 + usize::from(dice.percent(20)) {
-            self.app().admit(branch.node(), offered.clone()).unwrap();
+            or_full(self.app().admit(branch.node(), offered.clone()));
         }
     }
 
@@ -110,7 +146,7 @@ impl Place {
     pub(super) fn give_to(&self, branch: &Self, dice: &mut Dice) {
         let known = branch.app().view().unwrap().head().unwrap().unwrap().position.number;
         let again = if dice.percent(25) { dice.below(4) as u64 } else { 0 };
-        let rows = 1 + dice.below(30) as u32;
+        let rows = dice.rows(30);
         let rows = self.app().view().unwrap().log_after(known.saturating_sub(again), rows, usize::MAX).unwrap();
         let own = branch.node();
         let with_content = dice.percent(20);
@@ -120,16 +156,19 @@ impl Place {
         };
         let entries: Vec<_> = rows.into_iter().map(arriving).collect();
         for _ in 0..1 + usize::from(dice.percent(15)) {
-            branch.app().apply(entries.clone()).unwrap();
+            or_full(branch.app().apply(entries.clone()));
         }
     }
 }
 
-fn store(store: SqliteStore) -> Arc<dyn Store> {
+fn moody(store: SqliteStore, weather: &Arc<Weather>) -> Arc<dyn Store> {
     store.set_durability(Durability::None).unwrap();
-    Arc::new(store)
+    Arc::new(Moody { store, weather: Arc::clone(weather) })
 }
 
-fn open(directory: &Path) -> SqliteStore {
-    SqliteStore::open(directory).unwrap()
+/// What a full disk refused is tried again some other time.
+fn or_full<T>(result: Result<T, AppError>) {
+    if let Err(error) = result {
+        assert_eq!(error.failure().code, "disk-full", "{error:?}");
+    }
 }

@@ -97,7 +97,7 @@ pub(super) fn ids(model: &Model) {
 
 /// The decisions of the head office, judged again: what an author knew, what he did not, what became of it.
 pub(super) fn decisions(model: &Model, schema: &Schema) {
-    let mut now: BTreeMap<(ObjectId, Slot), Value> = BTreeMap::new();
+    let mut now = Now::new();
     for (index, step) in model.steps.iter().enumerate() {
         if step.id.node != step.head && !matches!(step.outcome, Outcome::Refused { .. }) {
             decision(&model.steps[..index], step, now.clone(), schema);
@@ -111,29 +111,29 @@ pub(super) fn decisions(model: &Model, schema: &Schema) {
     }
 }
 
-fn decision(earlier: &[Step], step: &Step, mut now: BTreeMap<(ObjectId, Slot), Value>, schema: &Schema) {
+type Now = BTreeMap<(ObjectId, Slot), Value>;
+
+fn decision(earlier: &[Step], step: &Step, mut now: Now, schema: &Schema) {
     let Outcome::Accepted { overrides, extra } = &step.outcome else { return };
+    let mut back = BTreeSet::new();
     for (index, change) in (0..).zip(&step.changes) {
-        let at = (change.object, change.slot);
-        // An object that comes back is judged elsewhere.
-        if extra.iter().any(|found| (found.object, found.slot) == at) {
-            continue;
+        for object in came_back(earlier, step, change, &now) {
+            now.insert((object, Slot::LIFE), Life::Alive.value());
+            back.insert(object);
         }
+        let at = (change.object, change.slot);
         let ours = now.get(&at).cloned().unwrap_or_default();
         let deletes = is_deletion(change);
-        let unseen = earlier.iter().any(|other| {
-            let meets = |(found, _): &(Change, Value)| match deletes {
-                true => found.object == at.0 && !is_deletion(found),
-                false => (found.object, found.slot) == at,
-            };
-            other.number > step.base && other.id.node != step.id.node && other.effects.iter().any(meets)
+        let is_unseen = unseen(earlier, step, |found| match deletes {
+            true => found.object == at.0 && !is_deletion(found),
+            false => (found.object, found.slot) == at,
         });
-        let conflict = (unseen || ours != change.old)
+        let conflict = (is_unseen || ours != change.old)
             && change.slot.element.is_none()
             && !(change.slot == Slot::LIFE && ours.is_null());
         let found = overrides.iter().find(|found| found.index == index);
         let taken = found.map_or(Some(&change.new), |found| found.new.as_ref());
-        let what = format!("{} {change:?} met {ours:?}, unseen {unseen}, override {found:?}", step.id);
+        let what = format!("{} {change:?} met {ours:?}, unseen {is_unseen}, override {found:?}", step.id);
         if ours == change.new {
             assert_eq!(taken, None, "{what}");
         } else if conflict {
@@ -145,6 +145,31 @@ fn decision(earlier: &[Step], step: &Step, mut now: BTreeMap<(ObjectId, Slot), V
         }
         assert!(found.is_none_or(|found| found.old == ours), "{what}");
     }
+    let record = schema.entity("SyncConflict").unwrap().id;
+    let added = extra.iter().filter(|change| change.entity != record).map(|change| change.object).collect();
+    assert_eq!(back, added, "what came back by {}", step.id);
+}
+
+/// Objects that others deleted unseen, and that a change uses all the same.
+fn came_back(earlier: &[Step], step: &Step, change: &Change, now: &Now) -> Vec<ObjectId> {
+    if change.slot == Slot::LIFE {
+        return Vec::new();
+    }
+    let added = change.slot.element.filter(|_| !change.new.is_null());
+    let used = [Some(change.object), change.new.reference(), added].into_iter().flatten();
+    let comes_back = |object: &ObjectId| {
+        let deletes = step.changes.iter().any(|other| other.object == *object && is_deletion(other));
+        now.get(&(*object, Slot::LIFE)) == Some(&Life::Deleted.value())
+            && !deletes
+            && unseen(earlier, step, |found| (found.object, found.slot) == (*object, Slot::LIFE))
+    };
+    used.filter(comes_back).collect()
+}
+
+/// Whether another node did something that the author of a transaction had not seen.
+fn unseen(earlier: &[Step], step: &Step, meets: impl Fn(&Change) -> bool) -> bool {
+    let others = earlier.iter().filter(|other| other.number > step.base && other.id.node != step.id.node);
+    others.flat_map(|other| &other.effects).any(|(found, _)| meets(found))
 }
 
 fn is_deletion(change: &Change) -> bool {
