@@ -192,19 +192,27 @@ fn each_of(schema: &Schema, view: &dyn View, entity: &str, each: &mut Each<'_>) 
     Ok(())
 }
 
-/// The conflicts.
+/// The word of an enumeration of a conflict's record.
+fn word_of(schema: &Schema, attribute: &str, value: &Value) -> String {
+    let member = schema.entity(conflict::ENTITY).and_then(|entity| entity.member(attribute));
+    match (member.map(|member| &member.kind), value) {
+        (Some(Kind::Enum(words)), Value::Enum(id)) => {
+            words.iter().find(|word| word.id == *id).map(|word| word.name.clone()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The conflicts that nobody has settled.
 pub(crate) fn conflicts(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) -> Result<(), AppError> {
     let text = |value: Value| if value.is_null() { String::new() } else { value.to_string() };
     each_of(schema, view, conflict::ENTITY, &mut |id, get| {
         let by = |user: &str, node: &str| format!("{} ({})", text(get(user)), text(get(node)));
         let Some(object) = get("Object").integer().and_then(ObjectId::new) else { return true };
-        let rule = match (schema.entity(conflict::ENTITY).and_then(|e| e.member("Rule")).map(|m| &m.kind), get("Rule"))
-        {
-            (Some(Kind::Enum(words)), Value::Enum(rule)) => {
-                words.iter().find(|word| word.id == rule).map(|word| word.name.clone()).unwrap_or_default()
-            }
-            _ => String::new(),
-        };
+        let rule = word_of(schema, "Rule", &get("Rule"));
+        if word_of(schema, "State", &get("State")) == "settled" {
+            return true;
+        }
         let line = ConflictLine {
             id,
             object,

@@ -166,13 +166,13 @@ used_keys! {
         "Where the data is kept. This version knows sqlite only, in data/ of the project directory.");
 
     PLAIN_HOST = Key::new("SocketProtocol", "host", Kind::Listen, "",
-        "Where to listen without encryption. Default: this machine only (loopback), other than in former versions.");
+        "Where to listen without encryption. Default: this machine only (loopback), other than in former versions. This version opens no such port.");
     PLAIN_PORT = Key::new("SocketProtocol", "port", Kind::Port, "4242",
-        "Port without encryption, TCP.");
+        "Port without encryption, TCP. This version does not open it: programs on this machine use a socket in run/.");
     TLS_HOST = Key::new("SocketProtocol", "tlsHost", Kind::Listen, "*",
         "Where to listen with encryption, for branches and clients on other machines.");
     TLS_PORT = Key::new("SocketProtocol", "tlsPort", Kind::Port, "4243",
-        "Port with encryption, TLS over TCP and QUIC over UDP.");
+        "Port with encryption. This version speaks QUIC over UDP there, and a branch does not open it.");
 
     ADVERTISE = Key::new("SyncService", "advertise", Kind::Addresses, "",
         "Addresses under which branches reach this node; they go into the account files that it exports.");
@@ -189,9 +189,9 @@ used_keys! {
         "A branch asks the head office for more object ids when fewer than this many are left.");
 
     HTTP_HOST = Key::new("DeploySite", "host", Kind::Listen, "*",
-        "Where the web pages are served; localhost behind a reverse proxy.");
+        "Where the web pages are served; localhost behind a reverse proxy. This version serves none.");
     HTTP_PORT = Key::new("DeploySite", "port", Kind::Port, "8080",
-        "Port of the web pages.");
+        "Port of the web pages. This version does not open it.");
 
     LOG_LEVEL = Key::new("Log", "level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info",
         "The least important kind of event that is written.");

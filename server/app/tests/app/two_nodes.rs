@@ -69,6 +69,9 @@ fn the_head_office_stays_and_the_other_value_is_kept() {
         );
         assert_eq!((conflict.kept_by.as_str(), conflict.other_by.as_str()), ("Admin (hamburg)", "Admin (bonn)"));
     }
+    let Some(Reply::Conflict(conflict)) = head.call(Request::Conflicts).unwrap().pop() else { panic!() };
+    head.save(vec![change(conflict.id, &[("State", text("settled"))])]).unwrap();
+    assert!(head.call(Request::Conflicts).unwrap().is_empty(), "settled ones are not listed");
 }
 
 #[test]
