@@ -125,14 +125,26 @@ impl<'o, 'w> Stage<'o, 'w> {
         let (word, place) = (self.word(&event.kind), self.place(event));
         let time = self.time(heard.at);
         let text = harmless(&event.text);
-        let line = format!("  {time}  {:<8} {word:<10} {id:<9} {place:<13} {text}{after}", heard.node);
-        let line = self.fitting(line.trim_end());
-        self.output.line(self.painted(&event.kind, &line));
+        let start = format!("  {time}  {:<8} {word:<10} {id:<9} {place:<13} ", heard.node);
+        let (one, whole) = (format!("{start}{text}{after}"), format!("{start}{}", after.trim_start()));
+        let lines = match event.kind.as_str() {
+            // What somebody has to act on is worth lines of its own.
+            "conflict" | "refused" if !self.fits(&one) => vec![whole, format!("             {text}")],
+            _ => vec![one],
+        };
+        for line in lines {
+            let line = self.fitting(line.trim_end());
+            self.output.line(self.painted(&event.kind, &line));
+        }
+    }
+
+    fn fits(&self, line: &str) -> bool {
+        self.output.width.is_none_or(|width| line.chars().count() <= usize::from(width))
     }
 
     /// As much of a line as the terminal is wide, so that the columns stay columns.
     fn fitting(&self, line: &str) -> String {
-        let Some(width) = self.output.width.map(usize::from).filter(|width| line.chars().count() > *width) else {
+        let Some(width) = self.output.width.map(usize::from).filter(|_| !self.fits(line)) else {
             return line.to_owned();
         };
         line.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
