@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mytism_app::snapshot::Loader;
-use mytism_app::{AppError, Identity};
+use mytism_app::surroundings::Machine;
+use mytism_app::{App, AppError, Identity};
 use mytism_core::failure::Failure;
 use mytism_core::id::{BlockId, Hash, Position};
 use mytism_core::schema::Schema;
 use mytism_format::hash;
 use mytism_proto::PeerMessage;
-use mytism_store::Store;
 use mytism_store::sqlite::SqliteStore;
+use mytism_store::{Store, StoreError};
 use mytism_transport::connection::{PeerConnection, Purpose};
 use mytism_transport::connector::connect;
 use mytism_transport::identity::NodeKey;
@@ -84,9 +85,9 @@ pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Re
     text = set(&text, "SyncService", "headOffice", &account.addresses.join(", "))?;
     text = set(&text, "SyncService", "headOfficeKey", &account.key.to_string())?;
     text = set_ports(&text, options.ports)?;
-    project.write_incarnation(fetched.identity.incarnation)?;
-    // The configuration comes last: with it the project is there.
+    // With the configuration the project is there.
     write_durably(&project.config_file(), text.as_bytes())?;
+    project.write_incarnation(fetched.identity.incarnation)?;
     Ok(JoinReport {
         directory: options.directory.clone(),
         node: account.name,
@@ -216,11 +217,26 @@ async fn receive(
 fn empty_store(project: &Project, schema: Schema) -> Result<Arc<dyn Store>, LineEnd> {
     let data = project.data();
     if data.exists() {
+        check_worthless(project).map_err(LineEnd::Own)?;
         std::fs::remove_dir_all(&data).map_err(|error| LineEnd::Own(file_failure("empty", &data, &error)))?;
     }
     make_directory(&data).map_err(LineEnd::Own)?;
     let store = SqliteStore::create(&data, Arc::new(schema)).map_err(AppError::from)?;
     Ok(Arc::new(store))
+}
+
+/// Whether nothing would be lost with the data of an attempt: they are of a branch, and none of it waits to be sent. What
+/// cannot be opened was broken off while it was made.
+fn check_worthless(project: &Project) -> Result<(), Failure> {
+    let store = match SqliteStore::open(&project.data()) {
+        Ok(store) => store,
+        Err(error @ StoreError::InUse { .. }) => return Err(error.failure()),
+        Err(_) => return Ok(()),
+    };
+    let schema = store.schema();
+    let Ok(app) = App::open(Arc::new(store), schema, Arc::new(Machine::default())) else { return Ok(()) };
+    let waiting = app.view().and_then(|view| Ok(view.pending_count()?)).map_err(|error| error.failure())?;
+    if app.identity().authoritative || waiting > 0 { Err(project.without_configuration()) } else { Ok(()) }
 }
 
 fn unpack(chunk: &[u8], expected: Hash) -> Result<Vec<u8>, LineEnd> {
@@ -243,5 +259,22 @@ fn failure(end: LineEnd) -> Failure {
             .hint("check that the head office runs and that UDP reaches its port; then run the same command again"),
         LineEnd::Violation(violation) => Failure::failed(violation.code, violation.message),
         LineEnd::Stopping => Failure::failed("stopped", "the join was stopped"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_a_head_office_are_never_thrown_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = Project::at(directory.path());
+        make_directory(&project.data()).unwrap();
+        check_worthless(&project).unwrap();
+        let schema = Arc::new(mytism_schema::project(None).unwrap());
+        let store = Arc::new(SqliteStore::create(&project.data(), Arc::clone(&schema)).unwrap());
+        drop(App::create_head_office(store, schema, Arc::new(Machine::default()), "hamburg").unwrap());
+        assert_eq!(check_worthless(&project).unwrap_err().code, "project-exists");
     }
 }

@@ -75,14 +75,31 @@ impl Project {
     /// # Errors
     /// When there is one already, or the disk refuses.
     pub fn create(&self) -> Result<(), Failure> {
-        if self.exists() {
-            let message = format!("there is a project in {} already", self.directory.display());
-            return Err(Failure::failed("project-exists", message).hint("choose another directory with --project"));
+        self.refuse_existing()?;
+        // Noted last when a node is made, so a node lived here; its data are not touched.
+        if self.incarnation_file().exists() {
+            return Err(self.without_configuration());
         }
         for name in ["data", "state", "logs"] {
             make_directory(&self.directory.join(name))?;
         }
         Ok(())
+    }
+
+    /// Refuses to make a node where there is one.
+    pub(crate) fn refuse_existing(&self) -> Result<(), Failure> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let message = format!("there is a project in {} already", self.directory.display());
+        Err(Failure::failed("project-exists", message).hint("choose another directory with --project"))
+    }
+
+    /// The refusal to make a node where the data of one are.
+    pub(crate) fn without_configuration(&self) -> Failure {
+        let message = format!("{} holds the data of a node, but no {FILE_NAME}", self.directory.display());
+        let hint = "put its mytism.ini back, or choose another directory with --project; nothing was changed";
+        Failure::failed("project-exists", message).hint(hint)
     }
 
     /// Reads the configuration; warnings go to the log.

@@ -65,6 +65,10 @@ pub fn init(options: &InitOptions) -> Result<InitReport, Failure> {
     let schema = mytism_schema::project(options.schema.as_deref()).map_err(|problems| schema_failure(&problems))?;
     let name = node_name(options.name.as_deref())?;
     let was_there = options.directory.exists();
+    if project.data().exists() || project.key_file().exists() {
+        project.refuse_existing()?;
+        return Err(project.without_configuration());
+    }
     project.create()?;
     let made = fill(&project, options, schema, &name);
     if made.is_err() {
@@ -95,9 +99,9 @@ fn fill(
     text = set(&text, "DBMan", "nodeNumber", &app.identity().node.to_string())?;
     text = set(&text, "DBMan", "authoritative", "1")?;
     text = set_ports(&text, options.ports)?;
-    project.write_incarnation(app.identity().incarnation)?;
-    // The configuration comes last: with it the project is there.
+    // With the configuration the project is there.
     write_durably(&project.config_file(), text.as_bytes())?;
+    project.write_incarnation(app.identity().incarnation)?;
     let system_entities = mytism_schema::system().entities.len();
     let def = schema.def();
     Ok(InitReport {

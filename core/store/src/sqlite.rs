@@ -130,14 +130,6 @@ impl SqliteStore {
         Ok(self.writer().pragma_update(None, "synchronous", level)?)
     }
 
-    /// Brings all that is committed into the main file and empties the log of writes.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn checkpoint(&self) -> Result<(), StoreError> {
-        Ok(self.writer().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
-    }
-
     fn writer(&self) -> MutexGuard<'_, Connection> {
         // A panic while writing left an open transaction behind, which the next one rolls back.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)

@@ -133,6 +133,20 @@ impl Head {
         self.node.start();
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.node.directory
+    }
+
+    pub(crate) fn init_again(&self) -> Result<(), Failure> {
+        let directory = self.node.directory.clone();
+        init(&InitOptions { directory, name: Some("other".into()), ..InitOptions::default() }).map(drop)
+    }
+
+    pub(crate) fn join_into(&self, directory: &Path, account: &Path) -> Result<(), Failure> {
+        let (directory, account) = (directory.to_owned(), account.to_owned());
+        join(&JoinOptions { directory, account, name: None, ports: Ports::default() }, &mut |_| {}).map(drop)
+    }
+
     pub(crate) fn account(&self, name: &str) -> PathBuf {
         let replies = self.node.call(Request::AddNode { name: name.into(), valid_days: 14 }).unwrap();
         let [Reply::Account { file }] = &replies[..] else { panic!("{replies:?}") };

@@ -63,6 +63,30 @@ fn an_account_is_good_once_and_for_its_name() {
 }
 
 #[test]
+fn a_node_without_its_configuration_loses_nothing() {
+    let mut head = Head::new();
+    save_order(head.node(), 1);
+    let account = head.account("berlin");
+    head.stop();
+    let config = mytism_server::project::Project::at(head.directory()).config_file();
+    let kept = std::fs::read(&config).unwrap();
+    std::fs::remove_file(&config).unwrap();
+    for without_state in [false, true] {
+        if without_state {
+            std::fs::remove_dir_all(head.directory().join("state")).unwrap();
+        }
+        assert_eq!(head.init_again().unwrap_err().code, "project-exists");
+        if !without_state {
+            assert_eq!(head.join_into(head.directory(), &account).unwrap_err().code, "project-exists");
+        }
+    }
+    std::fs::write(&config, kept).unwrap();
+    std::fs::create_dir_all(head.directory().join("state")).unwrap();
+    head.start();
+    assert_eq!(head.node().rows("select count(*) as n from Order o"), ["1"]);
+}
+
+#[test]
 fn two_processes_cannot_be_one_branch() {
     let head = Head::new();
     let branch = head.branch("berlin");

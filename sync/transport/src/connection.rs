@@ -142,12 +142,6 @@ impl PeerConnection {
         SocketAddr::new(address.ip().to_canonical(), address.port())
     }
 
-    /// The time that a packet takes there and back, as last estimated.
-    #[must_use]
-    pub fn round_trip(&self) -> Duration {
-        self.connection.rtt()
-    }
-
     /// Opens a stream in both directions. Waits while 16 are open.
     ///
     /// # Errors
