@@ -48,17 +48,28 @@ pub struct StoredTransaction {
     pub transaction: Transaction,
 }
 
-/// Makes the bytes of a new transaction. `secret` must be fresh randomness.
+/// Everything of a transaction but its header, written and hashed before its place in the order is known: the dear part
+/// of making one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sealed {
+    /// The secret and the leaves as they are stored.
+    bytes: Vec<u8>,
+    root: Hash,
+    leaves: u32,
+}
+
+/// Writes the leaves of a new transaction; its identity and base position are not looked at. `secret` must be fresh
+/// randomness.
 ///
 /// # Errors
 /// When the transaction is larger than the limits.
-pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransaction, FormatError> {
+pub fn seal(transaction: &Transaction, secret: &Secret) -> Result<Sealed, FormatError> {
     if transaction.changes.len() > CHANGES_MAX {
         return Err(TOO_MANY);
     }
-    let mut leaves = LeafWriter::new(secret);
+    let mut leaves = LeafWriter::behind(secret, secret_record(secret)?);
     leaves.push(kind::LEAF_AUTHOR, &MapWriter::new(1).signed("u", transaction.author.get()).finish())?;
-    leaves.push(kind::LEAF_TIME, &time_body(&transaction))?;
+    leaves.push(kind::LEAF_TIME, &time_body(transaction))?;
     leaves.push(kind::LEAF_DESCRIPTION, &MapWriter::new(1).text("d", &transaction.description).finish())?;
     if let Some(run) = transaction.run {
         leaves.push(kind::LEAF_RUN, &identity(MapWriter::new(3), run).finish())?;
@@ -72,21 +83,38 @@ pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransact
             return Err(TOO_LARGE);
         }
     }
+    Ok(Sealed { root: leaves.tree.root(), leaves: leaves.count, bytes: leaves.bytes })
+}
+
+/// Puts the header before sealed leaves. `sealed` must be of the same transaction, whose identity and base position may
+/// have changed since.
+///
+/// # Errors
+/// When the transaction is larger than the limits.
+pub fn finish(transaction: Transaction, sealed: &Sealed) -> Result<StoredTransaction, FormatError> {
     let header = identity(MapWriter::new(7), transaction.id)
         .unsigned("be", u64::from(transaction.base.epoch))
         .unsigned("bn", transaction.base.number)
-        .unsigned("k", u64::from(leaves.count))
-        .binary("r", &leaves.tree.root().0)
+        .unsigned("k", u64::from(sealed.leaves))
+        .binary("r", &sealed.root.0)
         .finish();
-    let mut bytes = Vec::with_capacity(leaves.bytes.len() + 192);
+    let mut bytes = Vec::with_capacity(sealed.bytes.len() + 160);
     envelope::write(&mut bytes, kind::TRANSACTION_HEADER, 1, 0, &header)?;
     let hash = hash::transaction(&bytes);
-    bytes.extend_from_slice(&secret_record(secret)?);
-    bytes.extend_from_slice(&leaves.bytes);
+    bytes.extend_from_slice(&sealed.bytes);
     if bytes.len() > BYTES_MAX {
         return Err(TOO_LARGE);
     }
     Ok(StoredTransaction { bytes, hash, transaction })
+}
+
+/// Makes the bytes of a new transaction. `secret` must be fresh randomness.
+///
+/// # Errors
+/// When the transaction is larger than the limits.
+pub fn write(transaction: Transaction, secret: &Secret) -> Result<StoredTransaction, FormatError> {
+    let sealed = seal(&transaction, secret)?;
+    finish(transaction, &sealed)
 }
 
 /// Reads a transaction and checks that its leaves have the root that its header names.
@@ -240,7 +268,12 @@ pub(crate) struct LeafWriter<'a> {
 
 impl<'a> LeafWriter<'a> {
     pub(crate) fn new(secret: &'a Secret) -> Self {
-        Self { secret, bytes: Vec::new(), tree: Tree::default(), count: 0 }
+        Self::behind(secret, Vec::new())
+    }
+
+    /// Writes them behind other bytes.
+    pub(crate) fn behind(secret: &'a Secret, bytes: Vec<u8>) -> Self {
+        Self { secret, bytes, tree: Tree::default(), count: 0 }
     }
 
     pub(crate) fn push(&mut self, kind: u16, body: &[u8]) -> Result<(), FormatError> {

@@ -1,8 +1,10 @@
 //! The typed tree: a query whose names are ids, whose kinds fit and whose parameters are values. Whoever compiles or
 //! evaluates it need not check anything again.
 
+use std::collections::BTreeSet;
+
 use crate::id::{AttributeId, EntityId};
-use crate::schema::{EnumWord, Kind};
+use crate::schema::{EnumWord, Kind, Schema};
 use crate::value::Value;
 
 /// The most digits of a decimal.
@@ -36,6 +38,25 @@ impl Query {
     #[must_use]
     pub const fn is_objects(&self) -> bool {
         self.select.is_none()
+    }
+
+    /// The entities whose objects decide what comes out, each with its sub-entities: that of the query, and those that
+    /// its paths lead to.
+    #[must_use]
+    pub fn entities(&self, schema: &Schema) -> BTreeSet<EntityId> {
+        let mut found = BTreeSet::from([self.entity]);
+        let mut each = |path: &Path| {
+            let members = path.via.iter().filter_map(|relation| schema.member_by_id(*relation));
+            found.extend(members.filter_map(|(_, member)| member.kind.target()));
+        };
+        self.expressions().for_each(|expr| expr.each_path(&mut each));
+        found
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let columns = self.select.iter().flatten().map(|item| &item.expr);
+        let order = self.order.iter().map(|key| &key.expr);
+        columns.chain(&self.filter).chain(&self.group).chain(order)
     }
 
     /// Whether a row stands for many objects: there is a `group by` or an aggregate.
@@ -272,6 +293,15 @@ impl Expr {
     /// How many expressions it is made of, itself included.
     pub(super) fn size(&self) -> usize {
         1 + self.parts().into_iter().map(Self::size).sum::<usize>()
+    }
+
+    fn each_path(&self, each: &mut impl FnMut(&Path)) {
+        if let Node::Path(path) = &self.node {
+            each(path);
+        }
+        for part in self.parts() {
+            part.each_path(each);
+        }
     }
 
     /// The expressions that it is made of, in order; none for values, paths and `count(*)`.

@@ -38,7 +38,7 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
             _ => last_counter(work, id)?,
         };
         if id.counter == known + 1 {
-            admit(work, &transaction::read(bytes.clone()).map_err(|error| damaged(&error))?)?;
+            admit(work, transaction::read(bytes.clone()).map_err(|error| damaged(&error))?)?;
         } else if known_hash(work, id)?.ok_or_else(|| gap(id, known))? != hash {
             return Err(forked(id));
         }
@@ -53,7 +53,7 @@ fn last_counter(work: &Work<'_>, id: TransactionId) -> Result<u64, AppError> {
     let recent = work.workspace.recent.iter().rev().find(|recent| name(recent.transaction) == name(id));
     match recent {
         Some(recent) => Ok(recent.transaction.counter),
-        None => Ok(work.workspace.view.last_counter(id.node, id.incarnation)?),
+        None => Ok(work.workspace.view()?.last_counter(id.node, id.incarnation)?),
     }
 }
 
@@ -72,8 +72,8 @@ fn known_hash(work: &Work<'_>, id: TransactionId) -> Result<Option<Hash>, AppErr
     if let Some(recent) = work.workspace.recent.iter().find(|recent| recent.transaction == id) {
         return Ok(Some(recent.hash));
     }
-    let Some(number) = work.workspace.view.log_number(id)? else { return Ok(None) };
-    let row = work.workspace.view.log_row(number)?;
+    let Some(number) = work.workspace.view()?.log_number(id)? else { return Ok(None) };
+    let row = work.workspace.view()?.log_row(number)?;
     Ok(row.map(|row| transaction::peek(&row.bytes)).transpose()?.map(|(_, _, hash)| hash))
 }
 
@@ -82,9 +82,9 @@ fn forked(id: TransactionId) -> AppError {
     AppError::refused("forked-transaction", message)
 }
 
-fn admit(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
+fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError> {
     work.workspace.begin();
-    let outcome = match merge(work, stored) {
+    let outcome = match merge(work, &stored) {
         Ok(outcome) => {
             work.workspace.accept();
             outcome
@@ -103,8 +103,9 @@ fn admit(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError
         let row = mytism_store::QuarantineRow { number, code: code.clone(), reason: reason.clone() };
         work.workspace.write(mytism_store::Write::Quarantine(row));
     }
-    let position = record::append(work, stored, outcome.clone())?;
-    tell(work, stored, &outcome, position.number);
+    let number = work.state.position().number + 1;
+    tell(work, &stored, &outcome, number);
+    record::append(work, stored, outcome)?;
     Ok(())
 }
 
@@ -132,7 +133,9 @@ fn check_form(work: &Work<'_>, stored: &StoredTransaction) -> Result<(), AppErro
 /// A branch makes objects with ids from its own blocks alone.
 fn check_owner(work: &Work<'_>, stored: &StoredTransaction, change: &Change) -> Result<(), AppError> {
     let is_making = change.slot == Slot::LIFE && change.old.is_null();
-    if is_making && work.state.blocks.owner(BlockId::of(change.object)) != Some(stored.transaction.id.node) {
+    if is_making
+        && work.foundation.allotment().blocks.owner(BlockId::of(change.object)) != Some(stored.transaction.id.node)
+    {
         let message = format!("the id of object {} was not given to this branch", change.object);
         return Err(AppError::refused("foreign-id", message));
     }
@@ -263,8 +266,8 @@ fn changed_since(
     if untouched {
         return Ok(None);
     }
-    for number in work.workspace.view.history_after(object, base)?.into_iter().rev() {
-        let Some(row) = work.workspace.view.log_row(number)? else { continue };
+    for number in work.workspace.view()?.history_after(object, base)?.into_iter().rev() {
+        let Some(row) = work.workspace.view()?.log_row(number)? else { continue };
         if row.transaction.node == origin {
             continue;
         }

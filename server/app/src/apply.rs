@@ -20,6 +20,7 @@ use mytism_store::{QuarantineRow, Write};
 use crate::error::AppError;
 use crate::lane::Work;
 use crate::record::{META, by_object, log, meta_bytes};
+use crate::workspace::RecentEntry;
 
 /// An entry as it arrives.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,7 +71,7 @@ fn damaged(error: &FormatError) -> AppError {
 
 /// An entry that is here already must be the same one.
 fn check_known(work: &Work<'_>, entry: &StoredEntry) -> Result<(), AppError> {
-    let known = work.workspace.view.log_row(entry.entry.position.number)?;
+    let known = work.workspace.view()?.log_row(entry.entry.position.number)?;
     match known {
         Some(row) if row.hash != entry.hash => Err(histories_differ(entry.entry.position)),
         _ => Ok(()),
@@ -140,7 +141,10 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
         work.workspace.write(Write::Quarantine(QuarantineRow { number, code: code.clone(), reason: reason.clone() }));
     }
     tell(work, &entry.entry, stored, is_own);
-    log(work, entry, stored, happened.into_iter().map(|(change, _)| change).collect());
+    let changes = happened.into_iter().map(|(change, _)| change).collect();
+    let (number, stamp) = (entry.entry.position.number, stored.transaction.stamp());
+    let recent = RecentEntry { number, transaction: id, hash: stored.hash, stamp, changes };
+    log(work, entry.clone(), stored.bytes.clone(), recent);
     Ok(())
 }
 
@@ -155,7 +159,7 @@ fn keep_ahead(work: &mut Work<'_>, transaction: &Transaction) {
         work.state.counter = work.state.counter.max(transaction.id.counter);
     }
     for change in transaction.changes.iter().filter(|change| change.slot == Slot::LIFE && change.old.is_null()) {
-        work.state.ids.pass(change.object);
+        work.foundation.allotment().ids.pass(change.object);
     }
 }
 
@@ -168,7 +172,7 @@ fn own_pending(work: &mut Work<'_>, entry: &StoredEntry) -> Result<Option<Stored
     if id.node != work.foundation.identity.node {
         return Ok(None);
     }
-    let row = work.workspace.view.pending(id.counter)?.filter(|row| row.transaction == id);
+    let row = work.workspace.view()?.pending(id.counter)?.filter(|row| row.transaction == id);
     Ok(row.map(|row| transaction::read(row.bytes)).transpose()?)
 }
 

@@ -221,17 +221,16 @@ impl App {
     /// When the database cannot be written.
     pub fn take_blocks(&self, blocks: Vec<BlockId>) -> Result<(), AppError> {
         self.lane.execute(move |work| {
-            blocks.iter().for_each(|block| work.state.ids.add(*block));
+            let mut allotment = work.foundation.allotment();
+            blocks.iter().for_each(|block| allotment.ids.add(*block));
             Ok(())
         })
     }
 
     /// How many ids for new objects are left here.
-    ///
-    /// # Errors
-    /// When the node stops.
-    pub fn ids_left(&self) -> Result<u64, AppError> {
-        self.lane.execute(|work| Ok(work.state.ids.left()))
+    #[must_use]
+    pub fn ids_left(&self) -> u64 {
+        self.foundation.allotment().ids.left()
     }
 }
 
@@ -284,7 +283,7 @@ fn add_node(
     let (changes, stamp) = draft.finish()?;
     work.state.accounts.set(node, verifier);
     let about = About { description: format!("Branch {name} made known"), ..About::default() };
-    record::own(work, &about, stamp, changes)?;
+    record::own(work, about, stamp, changes)?;
     Ok(Account { node, valid_until })
 }
 
@@ -305,8 +304,8 @@ fn next_number(work: &mut Work<'_>, entity: &Entity) -> Result<NodeId, AppError>
     loop {
         let value = Value::Integer(i64::from(next));
         let taken = !work.workspace.holders(entity.id, number, &value)?.is_empty();
-        let taken = taken || work.state.blocks.count(NodeId(next)) > 0;
-        if !taken && work.workspace.view.last_incarnation(NodeId(next))? == 0 {
+        let taken = taken || work.foundation.allotment().blocks.count(NodeId(next)) > 0;
+        if !taken && work.workspace.view()?.last_incarnation(NodeId(next))? == 0 {
             return Ok(NodeId(next));
         }
         next += 1;
@@ -325,8 +324,8 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
     let block = give_block(work, node)?;
     // A life that was broken off may have saved what never arrived here. Each life begins with a block of its own, so
     // their number tells lives apart that the log does not know.
-    let lives = u32::try_from(work.state.blocks.count(node)).unwrap_or(u32::MAX);
-    let incarnation = work.workspace.view.last_incarnation(node)?.saturating_add(1).max(lives);
+    let lives = u32::try_from(work.foundation.allotment().blocks.count(node)).unwrap_or(u32::MAX);
+    let incarnation = work.workspace.view()?.last_incarnation(node)?.saturating_add(1).max(lives);
     let mut draft = Draft::new(work, &Context::system());
     set(&mut draft, entity, id, "PublicKey", Value::from(public_key))?;
     set(&mut draft, entity, id, "Joined", Value::Bool(true))?;
@@ -335,7 +334,7 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
     work.state.accounts.remove(node);
     if !changes.is_empty() {
         let about = About { description: format!("Node {node} joined"), ..About::default() };
-        record::own(work, &about, stamp, changes)?;
+        record::own(work, about, stamp, changes)?;
     }
     Ok(Enrolled { node, incarnation, blocks: vec![block] })
 }
@@ -344,7 +343,7 @@ fn give_block(work: &mut Work<'_>, node: NodeId) -> Result<BlockId, AppError> {
     if !work.foundation.identity.authoritative {
         return Err(AppError::refused("not-authoritative", "only the head office gives out ids"));
     }
-    work.state.blocks.give(node)
+    work.foundation.allotment().give(node)
 }
 
 fn attribute(entity: &Entity, name: &str) -> Result<mytism_core::id::AttributeId, AppError> {

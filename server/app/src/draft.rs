@@ -31,9 +31,8 @@ pub(crate) struct Draft<'w, 'v> {
 
 impl<'w, 'v> Draft<'w, 'v> {
     pub(crate) fn new(work: &'w mut Work<'v>, context: &Context) -> Self {
-        let identity = &work.foundation.identity;
-        let stamp = Stamp { time: work.now, user: context.user, node: identity.node };
-        let version = identity.authoritative.then_some(work.state.position().number + 1);
+        let stamp = work.stamp(context);
+        let version = work.next_version();
         let schema = work.workspace.schema;
         Self { schema, zone: context.zone.clone(), stamp, version, labels: HashMap::new(), changes: Vec::new(), work }
     }

@@ -13,6 +13,12 @@ pub enum AppError {
     /// It is refused, or was asked for wrongly.
     #[error("{0}")]
     Refused(Failure),
+    /// What a preparation relied on has moved, so it is prepared again. Never leaves this crate.
+    #[error("what the save relied on has changed meanwhile")]
+    Moved,
+    /// It can be prepared in the commit lane alone, and is. Never leaves this crate.
+    #[error("this can be prepared in the commit lane alone")]
+    LaneOnly,
 }
 
 impl AppError {
@@ -40,6 +46,7 @@ impl AppError {
         match self {
             Self::Store(error) => error.failure(),
             Self::Refused(failure) => failure.clone(),
+            Self::Moved | Self::LaneOnly => Failure::failed("internal", self.to_string()),
         }
     }
 }

@@ -50,6 +50,26 @@ impl Ids {
         })
     }
 
+    /// The same ids, but for the next few, which may be drawn without keeping them again.
+    pub(crate) fn ahead(&self, few: i64) -> Self {
+        let mut ahead = self.clone();
+        if let Some((next, end)) = ahead.ranges.iter_mut().find(|(next, end)| next < end) {
+            *next = next.saturating_add(few).min(*end);
+        }
+        ahead
+    }
+
+    /// Whether none of these was drawn from there.
+    pub(crate) fn is_covered_by(&self, kept: &Self) -> bool {
+        self.has_blocks_of(kept)
+            && self.ranges.iter().all(|(next, end)| kept.ranges.iter().any(|(k, e)| e == end && k >= next))
+    }
+
+    /// Whether all blocks here stand there too.
+    pub(crate) fn has_blocks_of(&self, kept: &Self) -> bool {
+        self.ranges.iter().all(|(_, end)| kept.ranges.iter().any(|(_, kept)| kept == end))
+    }
+
     /// An id was given before: none up to it is given again.
     pub(crate) fn pass(&mut self, given: ObjectId) {
         let number = given.get();
@@ -73,6 +93,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_kept_covers_the_next_few() {
+        let mut ids = Ids::default();
+        ids.add(BlockId::new(0, 16).unwrap());
+        ids.add(BlockId::new(0, 17).unwrap());
+        let kept = ids.ahead(3);
+        for drawn in 0..3 {
+            assert!(ids.is_covered_by(&kept), "{drawn} drawn");
+            ids.draw().unwrap();
+        }
+        assert!(ids.is_covered_by(&kept));
+        let fourth = ids.draw().unwrap();
+        assert!(!ids.is_covered_by(&kept));
+        // What is kept goes on above all that it covers.
+        assert_eq!(Ids::from_bytes(&kept.to_bytes()).draw().unwrap(), fourth);
+        let mut more = ids.clone();
+        more.add(BlockId::new(0, 20).unwrap());
+        assert!(!more.has_blocks_of(&ids));
+        assert!(!more.is_covered_by(&ids));
+    }
+
+    #[test]
     fn ids_are_drawn_once_and_survive_being_kept() {
         let mut ids = Ids::default();
         assert!(ids.draw().is_err());
@@ -88,6 +129,7 @@ mod tests {
         }
         assert_eq!(last, 41 * 65_536 - 1);
         assert!(ids.draw().is_err());
+        assert!(ids.is_covered_by(&ids.ahead(256)));
         for repeated in [16, 40] {
             ids.add(BlockId::new(0, repeated).unwrap());
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use mytism_core::change::{Change, Slot, Stamp};
+use mytism_core::change::{Change, Slot};
 use mytism_core::failure::Failure;
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::input;
@@ -20,21 +20,20 @@ use crate::context::Context;
 use crate::draft::{Draft, find_entity, member};
 use crate::error::AppError;
 use crate::lane::Work;
-use crate::record::{self, About};
+use crate::prepare::Drafted;
+use crate::record::About;
 
-/// Saves some rows.
-pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) -> Result<Imported, AppError> {
+/// Drafts some rows.
+pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) -> Result<Drafted<Imported>, AppError> {
     let schema = work.workspace.schema;
     let plan = Plan::new(schema, batch)?;
     let mut changes = Vec::new();
     let mut imported = Imported { run: batch.run, rows: Vec::with_capacity(batch.rows.len()), open: Vec::new() };
-    let mut stamp = None;
     for (number, row) in (0u64..).zip(&batch.rows) {
         work.workspace.begin();
         match import_row(work, context, &plan, number, row) {
             Ok(done) => {
                 work.workspace.accept();
-                stamp = Some(done.stamp);
                 imported.rows.push(done.outcome);
                 imported.open.extend(done.open);
                 changes.extend(done.changes);
@@ -52,15 +51,8 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
             Err(error) => return Err(error),
         }
     }
-    if batch.dry_run {
-        return Ok(imported);
-    }
-    if let Some(stamp) = stamp.filter(|_| !changes.is_empty()) {
-        let about = About { description: batch.description.clone(), run: Some(batch.run), schema: None };
-        let saved = record::own(work, &about, stamp, changes)?;
-        imported.run = batch.run.or(saved.transaction);
-    }
-    Ok(imported)
+    let about = About { description: batch.description.clone(), run: Some(batch.run), schema: None };
+    Ok(Drafted { about, stamp: work.stamp(context), changes, answer: imported })
 }
 
 /// A batch that ends with its first bad row.
@@ -153,7 +145,6 @@ struct Done {
     outcome: RowOutcome,
     open: Vec<OpenReference>,
     changes: Vec<Change>,
-    stamp: Stamp,
 }
 
 fn import_row(
@@ -198,13 +189,13 @@ fn import_row(
             }),
         }
     }
-    let (changes, stamp) = draft.finish()?;
+    let (changes, _) = draft.finish()?;
     let outcome = match (is_new, changes.is_empty()) {
         (true, _) => RowOutcome::Inserted(id),
         (false, true) => RowOutcome::Unchanged(id),
         (false, false) => RowOutcome::Updated(id),
     };
-    Ok(Done { outcome, open, changes, stamp })
+    Ok(Done { outcome, open, changes })
 }
 
 fn find_object(
@@ -241,18 +232,20 @@ fn no_target(member: &Member, target: &Entity, key: &Member, text: &str) -> AppE
 
 /// Closes references that stood open. Where the target is still missing, the row is bad: an object that this import
 /// made goes again, one that was there before stays as it is.
-pub(crate) fn links(work: &mut Work<'_>, context: &Context, request: &ImportLinks) -> Result<Imported, AppError> {
+pub(crate) fn links(
+    work: &mut Work<'_>,
+    context: &Context,
+    request: &ImportLinks,
+) -> Result<Drafted<Imported>, AppError> {
     let mut rows = Vec::with_capacity(request.links.len());
     let mut changes = Vec::new();
-    let mut stamp = None;
     for link in &request.links {
         work.workspace.begin();
         match close(work, context, request.run, link) {
-            Ok((outcome, changed, by)) => {
+            Ok((outcome, changed)) => {
                 work.workspace.accept();
                 rows.push(outcome);
                 changes.extend(changed);
-                stamp = Some(by);
             }
             Err(AppError::Refused(failure)) => {
                 work.workspace.roll_back();
@@ -261,11 +254,9 @@ pub(crate) fn links(work: &mut Work<'_>, context: &Context, request: &ImportLink
             Err(error) => return Err(error),
         }
     }
-    if let Some(stamp) = stamp.filter(|_| !changes.is_empty()) {
-        let about = About { description: request.description.clone(), run: Some(Some(request.run)), schema: None };
-        record::own(work, &about, stamp, changes)?;
-    }
-    Ok(Imported { run: Some(request.run), rows, open: Vec::new() })
+    let about = About { description: request.description.clone(), run: Some(Some(request.run)), schema: None };
+    let answer = Imported { run: Some(request.run), rows, open: Vec::new() };
+    Ok(Drafted { about, stamp: work.stamp(context), changes, answer })
 }
 
 fn close(
@@ -273,7 +264,7 @@ fn close(
     context: &Context,
     run: TransactionId,
     link: &OpenReference,
-) -> Result<(RowOutcome, Vec<Change>, Stamp), AppError> {
+) -> Result<(RowOutcome, Vec<Change>), AppError> {
     let schema = work.workspace.schema;
     let is_new = made_by(work, link.object, run)?;
     let mut draft = Draft::new(work, context);
@@ -295,15 +286,15 @@ fn close(
         }
         None => return Err(missing),
     };
-    let (changes, stamp) = draft.finish()?;
-    Ok((outcome, changes, stamp))
+    let (changes, _) = draft.finish()?;
+    Ok((outcome, changes))
 }
 
 /// Whether an object was made by a run, as the log or what is pending tells.
 fn made_by(work: &mut Work<'_>, object: ObjectId, run: TransactionId) -> Result<bool, AppError> {
-    let first = work.workspace.view.history_after(object, 0)?.first().copied();
+    let first = work.workspace.view()?.history_after(object, 0)?.first().copied();
     let bytes = match first {
-        Some(number) => work.workspace.view.log_row(number)?.map(|row| row.bytes),
+        Some(number) => work.workspace.view()?.log_row(number)?.map(|row| row.bytes),
         None => match work.workspace.pending_of(object)?.first() {
             Some(counter) => work.workspace.pending(*counter)?.map(|row| row.bytes),
             None => None,

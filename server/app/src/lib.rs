@@ -4,7 +4,7 @@
 //!
 //! 1. [`App`]: the node's inside, as the server and the command line hold it
 //! 2. `draft` and `constraint`: from a request with names to checked changes with ids
-//! 3. `record`: from changes to a transaction in the log
+//! 3. `prepare`, `reads` and `record`: from changes to a transaction in the log, prepared beside the lane
 //! 4. `admit` and `conflict`: what the head office makes of the transactions of branches
 //! 5. `apply`: what a branch makes of the entries of the head office
 //! 6. `import`, `reading`, `output`: rows in, rows out
@@ -14,18 +14,23 @@
 //! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
 
 mod admit;
+mod allotment;
 mod apply;
+mod behaviour;
 pub mod cluster;
 mod conflict;
 mod constraint;
 mod context;
 mod draft;
 mod error;
+mod foundation;
 mod ids;
 mod import;
 mod lane;
 mod output;
+mod prepare;
 mod reading;
+mod reads;
 mod record;
 pub mod snapshot;
 mod start;
@@ -37,15 +42,20 @@ use std::sync::mpsc::Receiver;
 
 use mytism_core::failure::Failure;
 use mytism_core::id::{NodeId, Position};
-use mytism_core::operation::{Event, ImportBatch, ImportLinks, Reply, Request, SaveRequest, Saved, Sink, Status};
+use mytism_core::operation::{
+    Event, ImportBatch, ImportLinks, Imported, Reply, Request, SaveRequest, Saved, Sink, Status,
+};
 use mytism_core::schema::Schema;
 use mytism_store::View;
 
 pub use apply::ArrivingEntry;
+pub use behaviour::{Behaviour, Saving};
 pub use context::Context;
 pub use error::AppError;
-pub use lane::Identity;
-use lane::{Foundation, Lane, OnCommit};
+use foundation::Foundation;
+pub use foundation::Identity;
+use lane::{Lane, OnCommit, Work};
+use prepare::Drafted;
 use record::About;
 
 /// The inside of a node. Shared by all who ask; dropping the last one lets waiting work end.
@@ -88,7 +98,12 @@ impl App {
 
     /// Sets who is told the end of the log after each commit; must not wait.
     pub fn on_commit(&self, listener: OnCommit) {
-        self.lane.on_commit(listener);
+        self.foundation.on_commit(listener);
+    }
+
+    /// Asks a behaviour about each transaction that is made here from now on.
+    pub fn add_behaviour(&self, behaviour: Arc<dyn Behaviour>) {
+        self.foundation.add_behaviour(behaviour);
     }
 
     /// Lets waiting work be done and takes no more.
@@ -134,40 +149,39 @@ impl App {
 
     fn save(&self, context: &Context, request: SaveRequest) -> Result<Saved, AppError> {
         let context = context.clone();
-        self.lane.execute(move |work| {
+        let (saved, ids) = self.commit(move |work| {
             let mut draft = draft::Draft::new(work, &context);
             draft.take(&request)?;
             let ids = draft.ids();
             let (changes, stamp) = draft.finish()?;
-            if changes.is_empty() {
-                let position = None;
-                return Ok(Saved { transaction: None, position, pending: false, ids });
-            }
             let about = About { description: request.description.clone(), ..About::default() };
-            Ok(Saved { ids, ..record::own(work, &about, stamp, changes)? })
-        })
+            Ok(Drafted { about, stamp, changes, answer: ids })
+        })?;
+        let unchanged = Saved { transaction: None, position: None, pending: false, ids: Vec::new() };
+        Ok(Saved { ids, ..saved.unwrap_or(unchanged) })
     }
 
     fn import(&self, context: &Context, batch: ImportBatch) -> Result<Reply, AppError> {
         let context = context.clone();
-        let imported = self.lane.execute(move |work| {
-            if !batch.dry_run {
-                return import::rows(work, &context, &batch);
-            }
-            // What a dry run did on its layer is dropped with it.
-            let state = work.state.clone();
-            work.workspace.begin();
-            let imported = import::rows(work, &context, &batch);
-            work.workspace.roll_back();
-            work.state = state;
-            imported
-        })?;
-        Ok(Reply::Imported(imported))
+        let (dry_run, run) = (batch.dry_run, batch.run);
+        let rows = move |work: &mut Work<'_>| import::rows(work, &context, &batch);
+        if dry_run {
+            return Ok(Reply::Imported(prepare::practise(&self.foundation, rows)?));
+        }
+        let (saved, imported) = self.commit(rows)?;
+        let run = run.or(saved.and_then(|saved| saved.transaction));
+        Ok(Reply::Imported(Imported { run, ..imported }))
     }
 
     fn import_links(&self, context: &Context, links: ImportLinks) -> Result<Reply, AppError> {
         let context = context.clone();
-        Ok(Reply::Imported(self.lane.execute(move |work| import::links(work, &context, &links))?))
+        let (_, imported) = self.commit(move |work| import::links(work, &context, &links))?;
+        Ok(Reply::Imported(imported))
+    }
+
+    /// Drafts and commits a transaction of this node.
+    fn commit<T: Send + 'static>(&self, draft: impl prepare::Drafting<T>) -> Result<prepare::Done<T>, AppError> {
+        prepare::commit(&self.foundation, &self.lane, draft)
     }
 
     /// How the node is, but for its lines to others.

@@ -142,6 +142,6 @@ pub(crate) fn user_name(workspace: &mut Workspace<'_>, user: ObjectId) -> Result
 
 /// Name of a node, for a record that keeps it as text.
 pub(crate) fn node_name(workspace: &mut Workspace<'_>, node: NodeId) -> Result<String, AppError> {
-    let found = find_node(workspace.schema, workspace.view, node)?;
+    let found = find_node(workspace.schema, workspace.view()?, node)?;
     Ok(found.map_or_else(|| format!("#{node}"), |state| display_text(workspace.schema, &state)))
 }

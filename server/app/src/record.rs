@@ -5,18 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mytism_core::change::{Change, Entry, ObjectMeta, Outcome, Slot, Stamp, Transaction};
+use mytism_core::change::{Change, Entry, ObjectMeta, Outcome, Slot, Stamp, Transaction, effective};
 use mytism_core::id::{AttributeId, ObjectId, Position, TransactionId};
 use mytism_core::operation::{Event, Saved};
 use mytism_core::schema::SchemaDef;
 use mytism_format::entry;
 use mytism_format::hash::Secret;
 use mytism_format::object::write_meta;
-use mytism_format::transaction::{self, StoredTransaction};
+use mytism_format::transaction::{self, Sealed, StoredTransaction};
 use mytism_format::value::value_bytes;
 use mytism_store::{Head, LogRow, PendingRow, Write};
 
 use crate::error::AppError;
+use crate::foundation::Foundation;
 use crate::lane::Work;
 use crate::workspace::RecentEntry;
 
@@ -32,44 +33,89 @@ pub(crate) struct About {
     pub(crate) schema: Option<SchemaDef>,
 }
 
+/// A transaction of this node but for its place in the order, as far as possible sealed already.
+pub(crate) struct Content {
+    /// Its identity and base are those of the last one that was published; they are set when it is recorded.
+    transaction: Transaction,
+    /// The first transaction of an import names itself, which it can only when it has a name.
+    names_itself: bool,
+    sealed: Option<Sealed>,
+}
+
+impl Content {
+    pub(crate) fn new(
+        foundation: &Foundation,
+        about: About,
+        stamp: Stamp,
+        changes: Vec<Change>,
+    ) -> Result<Self, AppError> {
+        let identity = &foundation.identity;
+        let transaction = Transaction {
+            id: TransactionId { node: identity.node, incarnation: identity.incarnation, counter: 0 },
+            base: Position { epoch: 1, number: 0 },
+            author: stamp.user,
+            time: stamp.time,
+            clock_offset_micros: None,
+            description: about.description,
+            run: about.run.flatten(),
+            schema: about.schema,
+            changes,
+        };
+        let names_itself = about.run == Some(None);
+        let sealed = if names_itself { None } else { Some(seal(foundation, &transaction)?) };
+        Ok(Self { transaction, names_itself, sealed })
+    }
+
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.transaction.changes
+    }
+
+    /// Makes it the next own transaction. Its changes are applied in the topmost layer already.
+    pub(crate) fn record(self, work: &mut Work<'_>) -> Result<Saved, AppError> {
+        let mut transaction = self.transaction;
+        transaction.id.counter = work.state.counter + 1;
+        transaction.base = work.state.position();
+        let id = transaction.id;
+        if self.names_itself {
+            transaction.run = Some(id);
+        }
+        let sealed = match self.sealed {
+            Some(sealed) => sealed,
+            None => seal(work.foundation, &transaction)?,
+        };
+        let stored = transaction::finish(transaction, &sealed)?;
+        work.state.counter = id.counter;
+        let (time, text) = (stored.transaction.time, stored.transaction.description.clone());
+        let position = if work.foundation.identity.authoritative {
+            Some(append(work, stored, Outcome::PLAIN)?.number)
+        } else {
+            pend(work, &stored)?;
+            None
+        };
+        let foundation = work.foundation;
+        work.tell(|| Event {
+            time,
+            kind: "saved".to_owned(),
+            peer: foundation.identity.name.clone(),
+            transaction: Some(id),
+            position,
+            text,
+        });
+        Ok(Saved { transaction: Some(id), position, pending: position.is_none(), ids: Vec::new() })
+    }
+}
+
+fn seal(foundation: &Foundation, transaction: &Transaction) -> Result<Sealed, AppError> {
+    Ok(transaction::seal(transaction, &foundation.surroundings.secret()?)?)
+}
+
 /// Makes an own transaction of changes that are applied in the topmost layer already.
-pub(crate) fn own(work: &mut Work<'_>, about: &About, stamp: Stamp, changes: Vec<Change>) -> Result<Saved, AppError> {
-    let identity = &work.foundation.identity;
-    let id = TransactionId { node: identity.node, incarnation: identity.incarnation, counter: work.state.counter + 1 };
-    let transaction = Transaction {
-        id,
-        base: work.state.position(),
-        author: stamp.user,
-        time: stamp.time,
-        clock_offset_micros: None,
-        description: about.description.clone(),
-        run: about.run.map(|run| run.unwrap_or(id)),
-        schema: about.schema.clone(),
-        changes,
-    };
-    let stored = transaction::write(transaction, &work.foundation.surroundings.secret()?)?;
-    work.state.counter = id.counter;
-    let position = if identity.authoritative {
-        Some(append(work, &stored, Outcome::PLAIN)?.number)
-    } else {
-        pend(work, &stored)?;
-        None
-    };
-    let text = about.description.clone();
-    let name = identity.name.clone();
-    work.tell(|| Event {
-        time: stamp.time,
-        kind: "saved".to_owned(),
-        peer: name,
-        transaction: Some(id),
-        position,
-        text,
-    });
-    Ok(Saved { transaction: Some(id), position, pending: position.is_none(), ids: Vec::new() })
+pub(crate) fn own(work: &mut Work<'_>, about: About, stamp: Stamp, changes: Vec<Change>) -> Result<Saved, AppError> {
+    Content::new(work.foundation, about, stamp, changes)?.record(work)
 }
 
 /// Appends an entry for a transaction to the authoritative log. The changes are applied already.
-pub(crate) fn append(work: &mut Work<'_>, stored: &StoredTransaction, outcome: Outcome) -> Result<Position, AppError> {
+pub(crate) fn append(work: &mut Work<'_>, stored: StoredTransaction, outcome: Outcome) -> Result<Position, AppError> {
     let last = work.state.position();
     let new = Entry {
         position: Position { epoch: last.epoch, number: last.number + 1 },
@@ -83,36 +129,37 @@ pub(crate) fn append(work: &mut Work<'_>, stored: &StoredTransaction, outcome: O
     // An entry without leaves has nothing to salt.
     let secret = if new.outcome == Outcome::PLAIN { Secret([0; 32]) } else { work.foundation.surroundings.secret()? };
     let entry = entry::write(new, &secret)?;
-    let effective = mytism_core::change::effective(&stored.transaction.changes, &entry.entry.outcome);
-    log(work, &entry, stored, effective);
-    Ok(entry.entry.position)
+    let StoredTransaction { bytes, hash, transaction } = stored;
+    let stamp = transaction.stamp();
+    let happened = if entry.entry.outcome == Outcome::PLAIN {
+        transaction.changes
+    } else {
+        effective(&transaction.changes, &entry.entry.outcome)
+    };
+    let position = entry.entry.position;
+    log(
+        work,
+        entry,
+        bytes,
+        RecentEntry { number: position.number, transaction: transaction.id, hash, stamp, changes: happened },
+    );
+    Ok(position)
 }
 
-/// Writes an entry of the authoritative log with its index, and moves the end of the log. `effective` are the changes
-/// that really happened.
-pub(crate) fn log(work: &mut Work<'_>, entry: &entry::StoredEntry, stored: &StoredTransaction, effective: Vec<Change>) {
+/// Writes an entry of the authoritative log with its index, and moves the end of the log. `bytes` are those of the
+/// transaction, `happened` says what it came to.
+pub(crate) fn log(work: &mut Work<'_>, entry: entry::StoredEntry, bytes: Vec<u8>, happened: RecentEntry) {
     let position = entry.entry.position;
     let committed_at = entry.entry.committed_at;
-    work.workspace.write(Write::Log(LogRow {
-        position,
-        hash: entry.hash,
-        transaction: stored.transaction.id,
-        committed_at,
-        entry: entry.bytes.clone(),
-        bytes: stored.bytes.clone(),
-    }));
-    let objects: BTreeSet<ObjectId> = effective.iter().map(|change| change.object).collect();
+    let hash = entry.hash;
+    let transaction = happened.transaction;
+    work.workspace.write(Write::Log(LogRow { position, hash, transaction, committed_at, entry: entry.bytes, bytes }));
+    let objects: BTreeSet<ObjectId> = happened.changes.iter().map(|change| change.object).collect();
     for object in objects {
         work.workspace.write(Write::History { object, number: position.number });
     }
-    work.workspace.recent.push(RecentEntry {
-        number: position.number,
-        transaction: stored.transaction.id,
-        hash: stored.hash,
-        stamp: stored.transaction.stamp(),
-        changes: effective,
-    });
-    work.state.head = Some(Head { position, hash: entry.hash, committed_at });
+    work.workspace.recent.push(happened);
+    work.state.head = Some(Head { position, hash, committed_at });
 }
 
 /// Lays a transaction on top of what the authoritative log says.

@@ -13,7 +13,7 @@ use mytism_store::{Head, LogRow, QuarantineRow, Store, View, Write};
 
 use crate::App;
 use crate::error::AppError;
-use crate::lane::Identity;
+use crate::foundation::Identity;
 use crate::start::branch_writes;
 
 /// Objects that are read at a time, and the bytes past which a part is full.

@@ -10,13 +10,15 @@ use mytism_format::map::{MapReader, MapWriter};
 use mytism_store::{Store, Write};
 
 use crate::App;
+use crate::allotment::Allotment;
 use crate::cluster::{Accounts, Blocks};
 use crate::constraint;
 use crate::context::Context;
 use crate::draft::Draft;
 use crate::error::AppError;
+use crate::foundation::{Foundation, Identity};
 use crate::ids::Ids;
-use crate::lane::{Foundation, Identity, Lane, State, Watchers, Work};
+use crate::lane::{Lane, State, Work};
 use crate::record::{self, About};
 use crate::surroundings::Surroundings;
 
@@ -68,13 +70,15 @@ impl App {
         let state = State {
             head: view.head()?,
             counter: view.last_counter(identity.node, identity.incarnation)?,
-            ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
             accounts: view.get(Accounts::KEY)?.map(|bytes| Accounts::from_bytes(&bytes)).unwrap_or_default(),
+        };
+        let allotment = Allotment {
+            ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
             blocks: view.get(Blocks::KEY)?.map(|bytes| Blocks::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);
-        let watchers = Watchers::default();
-        let foundation = Arc::new(Foundation { store, schema, surroundings, identity, watchers });
+        let foundation = Foundation::new(store, schema, surroundings, identity, allotment, state.clone());
+        let foundation = Arc::new(foundation);
         let lane = Lane::start(Arc::clone(&foundation), state)?;
         Ok(Self { foundation, lane })
     }
@@ -112,7 +116,7 @@ fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
     let about =
         About { description: "The schema".to_owned(), run: None, schema: Some(work.workspace.schema.def().clone()) };
     let stamp = Draft::new(work, &context).finish()?.1;
-    record::own(work, &about, stamp, Vec::new())?;
+    record::own(work, about, stamp, Vec::new())?;
     let name = work.foundation.identity.name.clone();
     let number = Value::Integer(i64::from(work.foundation.identity.node.0));
     let objects = [
@@ -142,7 +146,7 @@ fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
     }
     constraint::check(&mut work.workspace, &changes)?;
     let about = About { description: "The first users, groups and node".to_owned(), ..About::default() };
-    record::own(work, &about, stamp, changes)?;
+    record::own(work, about, stamp, changes)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! when it is refused; so one bad transaction is refused alone, and a later one of the group sees what an earlier one
 //! did. At the end the lowest layer becomes the batch that the store writes. Nothing here decides anything.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 
 use mytism_core::change::{Change, Life, ObjectMeta, Slot, Stamp};
@@ -11,20 +12,24 @@ use mytism_core::id::{AttributeId, EntityId, Hash, ObjectId, TransactionId};
 use mytism_core::schema::{Kind, Member, Schema};
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
-use mytism_store::{Batch, PendingRow, View, Write};
+use mytism_store::{Batch, PendingRow, Store, View, Write};
 
 use crate::error::AppError;
+use crate::reads::{Key, Seen};
 
 /// See the module.
 pub(crate) struct Workspace<'v> {
     /// The schema that holds.
     pub(crate) schema: &'v Schema,
-    /// The state that the last commit left.
-    pub(crate) view: &'v dyn View,
+    store: &'v dyn Store,
+    /// The state that the last commit left, once somebody looks at it.
+    view: OnceCell<Box<dyn View>>,
     /// The lowest is the group's; never empty.
     layers: Vec<Layer>,
     /// Objects as the store has them, read once.
     loaded: HashMap<ObjectId, Option<ObjectState>>,
+    /// What else was looked at in the store.
+    looked_at: Vec<Key>,
     /// What the entries of this group changed, since the store does not know them yet.
     pub(crate) recent: Vec<RecentEntry>,
     /// Whether the store holds pending transactions, once somebody asked.
@@ -40,6 +45,7 @@ pub(crate) struct RecentEntry {
     pub(crate) changes: Vec<Change>,
 }
 
+/// The changes of one transaction, or of several that were accepted.
 #[derive(Default)]
 struct Layer {
     objects: BTreeMap<ObjectId, Option<ObjectState>>,
@@ -55,16 +61,36 @@ struct Layer {
     writes: Vec<Write>,
 }
 
+/// What was prepared beside the lane: the changes, the objects as they were before them, and keys of all that was
+/// looked at.
+pub(crate) struct PreparedLayer {
+    layer: Layer,
+    loaded: HashMap<ObjectId, Option<ObjectState>>,
+    pub(crate) reads: Vec<Key>,
+}
+
 impl<'v> Workspace<'v> {
-    pub(crate) fn new(schema: &'v Schema, view: &'v dyn View) -> Self {
+    pub(crate) fn new(schema: &'v Schema, store: &'v dyn Store) -> Self {
         Self {
             schema,
-            view,
+            store,
+            view: OnceCell::new(),
             layers: vec![Layer::default()],
             loaded: HashMap::new(),
+            looked_at: Vec::new(),
             recent: Vec::new(),
             stored_pending: None,
         }
+    }
+
+    /// The state that the last commit left. It is opened when it is first needed; while a group forms, nobody else
+    /// commits.
+    pub(crate) fn view(&self) -> Result<&dyn View, AppError> {
+        if self.view.get().is_none() {
+            let _set_only_here = self.view.set(self.store.view()?);
+        }
+        let view = self.view.get();
+        Ok(&**view.ok_or_else(|| AppError::failed("internal", "a view that was opened is not there"))?)
     }
 
     /// Begins a layer.
@@ -133,7 +159,7 @@ impl<'v> Workspace<'v> {
             return Ok(self.layers.get(index).and_then(|layer| layer.objects.get(&id)).and_then(Option::as_ref));
         }
         if !self.loaded.contains_key(&id) {
-            let object = self.view.object(id)?;
+            let object = self.view()?.object(id)?;
             self.loaded.insert(id, object);
         }
         Ok(self.loaded.get(&id).and_then(Option::as_ref))
@@ -153,14 +179,18 @@ impl<'v> Workspace<'v> {
         let held = self.layers.iter().rev().find_map(|layer| layer.elements.get(&key).copied());
         let present = match held {
             Some(present) => present,
-            None => self.view.is_element(slot.attribute, object, element)?,
+            None => {
+                self.looked_at.push(Seen::Set(slot.attribute, object).key());
+                self.view()?.is_element(slot.attribute, object, element)?
+            }
         };
         Ok(if present { Value::Bool(true) } else { Value::Null })
     }
 
     /// The elements of a set now.
     pub(crate) fn elements(&mut self, relation: AttributeId, owner: ObjectId) -> Result<Vec<ObjectId>, AppError> {
-        let mut elements = self.view.elements(relation, owner)?;
+        self.looked_at.push(Seen::Set(relation, owner).key());
+        let mut elements = self.view()?.elements(relation, owner)?;
         for layer in &self.layers {
             for ((_, _, element), present) in layer
                 .elements
@@ -186,7 +216,8 @@ impl<'v> Workspace<'v> {
         value: &Value,
     ) -> Result<Vec<ObjectId>, AppError> {
         const ROWS: u32 = 100_000;
-        let mut found = self.view.find(entity, attribute, value, ROWS)?;
+        self.looked_at.push(Seen::Holders(attribute, value).key());
+        let mut found = self.view()?.find(entity, attribute, value, ROWS)?;
         if found.len() >= ROWS as usize {
             let message = format!("more than {ROWS} objects hold \"{value}\", too many for one save");
             return Err(AppError::refused("too-many-references", message));
@@ -308,14 +339,14 @@ impl<'v> Workspace<'v> {
         if let Some(known) = self.stored_pending {
             return Ok(known);
         }
-        let known = !self.view.pending_after(0, 1, 1)?.is_empty();
+        let known = !self.view()?.pending_after(0, 1, 1)?.is_empty();
         self.stored_pending = Some(known);
         Ok(known)
     }
 
     /// Counters of the pending transactions that touch an object now, in order.
     pub(crate) fn pending_of(&mut self, object: ObjectId) -> Result<Vec<u64>, AppError> {
-        let mut counters = if self.has_stored_pending()? { self.view.pending_of(object)? } else { Vec::new() };
+        let mut counters = if self.has_stored_pending()? { self.view()?.pending_of(object)? } else { Vec::new() };
         for layer in &self.layers {
             counters.extend(layer.touched.get(&object).into_iter().flatten());
         }
@@ -332,7 +363,7 @@ impl<'v> Workspace<'v> {
     pub(crate) fn pending(&self, counter: u64) -> Result<Option<PendingRow>, AppError> {
         match self.layers.iter().find_map(|layer| layer.pending.get(&counter)) {
             Some(row) => Ok(Some(row.clone())),
-            None => Ok(self.view.pending(counter)?),
+            None => Ok(self.view()?.pending(counter)?),
         }
     }
 
@@ -357,7 +388,7 @@ impl<'v> Workspace<'v> {
     pub(crate) fn underlay(&mut self, object: ObjectId) -> Result<BTreeMap<Slot, Vec<u8>>, AppError> {
         let mut under = BTreeMap::new();
         if self.has_stored_pending()? {
-            under.extend(self.view.underlay(object)?);
+            under.extend(self.view()?.underlay(object)?);
         }
         for layer in &self.layers {
             for (slot, value) in layer.underlay.get(&object).into_iter().flatten() {
@@ -375,6 +406,71 @@ impl<'v> Workspace<'v> {
         let top = self.top();
         top.writes.push(Write::Underlay { object, slot, value: value.clone() });
         top.underlay.entry(object).or_default().insert(slot, value);
+    }
+
+    /// Keys of all that was looked at in the store.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = Key> {
+        let objects = self.loaded.keys().map(|id| Seen::Object(*id).key());
+        objects.chain(self.looked_at.iter().copied())
+    }
+
+    /// Notes that all objects of some entities were looked at.
+    pub(crate) fn looked_at_entities(&mut self, entities: impl Iterator<Item = EntityId>) {
+        self.looked_at.extend(entities.map(|entity| Seen::Entity(entity).key()));
+    }
+
+    /// Tells the keys of all that the topmost layer changes.
+    pub(crate) fn changed(&self, mut each: impl FnMut(Key)) {
+        let Some((top, below)) = self.layers.split_last() else { return };
+        for (id, now) in &top.objects {
+            each(Seen::Object(*id).key());
+            let before = below.iter().rev().find_map(|layer| layer.objects.get(id)).or_else(|| self.loaded.get(id));
+            let before = before.and_then(Option::as_ref);
+            let Some(entity) = now.as_ref().or(before).map(|state| state.entity) else { continue };
+            each(Seen::Entity(entity).key());
+            let members = self.schema.entity_by_id(entity).map_or(&[][..], |found| &found.members);
+            for member in members.iter().filter(|member| is_looked_up(member)) {
+                let held = |state: Option<&ObjectState>| {
+                    state.filter(|state| state.meta.life == Life::Alive).map(|s| s.get(Slot::attribute(member.id)))
+                };
+                let (was, is) = (held(before), held(now.as_ref()));
+                if was != is {
+                    let values = [was, is].into_iter().flatten().filter(|value| !value.is_null());
+                    values.for_each(|value| each(Seen::Holders(member.id, &value).key()));
+                }
+            }
+        }
+        for (relation, owner, _) in top.elements.keys() {
+            each(Seen::Set(*relation, *owner).key());
+        }
+    }
+
+    /// What was prepared here, to be taken over by another workspace.
+    pub(crate) fn into_prepared(mut self) -> PreparedLayer {
+        while self.layers.len() > 1 {
+            self.accept();
+        }
+        let reads = self.reads().collect();
+        let layer = self.layers.pop().unwrap_or_default();
+        let mut loaded = self.loaded;
+        loaded.retain(|id, _| layer.objects.contains_key(id));
+        PreparedLayer { layer, loaded, reads }
+    }
+
+    /// Takes over what was prepared elsewhere, into the topmost layer. Nothing that it looked at may have moved. The
+    /// objects that `changes` are about get their version now.
+    pub(crate) fn take_over(&mut self, prepared: PreparedLayer, changes: &[Change], version: Option<u64>) {
+        let PreparedLayer { mut layer, loaded, .. } = prepared;
+        for (id, state) in loaded {
+            self.loaded.entry(id).or_insert(state);
+        }
+        for change in changes {
+            if let Some(Some(object)) = layer.objects.get_mut(&change.object) {
+                object.meta.version = version;
+            }
+        }
+        self.layers.push(layer);
+        self.accept();
     }
 
     /// What is to be written, all layers being one.

@@ -1,0 +1,136 @@
+//! What a node's inside stands on, shared by the commit lane and all who prepare work beside it.
+
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use mytism_core::id::{NodeId, Position};
+use mytism_core::operation::Event;
+use mytism_core::schema::Schema;
+use mytism_store::Store;
+
+use crate::allotment::Allotment;
+use crate::behaviour::Behaviour;
+use crate::lane::{OnCommit, State};
+use crate::surroundings::Surroundings;
+
+/// Who this node is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub node: NodeId,
+    /// Which life of it.
+    pub incarnation: u32,
+    /// Whether its log is *the* order.
+    pub authoritative: bool,
+}
+
+/// See the module.
+pub(crate) struct Foundation {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) surroundings: Arc<dyn Surroundings>,
+    pub(crate) identity: Identity,
+    pub(crate) watchers: Watchers,
+    allotment: Mutex<Allotment>,
+    published: RwLock<Arc<Published>>,
+    behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
+    listener: RwLock<Option<OnCommit>>,
+}
+
+/// What the last group left behind.
+pub(crate) struct Published {
+    /// Number of the group; groups count up from the start of the program.
+    pub(crate) group: u64,
+    pub(crate) state: State,
+}
+
+impl Foundation {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        schema: Arc<Schema>,
+        surroundings: Arc<dyn Surroundings>,
+        identity: Identity,
+        allotment: Allotment,
+        state: State,
+    ) -> Self {
+        Self {
+            store,
+            schema,
+            surroundings,
+            identity,
+            watchers: Watchers::default(),
+            allotment: Mutex::new(allotment),
+            published: RwLock::new(Arc::new(Published { group: 0, state })),
+            behaviours: RwLock::default(),
+            listener: RwLock::default(),
+        }
+    }
+
+    /// The ids that this node may give out. Held for moments only.
+    pub(crate) fn allotment(&self) -> MutexGuard<'_, Allotment> {
+        self.allotment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the last group left. A view that is opened afterwards shows that group, or a later one.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A group has become durable.
+    pub(crate) fn publish(&self, group: u64, state: State) {
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Published { group, state });
+    }
+
+    /// Sets who is told after each commit.
+    pub(crate) fn on_commit(&self, listener: OnCommit) {
+        *self.listener.write().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+    }
+
+    /// Tells the end of the log after a commit.
+    pub(crate) fn committed(&self, end: Position) {
+        if let Some(listener) = &*self.listener.read().unwrap_or_else(PoisonError::into_inner) {
+            listener(end);
+        }
+    }
+
+    pub(crate) fn add_behaviour(&self, behaviour: Arc<dyn Behaviour>) {
+        self.behaviours.write().unwrap_or_else(PoisonError::into_inner).push(behaviour);
+    }
+
+    /// Those that are asked about each save, in the order in which they were added.
+    pub(crate) fn behaviours(&self) -> Vec<Arc<dyn Behaviour>> {
+        self.behaviours.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Those who want to know what happened.
+#[derive(Default)]
+pub(crate) struct Watchers(Mutex<Vec<SyncSender<Event>>>);
+
+impl Watchers {
+    /// Events waiting for one watcher at most; one that is slower loses the newest.
+    const WAITING: usize = 10_000;
+
+    pub(crate) fn subscribe(&self) -> Receiver<Event> {
+        let (sender, receiver) = mpsc::sync_channel(Self::WAITING);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        receiver
+    }
+
+    pub(crate) fn publish(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|watcher| {
+            events
+                .iter()
+                .all(|event| !matches!(watcher.try_send(event.clone()), Err(mpsc::TrySendError::Disconnected(_))))
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}

@@ -1,0 +1,127 @@
+//! One group after another: runs its work, writes what came of it, and tells.
+
+use std::sync::Arc;
+
+use mytism_store::{Batch, Store, Write};
+
+use super::Task;
+use super::work::{Place, State, Work};
+use crate::allotment::Allotment;
+use crate::cluster::Accounts;
+use crate::error::AppError;
+use crate::foundation::{Foundation, Identity};
+use crate::reads::Moved;
+
+/// What only who holds the lane may touch.
+pub(super) struct Core {
+    foundation: Arc<Foundation>,
+    state: State,
+    /// Ids and blocks as the database holds them.
+    kept: Allotment,
+    /// What the last groups changed.
+    moved: Moved,
+    /// Number of the last group that became durable.
+    group: u64,
+    /// Whether a commit failed and the end of the log has not been read again since.
+    unsure: bool,
+}
+
+impl Core {
+    pub(super) fn new(foundation: Arc<Foundation>, state: State) -> Self {
+        let kept = foundation.allotment().clone();
+        Self { foundation, state, kept, moved: Moved::new(), group: 0, unsure: false }
+    }
+
+    /// Does the work of a group and answers all who wait for it.
+    pub(super) fn run(&mut self, mut group: Vec<Box<dyn Task>>) {
+        if group.is_empty() {
+            return;
+        }
+        match self.commit(&mut group) {
+            Ok(()) => finish(group, None),
+            Err(error) if group.len() == 1 => finish(group, Some(error)),
+            Err(_) => {
+                for task in group {
+                    let mut alone = vec![task];
+                    let failed = self.commit(&mut alone).err();
+                    finish(alone, failed);
+                }
+            }
+        }
+        self.foundation.committed(self.state.position());
+    }
+
+    /// Lets the database hold exactly what is left of the ids.
+    pub(super) fn close(&mut self) {
+        let allotment = self.foundation.allotment().clone();
+        let batch = allotment.writes(&self.kept);
+        // Where it fails, the database stays ahead of the ids, as after a crash.
+        if !batch.is_empty() && self.foundation.store.commit(&batch).is_ok() {
+            self.kept = allotment;
+        }
+    }
+
+    /// Runs the tasks of a group and writes what they did.
+    fn commit(&mut self, group: &mut [Box<dyn Task>]) -> Result<(), AppError> {
+        let foundation = Arc::clone(&self.foundation);
+        if self.unsure {
+            self.state = read_again(&*foundation.store, &foundation.identity, &self.state)?;
+            self.unsure = false;
+        }
+        let number = self.group + 1;
+        let place = Place::Lane { moved: &mut self.moved, group: number };
+        let mut work = Work::new(&foundation, self.state.clone(), place);
+        for task in group {
+            work.run(|work| task.run(work));
+        }
+        let (mut batch, next, events) = work.into_batch();
+        if next.accounts != self.state.accounts {
+            batch.push(Write::Put { key: Accounts::KEY, value: next.accounts.to_bytes() });
+        }
+        let allotment = foundation.allotment().clone();
+        let keep = !batch.is_empty() || allotment.has_new_blocks(&self.kept);
+        let held = allotment.to_keep(&self.kept).filter(|_| keep).map(|(writes, held)| {
+            batch.extend(writes);
+            held
+        });
+        if !batch.is_empty() {
+            self.write(&batch, &next)?;
+            self.group = number;
+            foundation.publish(number, next.clone());
+        }
+        if let Some(held) = held {
+            self.kept = held;
+        }
+        self.state = next;
+        foundation.watchers.publish(&events);
+        Ok(())
+    }
+
+    /// Makes a batch durable that leads to the state `next`. Where the engine fails, the end of the log says whether it
+    /// happened all the same.
+    fn write(&mut self, batch: &Batch, next: &State) -> Result<(), AppError> {
+        let Err(error) = self.foundation.store.commit(batch) else { return Ok(()) };
+        self.unsure = true;
+        let Ok(found) = read_again(&*self.foundation.store, &self.foundation.identity, &self.state) else {
+            return Err(error.into());
+        };
+        self.unsure = false;
+        let happened = found.is_at(next) && !self.state.is_at(next);
+        self.state = found;
+        if happened { Ok(()) } else { Err(error.into()) }
+    }
+}
+
+/// The end of the log as the database has it, after a commit whose outcome is not known.
+fn read_again(store: &dyn Store, identity: &Identity, state: &State) -> Result<State, AppError> {
+    let view = store.view()?;
+    let counter = view.last_counter(identity.node, identity.incarnation)?.max(state.counter);
+    Ok(State { head: view.head()?, counter, ..state.clone() })
+}
+
+fn finish(group: Vec<Box<dyn Task>>, failed: Option<AppError>) {
+    let mut failed = failed;
+    for task in group {
+        task.finish(failed.take());
+    }
+}

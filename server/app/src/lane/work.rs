@@ -1,0 +1,142 @@
+//! What a piece of work has at hand, in the lane or beside it.
+
+use mytism_core::change::Stamp;
+use mytism_core::id::{OBJECT_ID_MAX, ObjectId, Position};
+use mytism_core::operation::Event;
+use mytism_core::time::Timestamp;
+use mytism_store::{Batch, Head};
+
+use crate::cluster::Accounts;
+use crate::context::Context;
+use crate::error::AppError;
+use crate::foundation::Foundation;
+use crate::reads::{Key, Moved};
+use crate::workspace::Workspace;
+
+/// What the lane knows by heart, so that it need not read it for each save.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    /// The end of the authoritative log.
+    pub(crate) head: Option<Head>,
+    /// The last counter given to an own transaction.
+    pub(crate) counter: u64,
+    /// Accounts that nobody has used yet; known at the head office alone.
+    pub(crate) accounts: Accounts,
+}
+
+impl State {
+    /// The place of the last entry.
+    pub(crate) fn position(&self) -> Position {
+        self.head.map_or(Position { epoch: 1, number: 0 }, |head| head.position)
+    }
+
+    /// Whether both stand at the same end of the log and of the own transactions.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        self.head == other.head && self.counter == other.counter
+    }
+}
+
+/// See the module.
+pub(crate) struct Work<'v> {
+    pub(crate) foundation: &'v Foundation,
+    pub(crate) workspace: Workspace<'v>,
+    pub(crate) state: State,
+    /// The time for all that is written: that of the clock, but never before the last entry's.
+    pub(crate) now: Timestamp,
+    place: Place<'v>,
+    events: Vec<Event>,
+}
+
+/// Where the work is done.
+pub(super) enum Place<'v> {
+    /// In the lane, where nobody else writes; with what the last groups changed, and the number of the one at work.
+    Lane { moved: &'v mut Moved, group: u64 },
+    /// Beside it: nothing that goes up for good may be drawn but ids of objects, since the work may be dropped.
+    Beside,
+    /// For a look at what would happen: the next id is one that no object ever has.
+    Practice(i64),
+}
+
+impl<'v> Work<'v> {
+    /// Work on the last state that was published; `state` must be taken before the workspace looks at the store.
+    pub(super) fn new(foundation: &'v Foundation, state: State, place: Place<'v>) -> Self {
+        let now = foundation.surroundings.now();
+        let now = state.head.map_or(now, |head| now.max(head.committed_at));
+        let workspace = Workspace::new(&foundation.schema, &*foundation.store);
+        Self { foundation, workspace, state, now, place, events: Vec::new() }
+    }
+
+    /// Work that prepares something beside the lane.
+    pub(crate) fn beside(foundation: &'v Foundation, state: State) -> Self {
+        Self::new(foundation, state, Place::Beside)
+    }
+
+    /// Work that is never committed.
+    pub(crate) fn practice(foundation: &'v Foundation, state: State) -> Self {
+        Self::new(foundation, state, Place::Practice(OBJECT_ID_MAX))
+    }
+
+    /// Who changes something on whose behalf, now and here.
+    pub(crate) fn stamp(&self, context: &Context) -> Stamp {
+        Stamp { time: self.now, user: context.user, node: self.foundation.identity.node }
+    }
+
+    /// An id for a new object.
+    pub(crate) fn draw_id(&mut self) -> Result<ObjectId, AppError> {
+        if let Place::Practice(next) = &mut self.place {
+            let drawn = ObjectId::new(*next);
+            *next -= 1;
+            return drawn.ok_or_else(|| AppError::refused("out-of-ids", "there are no ids left to practise with"));
+        }
+        self.foundation.allotment().draw(&self.foundation.identity)
+    }
+
+    /// Whether anything that some work looked at was changed by a group after `group`. Beside the lane nobody can know.
+    pub(crate) fn has_moved(&self, group: u64, keys: impl Iterator<Item = Key>) -> bool {
+        match &self.place {
+            Place::Lane { moved, .. } => moved.any_since(group, keys),
+            Place::Beside | Place::Practice(_) => true,
+        }
+    }
+
+    /// The version of the objects that a save changes: the number of its entry at the head office, nothing at a branch,
+    /// where it is pending.
+    pub(crate) fn next_version(&self) -> Option<u64> {
+        self.foundation.identity.authoritative.then(|| self.state.position().number + 1)
+    }
+
+    /// Whether this is the lane, so that what is drawn here is used or taken back.
+    #[expect(dead_code, reason = "what is drawn from a number range asks")]
+    pub(crate) const fn is_in_lane(&self) -> bool {
+        matches!(self.place, Place::Lane { .. })
+    }
+
+    /// Lets a piece of work of the group happen on a layer of its own; what it did is dropped where it refuses.
+    pub(super) fn run(&mut self, task: impl FnOnce(&mut Self) -> bool) {
+        let before = (self.state.clone(), self.events.len(), self.workspace.recent.len());
+        self.workspace.begin();
+        if task(self) {
+            if let Place::Lane { moved, group } = &mut self.place {
+                self.workspace.changed(|key| moved.note(*group, key));
+            }
+            self.workspace.accept();
+        } else {
+            self.workspace.roll_back();
+            self.state = before.0;
+            self.events.truncate(before.1);
+            self.workspace.recent.truncate(before.2);
+        }
+    }
+
+    /// What was done: what to write, the state that then holds, what to tell.
+    pub(super) fn into_batch(self) -> (Batch, State, Vec<Event>) {
+        (self.workspace.into_batch(), self.state, self.events)
+    }
+
+    /// Tells the watchers, once it is durable. The event is made only where somebody watches.
+    pub(crate) fn tell(&mut self, event: impl FnOnce() -> Event) {
+        if !self.foundation.watchers.is_empty() {
+            self.events.push(event());
+        }
+    }
+}
