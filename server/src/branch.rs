@@ -29,7 +29,7 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 /// Follows the head office until the node stops.
 pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
     let mut stopping = shared.stopping();
-    let mut pause = shared.config.retry_min;
+    let mut pause = shared.live().retry_min;
     let name = shared.head_name.clone();
     shared.peers.update(&name, |_| {});
     loop {
@@ -53,13 +53,13 @@ pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
         });
         tracing::warn!("no line to {name}: {end}");
         if began.elapsed() > GOOD_AFTER {
-            pause = shared.config.retry_min;
+            pause = shared.live().retry_min;
         }
         tokio::select! {
             () = stopping.wait() => return,
             () = tokio::time::sleep(jittered(pause)) => {}
         }
-        pause = (pause * 2).min(shared.config.retry_max);
+        pause = (pause * 2).min(shared.live().retry_max);
     }
 }
 
@@ -152,7 +152,7 @@ async fn converse(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(
                         count_ids(shared, &mut work);
                     }
                     Done::BlocksTaken => {}
-                    Done::IdsLeft(left) => uplink.on_ids_left(left, shared.config.id_reserve, &mut out),
+                    Done::IdsLeft(left) => uplink.on_ids_left(left, shared.live().id_reserve, &mut out),
                 }
             }
             () = stopping.wait() => return Err(LineEnd::Stopping),

@@ -1,15 +1,17 @@
 //! The node's settings: `mytism.ini` and the environment in, plain typed fields out, everything wrong told at once.
 //!
-//! 1. [`keys`]: the table of all settings; reader, messages, example file and reference come from it
+//! 1. [`keys`] and `table`: the table of all settings; reader, messages, example file and reference come from it
 //! 2. `kind`: what a value may look like
 //! 3. `lines`: the form of the file
 //! 4. `values`: file and environment against the table
 //! 5. [`problem`]: what can be wrong, in words
-//! 6. `edit`: writing one setting, every other byte left as it is
-//! 7. [`example`]: the example file and the reference, made from the table
+//! 6. [`explain`]: every setting in force, and where it comes from
+//! 7. `edit`: writing one setting, every other byte left as it is
+//! 8. [`example`]: the example file and the reference, made from the table
+//! 9. [`cluster`]: settings of the whole cluster, which are objects
 //!
 //! This module reads one file. It must not know what the node does with a setting, and never looks into the
-//! environment by itself: the caller hands in a function that does.
+//! environment or other files by itself: the caller hands in [`Surroundings`].
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,19 +19,25 @@ use std::time::Duration;
 
 use mytism_core::id::NodeId;
 
+pub mod cluster;
 mod edit;
 pub mod example;
+pub mod explain;
 pub mod keys;
 mod kind;
 mod lines;
 pub mod problem;
+mod surroundings;
+mod table;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use edit::{WriteError, write_value};
+pub use explain::{Explained, explain};
 pub use kind::{Address, DEFAULT_TLS_PORT, Kind};
 pub use problem::{ConfigProblem, Origin, Severity};
+pub use surroundings::{Process, Surroundings};
 
 use values::Values;
 
@@ -58,26 +66,43 @@ pub struct Config {
     pub tls_host: Listen,
     /// The port for it, TCP and UDP; 0 = any free one.
     pub tls_port: u16,
-    /// Under which addresses branches reach this node, best first.
-    pub advertise: Vec<Address>,
+    /// So many finished connections may wait until they are taken in; at least 1.
+    pub tls_backlog: u16,
     /// At a branch: the head office's addresses, best first.
     pub head_office: Vec<Address>,
     /// At a branch: the head office's Ed25519 public key.
     pub head_office_key: Option<[u8; 32]>,
+    /// Where web pages are served.
+    pub http_host: Listen,
+    /// The port for them; 0 = any free one.
+    pub http_port: u16,
+    /// What a running node takes up when it is changed.
+    pub live: Live,
+    /// What somebody should know, though the node can start. Empty in what [`check`] returns.
+    pub warnings: Vec<ConfigProblem>,
+}
+
+/// The settings that a running node takes up when they are changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Live {
+    /// Under which addresses branches reach this node, best first.
+    pub advertise: Vec<Address>,
     /// Pause before the first new attempt to reach a peer.
     pub retry_min: Duration,
     /// Longest pause between two attempts; at least `retry_min`.
     pub retry_max: Duration,
     /// A branch asks for more ids when fewer than this many are left.
     pub id_reserve: u64,
-    /// Where web pages are served.
-    pub http_host: Listen,
-    /// The port for them; 0 = any free one.
-    pub http_port: u16,
+    /// Who has not said who he is after this time is cut off.
+    pub max_wait_for_auth: Duration,
+    /// With more such connections from one address, new ones are refused.
+    pub hard_max_unauthed: u32,
+    /// With more such connections from one address, new ones are delayed.
+    pub soft_max_unauthed: u32,
+    /// The delay for each connection above that.
+    pub delay_factor: Duration,
     /// The least important kind of event to log.
     pub log_level: LogLevel,
-    /// What somebody should know, though the node can start. Empty in what [`check`] returns.
-    pub warnings: Vec<ConfigProblem>,
 }
 
 /// Which addresses of the machine to listen on.
@@ -125,14 +150,14 @@ impl LogLevel {
 }
 
 impl Config {
-    /// Reads a file. `environment` looks up a variable; `|name| std::env::var(name).ok()` in the node.
+    /// Reads a file.
     ///
     /// # Errors
     /// All problems of the file at once, warnings among them, when at least one is an error.
-    pub fn load(path: &Path, environment: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigProblem>> {
+    pub fn load(path: &Path, around: &dyn Surroundings) -> Result<Self, Vec<ConfigProblem>> {
         let name = path.display().to_string();
-        let text = read_text(path, &name)?;
-        let (config, problems) = check(&text, &name, environment);
+        let text = read_text(path)?;
+        let (config, problems) = check(&text, &name, around);
         if problems.iter().any(ConfigProblem::is_error) {
             Err(problems)
         } else {
@@ -151,7 +176,7 @@ impl Config {
     /// `resolved` is what the host name resolves to. Only a node that has peers must ask this.
     #[must_use]
     pub fn host_name_problem(&self, file: &str, host_name: &str, resolved: &[IpAddr]) -> Option<ConfigProblem> {
-        let told = self.node_name.is_some() || !self.advertise.is_empty();
+        let told = self.node_name.is_some() || !self.live.advertise.is_empty();
         if told || (!resolved.is_empty() && !resolved.iter().all(|address| address.to_canonical().is_loopback())) {
             return None;
         }
@@ -165,9 +190,13 @@ impl Config {
     }
 }
 
-fn read_text(path: &Path, name: &str) -> Result<String, Vec<ConfigProblem>> {
+/// The text of a configuration file.
+///
+/// # Errors
+/// When it cannot be read, is longer than 1 MiB, or is not UTF-8; the place of the first wrong byte is told.
+pub fn read_text(path: &Path) -> Result<String, Vec<ConfigProblem>> {
     let unreadable = |line, message: String, hint: &str| {
-        let origin = Origin::File { name: name.to_owned(), line };
+        let origin = Origin::File { name: path.display().to_string(), line };
         vec![ConfigProblem::error("config-unreadable", origin, message).hint(hint)]
     };
     let cannot = |error: std::io::Error| match error.kind() {
@@ -181,9 +210,14 @@ fn read_text(path: &Path, name: &str) -> Result<String, Vec<ConfigProblem>> {
         return Err(unreadable(None, format!("is {size} bytes long, more than {FILE_BYTES_MAX}"), ""));
     }
     String::from_utf8(std::fs::read(path).map_err(cannot)?).map_err(|error| {
-        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        let line = u32::try_from(before.filter(|byte| **byte == b'\n').count() + 1).ok();
-        unreadable(line, "is not UTF-8".into(), "save it in the encoding UTF-8")
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let line = before.split(|byte| *byte == b'\n').count();
+        let of_line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let column = String::from_utf8_lossy(of_line).chars().count() + 1;
+        let byte = error.as_bytes().get(valid).copied().unwrap_or_default();
+        let message = format!("character {column} of the line is not UTF-8 (byte 0x{byte:02X})");
+        unreadable(u32::try_from(line).ok(), message, "save the file in the encoding UTF-8")
     })
 }
 
@@ -191,34 +225,45 @@ fn read_text(path: &Path, name: &str) -> Result<String, Vec<ConfigProblem>> {
 ///
 /// The problems are errors and warnings in the order of the file; any error means that the settings must not be used.
 #[must_use]
-pub fn check(text: &str, file: &str, environment: impl Fn(&str) -> Option<String>) -> (Config, Vec<ConfigProblem>) {
-    let (values, mut problems) = Values::read(&lines::read(text), file, environment);
+pub fn check(text: &str, file: &str, around: &dyn Surroundings) -> (Config, Vec<ConfigProblem>) {
+    let (values, mut problems) = Values::read(&lines::read(text), file, around);
     let config = build(&values);
     problems.extend(contradictions(&config, &values, file));
     (config, problems)
 }
 
 fn build(values: &Values) -> Config {
-    let milliseconds = |key| Duration::from_millis(values.number(key).unwrap_or_default());
     Config {
-        node_name: values.text(&keys::NODE_NAME),
-        node_number: values.number(&keys::NODE_NUMBER).and_then(|number| u32::try_from(number).ok()).map(NodeId),
-        authoritative: values.flag(&keys::AUTHORITATIVE).unwrap_or(true),
-        schema_file: values.text(&keys::SCHEMA_FILE).map(PathBuf::from),
-        plain_host: listen(values.text(&keys::PLAIN_HOST)),
-        plain_port: values.port(&keys::PLAIN_PORT).unwrap_or_default(),
-        tls_host: listen(values.text(&keys::TLS_HOST)),
-        tls_port: values.port(&keys::TLS_PORT).unwrap_or_default(),
-        advertise: values.addresses(&keys::ADVERTISE),
-        head_office: values.addresses(&keys::HEAD_OFFICE),
-        head_office_key: values.public_key(&keys::HEAD_OFFICE_KEY),
-        retry_min: milliseconds(&keys::RETRY_MINIMUM),
-        retry_max: milliseconds(&keys::RETRY_MAXIMUM),
-        id_reserve: values.number(&keys::RESERVE).unwrap_or_default(),
-        http_host: listen(values.text(&keys::HTTP_HOST)),
-        http_port: values.port(&keys::HTTP_PORT).unwrap_or_default(),
-        log_level: values.text(&keys::LOG_LEVEL).and_then(|word| LogLevel::from_word(&word)).unwrap_or(LogLevel::Info),
+        node_name: values.text(&table::NODE_NAME),
+        node_number: values.small(&table::NODE_NUMBER).map(NodeId),
+        authoritative: values.flag(&table::AUTHORITATIVE).unwrap_or(true),
+        schema_file: values.text(&table::SCHEMA_FILE).map(PathBuf::from),
+        plain_host: listen(values.text(&table::PLAIN_HOST)),
+        plain_port: values.port(&table::PLAIN_PORT).unwrap_or_default(),
+        tls_host: listen(values.text(&table::TLS_HOST)),
+        tls_port: values.port(&table::TLS_PORT).unwrap_or_default(),
+        tls_backlog: values.port(&table::TLS_BACKLOG).unwrap_or(1),
+        head_office: values.addresses(&table::HEAD_OFFICE),
+        head_office_key: values.public_key(&table::HEAD_OFFICE_KEY),
+        http_host: listen(values.text(&table::HTTP_HOST)),
+        http_port: values.port(&table::HTTP_PORT).unwrap_or_default(),
+        live: build_live(values),
         warnings: Vec::new(),
+    }
+}
+
+fn build_live(values: &Values) -> Live {
+    let milliseconds = |key| Duration::from_millis(values.number(key).unwrap_or_default());
+    Live {
+        advertise: values.addresses(&table::ADVERTISE),
+        retry_min: milliseconds(&table::RETRY_MINIMUM),
+        retry_max: milliseconds(&table::RETRY_MAXIMUM),
+        id_reserve: values.number(&table::RESERVE).unwrap_or_default(),
+        max_wait_for_auth: milliseconds(&table::MAX_WAIT),
+        hard_max_unauthed: values.small(&table::HARD_MAX).unwrap_or_default(),
+        soft_max_unauthed: values.small(&table::SOFT_MAX).unwrap_or_default(),
+        delay_factor: milliseconds(&table::DELAY_FACTOR),
+        log_level: values.text(&table::LOG_LEVEL).and_then(|word| LogLevel::from_word(&word)).unwrap_or(LogLevel::Info),
     }
 }
 
@@ -230,47 +275,84 @@ fn listen(text: Option<String>) -> Listen {
     }
 }
 
-/// Settings that are fine by themselves and impossible together.
+/// Settings that are fine by themselves and impossible or useless together.
 fn contradictions(config: &Config, values: &Values, file: &str) -> Vec<ConfigProblem> {
-    let origin = |key: &keys::Key| {
-        values.origin(key).cloned().unwrap_or_else(|| Origin::File { name: file.to_owned(), line: None })
-    };
-    let error = |code, key: &keys::Key, message: &str| {
-        ConfigProblem::error(code, origin(key), message).about(key.section, key.name)
-    };
+    let judge = Judge { values, file };
     let mut problems = Vec::new();
-    if values.text(&keys::STORE).as_deref() == Some("postgres") {
-        let problem = error("config-unsupported", &keys::STORE, "this version cannot store in PostgreSQL");
+    if values.text(&table::STORE).as_deref() == Some("postgres") {
+        let problem = judge.error("config-unsupported", &table::STORE, "this version cannot store in PostgreSQL");
         problems.push(problem.value("postgres").hint("write sqlite, or leave the key out"));
     }
-    if config.retry_min > config.retry_max {
-        let message = format!("it is less than {} ({} ms)", keys::RETRY_MINIMUM.name, config.retry_min.as_millis());
-        let problem = error("config-value", &keys::RETRY_MAXIMUM, &message);
-        problems.push(problem.value(&config.retry_max.as_millis().to_string()));
+    let live = &config.live;
+    if live.retry_min > live.retry_max {
+        let message = format!("it is less than {} ({} ms)", table::RETRY_MINIMUM.name, live.retry_min.as_millis());
+        let problem = judge.error("config-value", &table::RETRY_MAXIMUM, &message);
+        problems.push(problem.value(&live.retry_max.as_millis().to_string()));
     }
-    for (key, missing) in [
-        (&keys::HEAD_OFFICE, config.head_office.is_empty()),
-        (&keys::HEAD_OFFICE_KEY, config.head_office_key.is_none()),
-    ] {
-        if missing && !config.authoritative && !values.is_given(key) {
-            let problem = error("config-missing", key, "a branch (authoritative = 0) cannot do without it");
-            problems.push(problem.hint("`mytism join` writes it; the head office exports it with `nodes add`"));
-        }
-        if !missing && config.authoritative {
-            let message = "it has no effect at the head office (authoritative = 1)";
-            problems
-                .push(ConfigProblem::warning("config-no-effect", origin(key), message).about(key.section, key.name));
-        }
+    if live.soft_max_unauthed > live.hard_max_unauthed && values.is_given(&table::SOFT_MAX) {
+        let message = format!("it is more than {}, so nobody is delayed before", table::HARD_MAX.name);
+        problems.push(judge.useless(&table::SOFT_MAX, &message));
     }
-    for (port, key, other_port, other) in [
-        (config.tls_port, &keys::TLS_PORT, config.plain_port, &keys::PLAIN_PORT),
-        (config.http_port, &keys::HTTP_PORT, config.plain_port, &keys::PLAIN_PORT),
-        (config.http_port, &keys::HTTP_PORT, config.tls_port, &keys::TLS_PORT),
-    ] {
-        if port != 0 && port == other_port {
-            let message = format!("[{}] {} has the same port", other.section, other.name);
-            problems.push(error("config-value", key, &message).value(&port.to_string()));
-        }
-    }
+    problems.extend(judge.head_office(config));
+    problems.extend(judge.ports(config));
+    problems.extend(judge.pools());
     problems
+}
+
+/// Looks for what does not fit together.
+struct Judge<'v> {
+    values: &'v Values,
+    file: &'v str,
+}
+
+impl Judge<'_> {
+    fn origin(&self, key: &keys::Key) -> Origin {
+        let given = self.values.origin(key).cloned();
+        given.unwrap_or_else(|| Origin::File { name: self.file.to_owned(), line: None })
+    }
+
+    fn error(&self, code: &'static str, key: &keys::Key, message: &str) -> ConfigProblem {
+        ConfigProblem::error(code, self.origin(key), message).about(key.section, key.name)
+    }
+
+    fn useless(&self, key: &keys::Key, message: &str) -> ConfigProblem {
+        ConfigProblem::warning("config-no-effect", self.origin(key), message).about(key.section, key.name)
+    }
+
+    fn head_office(&self, config: &Config) -> Vec<ConfigProblem> {
+        let mut problems = Vec::new();
+        for (key, missing) in [
+            (&table::HEAD_OFFICE, config.head_office.is_empty()),
+            (&table::HEAD_OFFICE_KEY, config.head_office_key.is_none()),
+        ] {
+            if missing && !config.authoritative && !self.values.is_given(key) {
+                let problem = self.error("config-missing", key, "a branch (authoritative = 0) cannot do without it");
+                problems.push(problem.hint("`mytism join` writes it; the head office exports it with `nodes add`"));
+            }
+            if !missing && config.authoritative {
+                problems.push(self.useless(key, "it has no effect at the head office (authoritative = 1)"));
+            }
+        }
+        problems
+    }
+
+    fn ports(&self, config: &Config) -> Vec<ConfigProblem> {
+        let same = |(port, key, other_port, other): (u16, &keys::Key, u16, &keys::Key)| {
+            let message = format!("[{}] {} has the same port", other.section, other.name);
+            let problem = self.error("config-value", key, &message).value(&port.to_string());
+            (port != 0 && port == other_port).then_some(problem)
+        };
+        let pairs = [
+            (config.tls_port, &table::TLS_PORT, config.plain_port, &table::PLAIN_PORT),
+            (config.http_port, &table::HTTP_PORT, config.plain_port, &table::PLAIN_PORT),
+            (config.http_port, &table::HTTP_PORT, config.tls_port, &table::TLS_PORT),
+        ];
+        pairs.into_iter().filter_map(same).collect()
+    }
+
+    fn pools(&self) -> Option<ConfigProblem> {
+        let pool = |name: &str| keys::all().find(|key| key.name == name && self.values.is_given(key));
+        let (tomcat, _) = (pool("tomcatPool")?, pool("hikariPool")?);
+        Some(self.useless(tomcat, "hikariPool is given too, and counts"))
+    }
 }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::branch;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Live};
 use crate::head;
 use crate::line::LineEnd;
 use crate::peers::Peers;
@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) app: Arc<App>,
     pub(crate) key: NodeKey,
     pub(crate) config: Config,
+    /// What of the configuration may change while the node runs.
+    pub(crate) live: watch::Sender<Arc<Live>>,
     pub(crate) peers: Peers,
     /// The end of the log after each commit; also sent when a branch saved something.
     pub(crate) commits: watch::Sender<Position>,
@@ -78,6 +80,11 @@ impl Stopping {
 impl Shared {
     pub(crate) fn now(&self) -> Timestamp {
         self.surroundings.now()
+    }
+
+    /// The settings that may change while the node runs, as they are now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.borrow())
     }
 
     pub(crate) fn stopping(&self) -> Stopping {
@@ -161,6 +168,7 @@ async fn run(
         head_name: head_name(&app),
         app,
         key,
+        live: watch::Sender::new(Arc::new(config.live.clone())),
         config,
         peers: Peers::default(),
         commits,

@@ -61,8 +61,9 @@ impl RunningNode {
     /// Where branches reach this node: as the configuration says, else under the machine's name and on this machine.
     fn addresses(&self) -> Vec<String> {
         let config = &self.0.config;
-        if !config.advertise.is_empty() {
-            return config.advertise.iter().map(ToString::to_string).collect();
+        let live = self.0.live();
+        if !live.advertise.is_empty() {
+            return live.advertise.iter().map(ToString::to_string).collect();
         }
         let port = if config.tls_port == 0 { DEFAULT_TLS_PORT } else { config.tls_port };
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mytism_core::failure::Failure;
 
-use crate::config::{Config, ConfigProblem, FILE_NAME};
+use crate::config::{Config, ConfigProblem, FILE_NAME, Process};
 
 /// The directory of one node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,7 +112,7 @@ impl Project {
             let hint = "make one with `mytism init`, or name its directory with --project";
             return Err(Failure::failed("no-project", message).hint(hint));
         }
-        let config = Config::load(&self.config_file(), |name| std::env::var(name).ok());
+        let config = Config::load(&self.config_file(), &Process::of(&self.directory));
         config.map_err(|problems| config_failure(&problems))
     }
 

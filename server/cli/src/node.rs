@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mytism_client::Client;
 use mytism_core::failure::Failure;
 use mytism_core::operation::Operations;
-use mytism_server::config::{Config, ConfigProblem};
+use mytism_server::config::{Config, ConfigProblem, Process};
 use mytism_server::project::Project;
 use mytism_server::{InitOptions, InitReport, JoinOptions, JoinProgress, JoinReport};
 
@@ -151,13 +151,13 @@ pub(crate) fn log_file(directory: &Path) -> Result<PathBuf, Failure> {
 /// The least important kind of event that the configuration wants in the log; `info` where it cannot be read, which is
 /// reported when the node starts.
 pub(crate) fn log_level(directory: &Path) -> &'static str {
-    Project::at(directory).config().map_or("info", |config| config.log_level.as_str())
+    Project::at(directory).config().map_or("info", |config| config.live.log_level.as_str())
 }
 
 /// The name of the configuration file and all that is wrong with it.
 pub(crate) fn check_config(directory: &Path) -> (PathBuf, Vec<ConfigProblem>) {
     let file = Project::at(directory).config_file();
-    let problems = match Config::load(&file, |name| std::env::var(name).ok()) {
+    let problems = match Config::load(&file, &Process::of(directory)) {
         Ok(config) => config.warnings,
         Err(problems) => problems,
     };

@@ -38,6 +38,16 @@ pub enum Kind {
     Names,
     /// The name of a section of the file.
     Section,
+    /// What must never be shown.
+    Secret,
+    /// The address of a PostgreSQL server, which may hold a password.
+    DatabaseUrl,
+    /// A directory, or `s3://bucket/prefix`.
+    FilesRoot,
+    /// A server as `host` or `host:port`.
+    Server,
+    /// Addresses or networks (`address/bits`), comma between.
+    Networks,
 }
 
 /// A value that was read.
@@ -48,6 +58,8 @@ pub(super) enum Value {
     Text(String),
     Addresses(Vec<Address>),
     PublicKey([u8; 32]),
+    /// Read and kept from everybody: no part of this version needs one.
+    Secret,
 }
 
 /// The port of an address that names none.
@@ -132,6 +144,16 @@ impl Kind {
                 None => expected(),
             },
             Self::PublicKey => read_key(text).map_or_else(expected, |key| Ok(Value::PublicKey(key))),
+            Self::Secret => Ok(Value::Secret),
+            Self::DatabaseUrl if is_database_url(text) => Ok(Value::Secret),
+            Self::DatabaseUrl => expected(),
+            Self::FilesRoot if text.strip_prefix("s3://").is_none_or(|bucket| is_host(first_part(bucket))) => {
+                Ok(Value::Text(text.to_owned()))
+            }
+            Self::FilesRoot => expected(),
+            Self::Server => Address::parse(text).map_or_else(expected, |_| Ok(Value::Text(text.to_owned()))),
+            Self::Networks if text.split(',').all(|part| is_network(part.trim())) => Ok(Value::Text(text.to_owned())),
+            Self::Networks => expected(),
             Self::Text | Self::Path | Self::Names | Self::Section => Ok(Value::Text(text.to_owned())),
         }
     }
@@ -154,8 +176,37 @@ impl Kind {
             Self::PublicKey => "64 hexadecimal digits".to_owned(),
             Self::Names => "names, comma between".to_owned(),
             Self::Section => "the name of a section".to_owned(),
+            Self::Secret => "a secret".to_owned(),
+            Self::DatabaseUrl => "an address like postgresql://localhost:5432/demo".to_owned(),
+            Self::FilesRoot => "a directory, or s3://bucket/prefix".to_owned(),
+            Self::Server => "a server as host or host:port".to_owned(),
+            Self::Networks => "addresses or networks (10.0.0.0/8), comma between".to_owned(),
         }
     }
+}
+
+/// Up to the first `/`.
+fn first_part(text: &str) -> &str {
+    text.split('/').next().unwrap_or_default()
+}
+
+/// `postgresql://` or `postgres://`, with `jdbc:` before it or not, and a database behind the server.
+fn is_database_url(text: &str) -> bool {
+    let text = text.strip_prefix("jdbc:").unwrap_or(text);
+    let rest = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://"));
+    let Some((server, database)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let host = server.rsplit_once('@').map_or(server, |(_, host)| host);
+    (host.is_empty() || Address::parse(host).is_some())
+        && !database.is_empty()
+        && !text.contains(|c: char| c.is_whitespace())
+}
+
+/// An address, or one with the number of bits that count.
+fn is_network(text: &str) -> bool {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
 }
 
 fn read_key(text: &str) -> Option<[u8; 32]> {
@@ -195,6 +246,31 @@ mod tests {
         for text in ["", &"a".repeat(63), &"a".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
             bad(Kind::PublicKey, text);
         }
+        for text in [
+            "postgresql://localhost:5432/demo",
+            "jdbc:postgresql://u:p@db/demo?sslmode=require",
+            "postgres:///demo",
+            "postgresql://[::1]:5432/demo",
+        ] {
+            good(Kind::DatabaseUrl, text);
+        }
+        for text in
+            ["localhost", "jdbc:mysql://db/demo", "postgresql://db", "postgresql://db:x/demo", "postgresql://a b/d"]
+        {
+            bad(Kind::DatabaseUrl, text);
+        }
+        for text in ["blobs", "/srv/blobs", "s3://bucket", "s3://bucket/prefix/x"] {
+            good(Kind::FilesRoot, text);
+        }
+        bad(Kind::FilesRoot, "s3://");
+        bad(Kind::FilesRoot, "s3:///prefix");
+        good(Kind::Server, "mail.example:25");
+        bad(Kind::Server, "mail example");
+        good(Kind::Networks, "10.0.0.1, 10.0.0.0/8,fd00::/8");
+        for text in ["10.0.0.0/33", "proxy", "10.0.0.1,"] {
+            bad(Kind::Networks, text);
+        }
+        assert_eq!(Kind::Secret.read("hunter2"), Ok(Value::Secret));
         good(Kind::Choice(&["a", "b"]), "b");
         bad(Kind::Choice(&["a", "b"]), "B");
     }

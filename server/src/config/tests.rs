@@ -1,20 +1,51 @@
 //! The whole reading: text in, settings and problems out. Also holds the example file and the reference to the table.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use proptest::prelude::*;
 
-use super::keys::Effect;
+use super::keys::{Change, Effect};
 use super::*;
 
 const KEY_TEXT: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-fn nothing(_: &str) -> Option<String> {
-    None
+/// Environment variables and files of secrets.
+#[derive(Default)]
+struct Around {
+    variables: BTreeMap<String, OsString>,
+    secrets: BTreeMap<PathBuf, String>,
+}
+
+impl Around {
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn secret(mut self, path: &str, value: &str) -> Self {
+        self.secrets.insert(path.into(), value.to_owned());
+        self
+    }
+}
+
+impl Surroundings for Around {
+    fn variables(&self) -> Vec<(String, OsString)> {
+        self.variables.clone().into_iter().collect()
+    }
+
+    fn secret(&self, path: &Path) -> Result<String, String> {
+        self.secrets.get(path).cloned().ok_or_else(|| "the file cannot be read: gone".to_owned())
+    }
+}
+
+fn nothing() -> Around {
+    Around::default()
 }
 
 fn read(text: &str) -> (Config, Vec<String>) {
-    let (config, problems) = check(text, "m.ini", nothing);
+    let (config, problems) = check(text, "m.ini", &nothing());
     (config, problems.iter().map(ToString::to_string).collect())
 }
 
@@ -30,8 +61,8 @@ fn defaults_of_an_empty_file() {
     assert_eq!((config.plain_host, config.plain_port), (Listen::Loopback, 4242));
     assert_eq!((config.tls_host, config.tls_port), (Listen::All, 4243));
     assert_eq!((config.http_host, config.http_port), (Listen::All, 8080));
-    assert_eq!((config.retry_min, config.retry_max), (Duration::from_secs(1), Duration::from_secs(60)));
-    assert_eq!((config.id_reserve, config.log_level), (65_536, LogLevel::Info));
+    assert_eq!((config.live.retry_min, config.live.retry_max), (Duration::from_secs(1), Duration::from_secs(60)));
+    assert_eq!((config.live.id_reserve, config.live.log_level), (65_536, LogLevel::Info));
 }
 
 #[test]
@@ -47,7 +78,7 @@ fn a_branch() {
     let addresses: Vec<_> = config.head_office.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["head.example:5000", "10.0.0.1:4243"]);
     assert_eq!(config.head_office_key.map(|key| (key[0], key[31])), Some((0, 31)));
-    assert_eq!(config.log_level, LogLevel::Trace);
+    assert_eq!(config.live.log_level, LogLevel::Trace);
 }
 
 #[track_caller]
@@ -105,13 +136,10 @@ fn single_problems() {
         "[HikariPool]\nidleTimeout = 9999\n",
         &[
             "m.ini line 2: [HikariPool] idleTimeout = 9999: expected 0 or a whole number from 10000 to 86400000 ms",
-            "m.ini line 2: these settings are accepted and have no effect in this version: idleTimeout (line 2)",
+            "m.ini line 2: these settings are accepted and not in effect yet: idleTimeout (line 2)",
         ],
     );
-    complains(
-        "[Mailer.Two]\nanything = goes\n",
-        &["m.ini line 1: [Mailer.Two]: this version does not look into this section"],
-    );
+    complains("[Castor]\nanything = goes\n", &["m.ini line 1: [Castor]: this version does not look into this section"]);
 }
 
 #[test]
@@ -119,7 +147,7 @@ fn a_branch_needs_its_head_office() {
     let missing = read("[DBMan]\nauthoritative = 0\n").1;
     assert_eq!(missing.len(), 2);
     assert!(missing.iter().all(|problem| problem.contains("a branch (authoritative = 0) cannot do without it")));
-    let useless = check("[SyncService]\nheadOffice = a\n", "m.ini", nothing).1;
+    let useless = check("[SyncService]\nheadOffice = a\n", "m.ini", &nothing()).1;
     assert_eq!(useless.iter().map(|problem| problem.severity).collect::<Vec<_>>(), [Severity::Warning]);
     // What is there and wrong is not also missing.
     assert_eq!(
@@ -137,7 +165,7 @@ fn files_of_former_versions_start_a_node() {
         persistenceMgr = de.example.Manager\npersistenceMgrCfg = Castor\nprotocolDriver=de.example.Server\n\
         protocolDriverCfg = Wire\nhikariPool = HikariPool\nnoIntegrityCheck = 1\nnodeID = 12\nauthoritative = 1\n\n\
         [Castor]\nwhatever = 1\n[Wire]\nport = 5000\nbacklog = 10\n[HikariPool]\nmaximumPoolSize = 20\n";
-    let (config, problems) = check(text, "m.ini", nothing);
+    let (config, problems) = check(text, "m.ini", &nothing());
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
     assert_eq!((config.plain_port, config.node_number), (5000, Some(NodeId(12))));
     assert_eq!(config.schema_path(Path::new("/p")), Some("/srv/.demo/schema/schema.xml".into()));
@@ -146,7 +174,7 @@ fn files_of_former_versions_start_a_node() {
         words,
         [
             "m.ini line 4: names of classes have no effect: driver (line 4), persistenceMgr (line 8), protocolDriver (line 10)",
-            "m.ini line 5: these settings are accepted and have no effect in this version: url (line 5), user (line 6), \
+            "m.ini line 5: these settings are accepted and not in effect yet: url (line 5), user (line 6), \
              pass (line 7), noIntegrityCheck (line 13), backlog (line 21), maximumPoolSize (line 23)",
             "m.ini line 14: [DBMan] nodeID: this is the old spelling of nodeNumber",
             "m.ini line 17: [Castor]: this version does not look into this section",
@@ -160,20 +188,40 @@ fn files_of_former_versions_start_a_node() {
     );
 }
 
+fn sentences(problems: &[ConfigProblem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn the_environment_comes_last_and_wins() {
-    let variables = BTreeMap::from([
-        ("MYTISM_SOCKETPROTOCOL_PORT", "6000"),
-        ("MYTISM_LOG_LEVEL", "loud"),
-        ("MYTISM_DBMAN_NODENAME", ""),
-    ]);
-    let look_up = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    let (config, problems) = check("[SocketProtocol]\nport = 5000\n[DBMan]\nnodeName = kept\n", "m.ini", look_up);
+    let around = nothing()
+        .variable("MYTISM_SOCKETPROTOCOL_PORT", "6000")
+        .variable("MYTISM_LOG_LEVEL", "loud")
+        .variable("MYTISM_LOG", "debug")
+        .variable("MYTISM_DBMAN_NODENAME", "");
+    let (config, problems) = check("[SocketProtocol]\nport = 5000\n[DBMan]\nnodeName = kept\n", "m.ini", &around);
     assert_eq!((config.plain_port, config.node_name.as_deref()), (6000, Some("kept")));
-    let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
     let expected =
         "environment variable MYTISM_LOG_LEVEL: [Log] level = loud: expected one of error, warn, info, debug, trace";
-    assert_eq!(words, [expected]);
+    assert_eq!(sentences(&problems), [expected]);
+}
+
+#[test]
+fn wrong_variables_are_told() {
+    let mut around = nothing()
+        .variable("MYTISM_SOCKETPROTOCOL_TLSPROT", "1")
+        .variable("MYTISM_MAILER_ALT_1_SMTPHOST", "mail:25")
+        .variable("MYTISM_BLESS", "1");
+    around.variables.insert("MYTISM_DBMAN_NODENAME".into(), OsString::from_vec(b"K\xf6ln".to_vec()));
+    let (_, problems) = check("[Mailer.alt-1]\n", "m.ini", &around);
+    assert_eq!(
+        sentences(&problems),
+        [
+            "environment variable MYTISM_DBMAN_NODENAME: [DBMan] nodeName: it is not UTF-8",
+            "environment variable MYTISM_SOCKETPROTOCOL_TLSPROT: there is no such key; did you mean MYTISM_SOCKETPROTOCOL_TLSPORT?",
+            "environment variable MYTISM_MAILER_ALT_1_SMTPHOST: these settings are accepted and not in effect yet: MYTISM_MAILER_ALT_1_SMTPHOST",
+        ]
+    );
 }
 
 #[test]
@@ -184,10 +232,103 @@ fn secrets_are_never_shown() {
         "[DBMan]\npass = a\nhunter2: b",
         "pass=hunter2",
         "[DBMan]\nurl=x:hunter2\npas=hunter2",
+        "[DBMan]\nurl=postgresql://u:hunter2@db/demo?password=hunter2\npass=hunter2\npass=hunter2b",
+        "[Mailer]\npassword=hunter2\npassword_file=f\n[Mailer.b]\npassword=hunter2\n[Log]\npassword=hunter2",
     ] {
-        let (config, problems) = check(text, "m.ini", nothing);
-        assert!(!format!("{config:?} {problems:?}").contains("hunter"), "{text:?}: {problems:?}");
+        let around = nothing().secret("f", "hunter2").variable("MYTISM_CRYPTO_PASSPHRASE", "hunter2");
+        let (config, problems) = check(text, "m.ini", &around);
+        let told = explain(text, "m.ini", &around);
+        assert!(!format!("{config:?} {problems:?} {told:?}").contains("hunter"), "{text:?}: {problems:?}");
     }
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let of = |text: &str, around: &Around| {
+        let (settings, problems) = explain(text, "m.ini", around);
+        let pass = settings.into_iter().find(|setting| setting.key.name == "pass").unwrap();
+        let wrong: Vec<_> = problems.into_iter().filter(ConfigProblem::is_error).collect();
+        (pass.origin.map(|origin| origin.to_string()), sentences(&wrong))
+    };
+    let around = nothing().secret("secret", "hunter2").secret("empty", "");
+    let file = "[DBMan]\npass_file = secret\n";
+    assert_eq!(of(file, &around), (Some("secret line 1".into()), vec![]));
+    let wrong = |name: &str, words: &str| vec![format!("m.ini line 2: [DBMan] pass_file = {name}: {words}")];
+    assert_eq!(of("[DBMan]\npass_file = no\n", &around), (None, wrong("no", "the file cannot be read: gone")));
+    assert_eq!(
+        of("[DBMan]\npass_file = empty\n", &around),
+        (None, wrong("empty", "the first line of the file is empty"))
+    );
+    let twice = of("[DBMan]\npass_file = secret\npass = x\n", &around).1;
+    assert_eq!(twice, ["m.ini line 2: [DBMan] pass_file: pass is set too; keep one of the two"]);
+    let around = around.variable("MYTISM_DBMAN_PASS", "hunter3");
+    assert_eq!(of(file, &around).0.as_deref(), Some("environment variable MYTISM_DBMAN_PASS"));
+    let around = nothing().secret("secret", "x").variable("MYTISM_DBMAN_PASS_FILE", "secret");
+    assert_eq!(of("", &around), (Some("secret line 1".into()), vec![]));
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let text =
+        "[DBMan]\nprotocolDriverCfg = Wire\npass = x\n[Wire]\ntlsPort = 5000\nport = x\n[Mailer.two]\nfrom = a\n";
+    let around = nothing().variable("MYTISM_LOG_LEVEL", "debug");
+    let (settings, problems) = explain(text, "m.ini", &around);
+    let of = |section: &str, name: &str| {
+        let found: Vec<_> = settings.iter().filter(|one| one.section == section && one.key.name == name).collect();
+        assert_eq!(found.len(), 1, "[{section}] {name}");
+        (found[0].value.as_str(), found[0].origin.as_ref().map(ToString::to_string))
+    };
+    assert_eq!(of("Wire", "tlsPort"), ("5000", Some("m.ini line 5".into())));
+    assert_eq!(of("Wire", "port"), ("4242", None), "a wrong value is as good as none");
+    assert_eq!(of("DBMan", "pass"), ("***", Some("m.ini line 3".into())));
+    assert_eq!(of("Log", "level"), ("debug", Some("environment variable MYTISM_LOG_LEVEL".into())));
+    assert_eq!(of("Mailer.two", "from"), ("a", Some("m.ini line 8".into())));
+    assert_eq!(of("Mailer", "from"), ("", None));
+    assert!(problems.iter().any(ConfigProblem::is_error));
+    let (after, _) = explain(&text.replace("5000", "5001").replace("from = a", ""), "m.ini", &around);
+    let changed: Vec<_> = explain::differences(&settings, &after).into_iter().map(|one| one.key.name).collect();
+    assert_eq!(changed, ["tlsPort", "from"]);
+}
+
+#[test]
+fn older_forms_are_read() {
+    complains(
+        "[Mailer]\nauthMethod = 2\n[Notifications]\nmaxAgeOfNotificationInDays = 3\n",
+        &[
+            "m.ini line 2: [Mailer] authMethod = 2: it is written smtp_auth now",
+            "m.ini line 2: these settings are accepted and not in effect yet: authMethod (line 2), maxAgeOfNotificationInDays (line 4)",
+            "m.ini line 4: [Notifications] maxAgeOfNotificationInDays: this is the old spelling of maxAgeOfNoticationInDays",
+        ],
+    );
+    complains(
+        "[Mailer]\nauthMethod = 3\n",
+        &[
+            "m.ini line 2: [Mailer] authMethod = 3: expected one of none, pop_before_smtp, smtp_auth",
+            "m.ini line 2: these settings are accepted and not in effect yet: authMethod (line 2)",
+        ],
+    );
+    complains(
+        "[DBMan]\ntomcatPool = TomcatPool\nhikariPool = HikariPool\n",
+        &["m.ini line 2: [DBMan] tomcatPool: hikariPool is given too, and counts"],
+    );
+    complains(
+        "[DBMan]\nurl = localhost\n",
+        &[
+            "m.ini line 2: [DBMan] url: expected an address like postgresql://localhost:5432/demo",
+            "m.ini line 2: these settings are accepted and not in effect yet: url (line 2)",
+        ],
+    );
+}
+
+#[test]
+fn limits_that_nobody_reaches_are_told() {
+    complains(
+        "[SocketProtocol]\nsoftMaxUnauthedBCHPerIP = 20\nhardMaxUnauthedBCHPerIP = 10\n",
+        &[
+            "m.ini line 2: [SocketProtocol] softMaxUnauthedBCHPerIP: it is more than hardMaxUnauthedBCHPerIP, so nobody is delayed before",
+        ],
+    );
+    complains("[SocketProtocol]\nhardMaxUnauthedBCHPerIP = 10\n", &[]);
 }
 
 #[test]
@@ -208,13 +349,15 @@ fn host_names_that_lead_nowhere() {
 fn files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE_NAME);
-    let load = || Config::load(&path, nothing);
+    let load = || Config::load(&path, &nothing());
     let code = |result: Result<Config, Vec<ConfigProblem>>| {
         result.unwrap_err().first().map(|problem| (problem.code, problem.line()))
     };
     assert_eq!(code(load()), Some(("config-unreadable", None)));
-    std::fs::write(&path, b"[DBMan]\nnodeName = K\xf6ln\n").unwrap();
+    std::fs::write(&path, b"[DBMan]\n; \xc3\xa4\xf6\n").unwrap();
     assert_eq!(code(load()), Some(("config-unreadable", Some(2))));
+    let problem = load().unwrap_err().remove(0);
+    assert_eq!(problem.message, "character 4 of the line is not UTF-8 (byte 0xF6)");
     std::fs::write(&path, b"[DBMan]\nnodeID = 3\n").unwrap();
     let config = load().unwrap();
     assert_eq!((config.node_number, config.warnings.len()), (Some(NodeId(3)), 1));
@@ -232,6 +375,11 @@ fn other_value(kind: Kind) -> &'static str {
         Kind::Text | Kind::Path | Kind::Listen | Kind::Addresses | Kind::Names | Kind::Section => "other",
         Kind::Choice(words) => words.last().copied().unwrap_or_default(),
         Kind::PublicKey => KEY_TEXT,
+        Kind::Secret => "hunter2",
+        Kind::DatabaseUrl => "postgresql://db/demo",
+        Kind::FilesRoot => "s3://bucket/x",
+        Kind::Server => "mail:25",
+        Kind::Networks => "10.0.0.0/8",
     }
 }
 
@@ -239,9 +387,25 @@ fn other_value(kind: Kind) -> &'static str {
 fn each_key_does_what_the_table_says() {
     for key in keys::all().filter(|key| key.effect != Effect::NamesSection) {
         let text = format!("[{}]\n{} = {}\n", key.section, key.name, other_value(key.kind));
-        let (config, problems) = check(&text, "m.ini", nothing);
+        let (config, problems) = check(&text, "m.ini", &nothing());
         let seen = config != defaults() || problems.iter().any(|problem| problem.code == "config-unsupported");
         assert_eq!(seen, key.effect == Effect::Used, "[{}] {}", key.section, key.name);
+        assert!(problems.iter().all(|problem| problem.code != "config-unknown-key"), "{problems:?}");
+        if key.effect == Effect::Used {
+            // What a running node takes up, and nothing else, stands in `live`.
+            let watched = Config { live: defaults().live, ..config.clone() } != config;
+            assert_eq!(watched, key.change == Change::Watched, "[{}] {}", key.section, key.name);
+        }
+    }
+}
+
+#[test]
+fn the_environment_reaches_every_key() {
+    for key in keys::all().filter(|key| key.effect != Effect::NamesSection) {
+        let around = nothing().variable(&key.variable(), other_value(key.kind));
+        let (config, problems) = check("", "m.ini", &around);
+        let seen = config != defaults() || !problems.is_empty();
+        assert!(seen, "{} says nothing", key.variable());
         assert!(problems.iter().all(|problem| problem.code != "config-unknown-key"), "{problems:?}");
     }
 }
@@ -252,9 +416,13 @@ fn the_example_reads_as_the_defaults() {
     assert_eq!(read(&text), (defaults(), vec![]));
     let live: String =
         text.lines().map(|line| line.strip_prefix(';').unwrap_or(line)).map(|line| format!("{line}\n")).collect();
-    assert_eq!(read(&live), (defaults(), vec![]));
+    let (config, problems) = check(&live, "m.ini", &nothing());
+    assert_eq!(config, defaults());
+    assert!(problems.iter().all(|problem| problem.code == "config-no-effect"), "{problems:?}");
     for key in keys::all() {
-        assert!(text.contains(key.name), "{} is missing", key.name);
+        let line = format!("\n;{} = {}", key.name, key.default).trim_end().to_owned() + "\n";
+        assert!(text.contains(&line), "{} is missing", key.name);
+        assert!(key.old_names.iter().all(|old| text.contains(old)), "old spellings of {}", key.name);
     }
 }
 
@@ -298,15 +466,17 @@ proptest! {
         0..25,
     )) {
         let text = pieces.join("\n");
-        let (_, problems) = check(&text, "m.ini", |name| text.get(..name.len().min(3)).map(str::to_owned));
+        let around = nothing().variable("MYTISM_LOG_LEVEL", &text).secret("x", &text);
+        let (_, problems) = check(&text, "m.ini", &around);
+        let _settings = explain(&text, "m.ini", &around);
         for problem in &problems {
             let sentence = problem.to_string();
             prop_assert!(!sentence.contains(|c: char| c.is_control()), "{sentence:?}");
         }
         if !text.contains("Cfg") {
             let written = write_value(&text, "Log", "level", "debug").unwrap();
-            let (config, _) = check(&written, "m.ini", nothing);
-            prop_assert_eq!(config.log_level, LogLevel::Debug);
+            let (config, _) = check(&written, "m.ini", &nothing());
+            prop_assert_eq!(config.live.log_level, LogLevel::Debug);
         }
     }
 }

@@ -3,56 +3,80 @@
 //! Knows the table's form but no single setting; what values mean together is decided by the parent module.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use mytism_core::failure::nearest;
 
+use super::Surroundings;
 use super::keys::{self, Effect, Key, SECTIONS, Section};
-use super::kind::{Address, Value};
+use super::kind::{Address, Kind, Value};
 use super::lines::{Entry, Lines};
 use super::problem::{ConfigProblem, Origin};
 
 /// Names longer than this are not compared with others.
 const COMPARED_BYTES_MAX: usize = 64;
+/// What is shown in the place of a secret.
+pub(super) const MASK: &str = "***";
+
+/// A section, by its own name or, where one row of the table stands for many, as written; and the key's own name.
+pub(super) type Place = (String, &'static str);
+
+/// A value that counts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Set {
+    /// Where it was set.
+    pub(super) origin: Origin,
+    /// As written, without what must not be shown.
+    pub(super) shown: String,
+    value: Value,
+}
 
 /// The values that count, and where each was set.
 #[derive(Debug, Default)]
 pub(super) struct Values {
-    set: BTreeMap<(&'static str, &'static str), (Origin, Value)>,
-    faulty: BTreeSet<(&'static str, &'static str)>,
+    set: BTreeMap<Place, Set>,
+    faulty: BTreeSet<Place>,
 }
 
 impl Values {
-    /// Reads everything; problems in the order of the file, then those of the environment.
-    pub(super) fn read(
-        lines: &Lines,
-        file: &str,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> (Self, Vec<ConfigProblem>) {
-        let mut reading =
-            Reading { file, names: SectionNames::of(lines), values: Self::default(), problems: Vec::new() };
+    /// Reads everything; problems in the order of the file, then those of the environment and of files of secrets.
+    pub(super) fn read(lines: &Lines, file: &str, around: &dyn Surroundings) -> (Self, Vec<ConfigProblem>) {
+        let mut reading = Reading {
+            file,
+            names: SectionNames::of(lines),
+            values: Self::default(),
+            problems: Vec::new(),
+            without_effect: Vec::new(),
+        };
         reading.form_errors(lines);
         reading.sections(lines);
         reading.entries(lines);
-        reading.without_effect(lines);
+        reading.report_without_effect();
         reading.problems.sort_by_key(ConfigProblem::line);
-        reading.environment(environment);
+        reading.environment(lines, around);
+        reading.report_without_effect();
+        reading.secret_files(around);
         (reading.values, reading.problems)
+    }
+
+    /// What was set in a place, if anything.
+    pub(super) fn at(&self, place: &Place) -> Option<&Set> {
+        self.set.get(place)
     }
 
     /// Where a key was set, if it was.
     pub(super) fn origin(&self, key: &Key) -> Option<&Origin> {
-        self.set.get(&(key.section, key.name)).map(|(origin, _)| origin)
+        self.at(&place(key)).map(|set| &set.origin)
     }
 
     /// Whether somebody meant to set the key, be it in vain.
     pub(super) fn is_given(&self, key: &Key) -> bool {
-        let place = (key.section, key.name);
-        self.set.contains_key(&place) || self.faulty.contains(&place)
+        self.set.contains_key(&place(key)) || self.faulty.contains(&place(key))
     }
 
     fn get(&self, key: &Key) -> Option<Value> {
-        match self.set.get(&(key.section, key.name)) {
-            Some((_, value)) => Some(value.clone()),
+        match self.at(&place(key)) {
+            Some(set) => Some(set.value.clone()),
             None => key.kind.read(key.default).ok().filter(|_| !key.default.is_empty()),
         }
     }
@@ -63,6 +87,11 @@ impl Values {
 
     pub(super) fn number(&self, key: &Key) -> Option<u64> {
         if let Some(Value::Number(number)) = self.get(key) { Some(number) } else { None }
+    }
+
+    /// A number that its kind keeps within 32 bits.
+    pub(super) fn small(&self, key: &Key) -> Option<u32> {
+        self.number(key).and_then(|number| u32::try_from(number).ok())
     }
 
     pub(super) fn port(&self, key: &Key) -> Option<u16> {
@@ -80,6 +109,11 @@ impl Values {
     pub(super) fn public_key(&self, key: &Key) -> Option<[u8; 32]> {
         if let Some(Value::PublicKey(key)) = self.get(key) { Some(key) } else { None }
     }
+}
+
+/// Where a key of a section with one name stands.
+fn place(key: &Key) -> Place {
+    (key.section.to_owned(), key.name)
 }
 
 /// The names that sections have in one file: their own, or what keys of `[DBMan]` say.
@@ -105,6 +139,23 @@ impl SectionNames {
         renamed.or_else(own).map(|(section, _)| *section)
     }
 
+    /// All sections of a file that the table knows: each by its own name, as the file calls it. A row that stands for
+    /// many is there as often as the file has one.
+    pub(super) fn instances(&self, lines: &Lines) -> Vec<(&'static Section, String, String)> {
+        let mut all = Vec::new();
+        for (section, written) in &self.0 {
+            if !section.name.ends_with('*') {
+                all.push((*section, section.name.to_owned(), written.clone()));
+                continue;
+            }
+            let found: BTreeSet<_> =
+                lines.sections.iter().filter(|(_, name)| self.meaning(name) == Some(*section)).collect();
+            let found: BTreeSet<_> = found.into_iter().map(|(_, name)| name).collect();
+            all.extend(found.into_iter().map(|name| (*section, name.clone(), name.clone())));
+        }
+        all
+    }
+
     /// How the file calls the section of a key.
     pub(super) fn written(&self, section: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known.name == section).map(|(_, name)| name.as_str())
@@ -117,6 +168,8 @@ struct Reading<'a> {
     names: SectionNames,
     values: Values,
     problems: Vec<ConfigProblem>,
+    /// What was set and does nothing: why, where, and in words.
+    without_effect: Vec<(Effect, Origin, String)>,
 }
 
 impl Reading<'_> {
@@ -169,26 +222,32 @@ impl Reading<'_> {
     }
 
     fn entries(&mut self, lines: &Lines) {
-        let mut first_lines: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+        let mut first_lines: BTreeMap<Place, u32> = BTreeMap::new();
         for entry in &lines.entries {
             let Some(section) = self.names.meaning(&entry.section).filter(|section| section.read) else { continue };
-            let Some(key) = keys::all().find(|key| key.section == section.name && key.is_called(&entry.key)) else {
+            let Some(key) = keys::of_section(section).find(|key| key.is_called(&entry.key)) else {
                 self.unknown_key(section, entry);
                 continue;
             };
-            if let Some(first) = first_lines.insert((key.section, key.name), entry.line) {
+            let instance = if section.name.ends_with('*') { &entry.section } else { section.name };
+            let place = (instance.to_owned(), key.name);
+            let origin = self.at(entry.line);
+            if !entry.value.is_empty() {
+                self.note_without_effect(key, &origin, format!("{} (line {})", entry.key, entry.line));
+            }
+            if let Some(first) = first_lines.insert(place.clone(), entry.line) {
                 let message = format!("it was set in line {first} already");
-                let problem = ConfigProblem::error("config-duplicate", self.at(entry.line), message)
-                    .about(&entry.section, &entry.key);
+                let problem =
+                    ConfigProblem::error("config-duplicate", origin, message).about(&entry.section, &entry.key);
                 self.problems.push(problem.hint("keep one of the two"));
                 continue;
             }
             if entry.key != key.name {
                 let message = format!("this is the old spelling of {}", key.name);
-                let problem = ConfigProblem::warning("config-old-name", self.at(entry.line), message);
+                let problem = ConfigProblem::warning("config-old-name", origin.clone(), message);
                 self.problems.push(problem.about(&entry.section, &entry.key));
             }
-            self.set(key, self.at(entry.line), (&entry.section, &entry.key), &entry.value);
+            self.set(key, place, origin, (&entry.section, &entry.key), &entry.value);
         }
     }
 
@@ -197,60 +256,187 @@ impl Reading<'_> {
             keys::all().find(|key| key.is_called(&entry.key)).and_then(|key| self.names.written(key.section));
         let hint = match elsewhere {
             Some(other) => format!("it belongs into [{other}]"),
-            None => did_you_mean(&entry.key, keys::all().filter(|key| key.section == section.name).map(|key| key.name)),
+            None => did_you_mean(&entry.key, keys::of_section(section).map(|key| key.name)),
         };
         let problem = ConfigProblem::error("config-unknown-key", self.at(entry.line), "there is no such key");
         self.problems.push(problem.about(&entry.section, &entry.key).hint(hint));
     }
 
     /// Reads one value; an empty one counts as not set.
-    fn set(&mut self, key: &'static Key, origin: Origin, written: (&str, &str), text: &str) {
+    fn set(&mut self, key: &'static Key, place: Place, origin: Origin, written: (&str, &str), text: &str) {
         if text.is_empty() {
             return;
         }
+        let newer = key.old_values.iter().find(|(old, _)| *old == text).map(|(_, new)| *new);
+        if let Some(new) = newer {
+            let problem =
+                ConfigProblem::warning("config-old-value", origin.clone(), format!("it is written {new} now"));
+            self.problems.push(problem.about(written.0, written.1).value(text));
+        }
+        let text = newer.unwrap_or(text);
         match key.kind.read(text) {
             Ok(value) => {
-                self.values.set.insert((key.section, key.name), (origin, value));
+                self.values.set.insert(place, Set { origin, shown: shown(key.kind, text), value });
             }
             Err(expected) => {
-                self.values.faulty.insert((key.section, key.name));
+                self.values.faulty.insert(place);
                 let problem = ConfigProblem::error("config-value", origin, expected).about(written.0, written.1);
-                self.problems.push(if key.secret { problem } else { problem.value(text) });
+                self.problems.push(if key.is_secret() { problem } else { problem.value(text) });
             }
+        }
+    }
+
+    fn note_without_effect(&mut self, key: &Key, origin: &Origin, words: String) {
+        if matches!(key.effect, Effect::ClassName | Effect::NotYet) {
+            self.without_effect.push((key.effect, origin.clone(), words));
         }
     }
 
     /// One warning for all class names, and one for all other keys that steer nothing.
-    fn without_effect(&mut self, lines: &Lines) {
+    fn report_without_effect(&mut self) {
+        let found = std::mem::take(&mut self.without_effect);
         let groups = [
             (Effect::ClassName, "names of classes have no effect"),
-            (Effect::Accepted, "these settings are accepted and have no effect in this version"),
+            (Effect::NotYet, "these settings are accepted and not in effect yet"),
         ];
         for (effect, words) in groups {
-            let found: Vec<_> = lines.entries.iter().filter(|entry| self.effect(entry) == Some(effect)).collect();
-            if let Some(first) = found.first() {
-                let list: Vec<_> = found.iter().map(|entry| format!("{} (line {})", entry.key, entry.line)).collect();
+            let of_group: Vec<_> = found.iter().filter(|(of, ..)| *of == effect).collect();
+            if let Some((_, origin, _)) = of_group.first() {
+                let list: Vec<_> = of_group.iter().map(|(.., words)| words.as_str()).collect();
                 let message = format!("{words}: {}", list.join(", "));
-                self.problems.push(ConfigProblem::warning("config-no-effect", self.at(first.line), message));
+                self.problems.push(ConfigProblem::warning("config-no-effect", origin.clone(), message));
             }
         }
     }
 
-    fn effect(&self, entry: &Entry) -> Option<Effect> {
-        let section = self.names.meaning(&entry.section)?;
-        keys::all().find(|key| key.section == section.name && key.is_called(&entry.key)).map(|key| key.effect)
-    }
-
-    fn environment(&mut self, environment: impl Fn(&str) -> Option<String>) {
-        for key in keys::USED {
-            let variable = key.variable();
-            let Some(text) = environment(&variable) else { continue };
-            self.set(key, Origin::Environment(variable), (key.section, key.name), text.trim());
+    /// Variables named after a section and a key; they count more than the file.
+    fn environment(&mut self, lines: &Lines, around: &dyn Surroundings) {
+        let instances = self.names.instances(lines);
+        for (variable, text) in around.variables() {
+            let found = instances.iter().filter(|(section, ..)| section.read).find_map(|(section, instance, _)| {
+                let mut keys = keys::of_section(section);
+                keys.find(|key| key.variable_in(instance) == variable).map(|key| (instance.clone(), key))
+            });
+            let origin = Origin::Environment(variable.clone());
+            let Some((instance, key)) = found else {
+                self.unknown_variable(&instances, &variable);
+                continue;
+            };
+            let Some(text) = text.to_str() else {
+                let problem = ConfigProblem::error("config-value", origin, "it is not UTF-8");
+                self.problems.push(problem.about(&instance, key.name));
+                continue;
+            };
+            if !text.trim().is_empty() {
+                self.note_without_effect(key, &origin, variable);
+            }
+            let written = instance.clone();
+            self.set(key, (instance, key.name), origin, (&written, key.name), text.trim());
         }
     }
+
+    /// A variable that begins like a section of the file and names no key of it.
+    fn unknown_variable(&mut self, instances: &[(&'static Section, String, String)], variable: &str) {
+        let variables = instances.iter().filter(|(section, ..)| section.read).flat_map(|(section, instance, _)| {
+            keys::of_section(section).map(|key| key.variable_in(instance)).collect::<Vec<_>>()
+        });
+        let variables: Vec<String> = variables.collect();
+        let begins = |(_, instance, _): &(&Section, String, String)| {
+            variable.starts_with(&format!("MYTISM_{}_", instance.to_uppercase().replace(['.', '-'], "_")))
+        };
+        if instances.iter().any(begins) {
+            let origin = Origin::Environment(variable.to_owned());
+            let hint = did_you_mean(variable, variables.iter().map(String::as_str));
+            let message = "there is no such key";
+            self.problems.push(ConfigProblem::error("config-unknown-key", origin, message).hint(hint));
+        }
+    }
+
+    /// Secrets that stand in files of their own: `NAME_file` gives `NAME`.
+    fn secret_files(&mut self, around: &dyn Surroundings) {
+        let files = self.values.set.iter().filter_map(|(place, set)| {
+            let key = keys::all().find(|key| key.name == place.1 && is_of(key, &place.0))?;
+            let secret = keys::secret_of_file(key)?;
+            let Value::Text(path) = &set.value else { return None };
+            Some(((place.0.clone(), secret.name), key.name, set.origin.clone(), path.clone()))
+        });
+        for (place, name, origin, path) in files.collect::<Vec<_>>() {
+            let about = |problem: ConfigProblem| problem.about(&place.0, name);
+            match self.values.set.get(&place).map(|set| &set.origin) {
+                Some(Origin::Environment(_)) => continue,
+                Some(_) => {
+                    let message = format!("{} is set too", place.1);
+                    let problem = ConfigProblem::error("config-duplicate", origin, message);
+                    self.problems.push(about(problem).hint("keep one of the two"));
+                    continue;
+                }
+                None => {}
+            }
+            match around.secret(Path::new(&path)) {
+                Ok(text) if !text.is_empty() => {
+                    let origin = Origin::File { name: path, line: Some(1) };
+                    self.values.set.insert(place, Set { origin, shown: MASK.to_owned(), value: Value::Secret });
+                }
+                Ok(_) => {
+                    let problem =
+                        ConfigProblem::error("config-unreadable", origin, "the first line of the file is empty");
+                    self.problems.push(about(problem).value(&path));
+                }
+                Err(why) => {
+                    let problem = ConfigProblem::error("config-unreadable", origin, why);
+                    self.problems.push(about(problem).value(&path));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a key belongs to a section of that name.
+fn is_of(key: &Key, instance: &str) -> bool {
+    SECTIONS.iter().any(|section| section.keys_of() == key.section && section.matches(instance))
+}
+
+/// A value as it may be shown: secrets and passwords within addresses are masked.
+pub(super) fn shown(kind: Kind, text: &str) -> String {
+    match kind {
+        _ if text.is_empty() => String::new(),
+        Kind::Secret => MASK.to_owned(),
+        Kind::DatabaseUrl => masked_url(text),
+        _ => text.to_owned(),
+    }
+}
+
+/// `postgresql://user:password@host/name?password=…` without the passwords.
+fn masked_url(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let server = match server.rsplit_once('@') {
+        Some((user, host)) => {
+            let name = user.split_once(':').map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:{MASK}"));
+            format!("{name}@{host}")
+        }
+        None => server.to_owned(),
+    };
+    // What stands behind the question mark may hold passwords under several names, so nothing of it is shown.
+    let path = path.split_once('?').map_or_else(|| path.to_owned(), |(name, _)| format!("{name}?{MASK}"));
+    format!("{scheme}://{server}/{path}")
 }
 
 fn did_you_mean<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let near = if wanted.len() <= COMPARED_BYTES_MAX { nearest(wanted, candidates) } else { None };
     near.map_or_else(String::new, |name| format!("did you mean {name}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_addresses_are_masked() {
+        let check = |text: &str, expected: &str| assert_eq!(shown(Kind::DatabaseUrl, text), expected);
+        check("postgresql://localhost:5432/demo", "postgresql://localhost:5432/demo");
+        check("jdbc:postgresql://u:hunter2@db/demo", "jdbc:postgresql://u:***@db/demo");
+        check("postgresql://u:a@b@db/demo?password=hunter2", "postgresql://u:***@db/demo?***");
+        check("postgresql://u@db/demo", "postgresql://u@db/demo");
+    }
 }
