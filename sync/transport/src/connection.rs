@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 
 use crate::identity::PublicKey;
@@ -118,6 +118,8 @@ pub struct PeerConnection {
     endpoint: Option<Endpoint>,
     /// A stream whose purpose has not come yet, kept here so that a dropped wait does not lose it.
     arriving: Arc<Mutex<Option<(SendStream, RecvStream)>>>,
+    /// Told once the peer is a stranger no longer.
+    welcomed: Arc<Notify>,
 }
 
 impl PeerConnection {
@@ -125,7 +127,7 @@ impl PeerConnection {
     pub(crate) fn new(connection: Connection, endpoint: Option<Endpoint>) -> Option<Self> {
         let shown = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
         let peer = tls::shown_key(&shown)?;
-        Some(Self { connection, peer, endpoint, arriving: Arc::default() })
+        Some(Self { connection, peer, endpoint, arriving: Arc::default(), welcomed: Arc::default() })
     }
 
     /// The key that the peer has proved to hold. Whoever accepted the connection has yet to decide whether it is
@@ -133,6 +135,16 @@ impl PeerConnection {
     #[must_use]
     pub const fn peer(&self) -> PublicKey {
         self.peer
+    }
+
+    /// Says that the peer of an accepted connection is welcome: it is no stranger any longer, and not cut off as one.
+    pub fn welcome(&self) {
+        self.welcomed.notify_one();
+    }
+
+    /// Is told by [`Self::welcome`], before or after it is waited for.
+    pub(crate) fn welcomed(&self) -> Arc<Notify> {
+        Arc::clone(&self.welcomed)
     }
 
     /// Where the peer is now; may change while the connection lives.
@@ -237,6 +249,7 @@ impl fmt::Debug for PeerConnection {
 mod tests {
     use super::*;
     use crate::connector::connect;
+    use crate::gate::Limits;
     use crate::identity::NodeKey;
     use crate::listener::Listener;
 
@@ -252,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_wait_for_a_stream_loses_none() {
         let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
-        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), &head_key).unwrap();
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), &head_key, Limits::default(), 10).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let deadline = Duration::from_secs(10);
         let (branch, head) =

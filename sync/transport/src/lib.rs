@@ -9,12 +9,13 @@
 //! 2. [`frame`]: bytes into envelopes, without any input or output
 //! 3. [`stream`]: envelopes over anything that can be read and written
 //! 4. [`connection`]: a connection between two nodes, with many streams
-//! 5. [`listener`] and [`connector`]: how such a connection comes about
+//! 5. [`listener`] and [`connector`]: how such a connection comes about; `gate`: how many strangers may wait
 //! 6. [`local`]: the socket in the project directory
 
 pub mod connection;
 pub mod connector;
 pub mod frame;
+mod gate;
 pub mod identity;
 mod key_file;
 pub mod listener;
@@ -25,6 +26,7 @@ mod tls;
 pub use connection::{ConnectionLost, PeerConnection, Purpose};
 pub use connector::{ConnectError, connect};
 pub use frame::FrameError;
+pub use gate::Limits;
 pub use identity::{NodeKey, PublicKey};
 pub use listener::{BindError, Listener};
 pub use stream::{FrameReader, FrameStream, FrameWriter};

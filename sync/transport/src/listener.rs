@@ -2,7 +2,8 @@
 //!
 //! Anybody may knock, so the work and memory for who has not proved a key is bounded: so many handshakes at once, each
 //! for so long, and from half of that on only for who answers from the address that it claims. Which keys are welcome
-//! is the caller's matter.
+//! is the caller's matter; until the caller says that a peer is, the peer is a stranger, and of these there are only so
+//! many from each address, each for so long.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -11,24 +12,27 @@ use std::time::Duration;
 
 use quinn::{ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::connection::PeerConnection;
+use crate::gate::{Gate, Limits, Stranger, Verdict};
 use crate::identity::NodeKey;
 use crate::tls;
 
 /// How long a handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-/// Handshakes at once, with connections that nobody has accepted yet.
+/// Handshakes at once, with connections that nobody has accepted yet; those that wait for their delay not counted.
 const HANDSHAKES_MAX: usize = 64;
 /// While fewer than so many more are possible, addresses are proved first.
 const HANDSHAKES_FREE_MIN: usize = HANDSHAKES_MAX / 2;
 /// Connection attempts that quinn keeps until the task here comes to them, and bytes for each and all of them.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 1_024;
 const WAITING_BYTES_EACH: u64 = 64 * 1024;
 const WAITING_BYTES_ALL: u64 = 4 * 1024 * 1024;
+/// With which a stranger is cut off.
+const CODE_STRANGER: u32 = 2;
 /// How long to wait until the peers have been told of the end.
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -52,18 +56,20 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
+    gate: Arc<Gate>,
     ready: mpsc::Receiver<PeerConnection>,
     /// The task that takes connections; ends with this set.
     _tasks: JoinSet<()>,
 }
 
 impl Listener {
-    /// Listens on an address; port 0 chooses one. `[::]` listens for IPv4 too, where the system is set up so. Must be
-    /// called within a tokio runtime.
+    /// Listens on an address; port 0 chooses one. `[::]` listens for IPv4 too, where the system is set up so. So many
+    /// finished connections as `backlog` says (at least 1) may wait to be accepted. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// Where the address cannot be had.
-    pub fn bind(address: SocketAddr, key: &NodeKey) -> Result<Self, BindError> {
+    pub fn bind(address: SocketAddr, key: &NodeKey, limits: Limits, backlog: u16) -> Result<Self, BindError> {
         let mut config = tls::server_config(key).map_err(BindError::Key)?;
         config
             .max_incoming(WAITING_MAX)
@@ -72,10 +78,16 @@ impl Listener {
         let socket = UdpSocket::bind(address).map_err(|cause| BindError::Socket { address, cause })?;
         let endpoint = Endpoint::new(endpoint_config(key), Some(config), socket, Arc::new(TokioRuntime))
             .map_err(|cause| BindError::Socket { address, cause })?;
-        let (done, ready) = mpsc::channel(HANDSHAKES_MAX);
+        let (done, ready) = mpsc::channel(usize::from(backlog.max(1)));
+        let gate = Gate::new(limits);
         let mut tasks = JoinSet::new();
-        tasks.spawn(take(endpoint.clone(), done));
-        Ok(Self { endpoint, ready, _tasks: tasks })
+        tasks.spawn(take(endpoint.clone(), Arc::clone(&gate), done));
+        Ok(Self { endpoint, gate, ready, _tasks: tasks })
+    }
+
+    /// Sets what strangers may do from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.gate.set(limits);
     }
 
     /// Where it listens.
@@ -86,7 +98,8 @@ impl Listener {
         self.endpoint.local_addr()
     }
 
-    /// The next peer that has proved its key; `None` once the listener has ended. May be dropped at any time.
+    /// The next peer that has proved its key; `None` once the listener has ended. It counts as a stranger until
+    /// [`PeerConnection::welcome`], and is cut off if that takes too long. May be dropped at any time.
     pub async fn accept(&mut self) -> Option<PeerConnection> {
         self.ready.recv().await
     }
@@ -137,37 +150,83 @@ impl Drop for Listener {
     }
 }
 
-async fn take(endpoint: Endpoint, done: mpsc::Sender<PeerConnection>) {
+async fn take(endpoint: Endpoint, gate: Arc<Gate>, done: mpsc::Sender<PeerConnection>) {
     let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let mut handshakes = JoinSet::new();
+    let mut strangers = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
-        while handshakes.try_join_next().is_some() {}
+        while strangers.try_join_next().is_some() {}
+        let from = incoming.remote_address().ip();
         let proved = incoming.remote_address_validated() || !incoming.may_retry();
-        if !proved && permits.available_permits() < HANDSHAKES_FREE_MIN {
-            // Cannot fail: it was asked whether it may be done.
-            let _sent = incoming.retry();
-            continue;
-        }
-        match Arc::clone(&permits).try_acquire_owned() {
-            Ok(permit) => {
-                handshakes.spawn(shake_hands(incoming, done.clone(), permit));
+        let crowded = permits.available_permits() < HANDSHAKES_FREE_MIN;
+        match gate.knock(from, proved) {
+            Verdict::ProveAddress => drop(incoming.retry()),
+            Verdict::Admit { .. } if crowded && !proved => drop(incoming.retry()),
+            Verdict::Admit { stranger, delay, wait_max } => {
+                let visit = Visit { stranger, delay, wait_max, permits: Arc::clone(&permits) };
+                strangers.spawn(visit.receive(incoming, done.clone()));
             }
-            Err(_) => incoming.refuse(),
+            Verdict::Refuse { first } => {
+                if first {
+                    tracing::warn!(%from, "too many connections from there that do not say who they are; further ones are refused");
+                }
+                incoming.refuse();
+            }
         }
     }
 }
 
-/// The permit goes along until the connection is in the caller's hands.
-async fn shake_hands(incoming: Incoming, done: mpsc::Sender<PeerConnection>, _permit: OwnedSemaphorePermit) {
+/// A stranger, from the knock until he is welcome, gone or cut off.
+struct Visit {
+    stranger: Stranger,
+    delay: Duration,
+    wait_max: Duration,
+    permits: Arc<Semaphore>,
+}
+
+impl Visit {
+    async fn receive(self, incoming: Incoming, done: mpsc::Sender<PeerConnection>) {
+        let from = incoming.remote_address();
+        let end = Instant::now() + self.wait_max;
+        if !self.delay.is_zero() {
+            sleep(self.delay.min(self.wait_max)).await;
+        }
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return incoming.refuse() };
+        let Some(connection) = shake_hands(incoming, end).await else { return };
+        let welcomed = connection.welcomed();
+        let handed_on = async {
+            // Nobody listens any longer where this fails, and the connection ends with it.
+            let _nobody = done.send(connection.clone()).await;
+            drop(permit);
+            tokio::select! {
+                () = welcomed.notified() => {}
+                _ = connection.closed() => {}
+            }
+        };
+        if timeout_at(end, handed_on).await.is_err() {
+            tracing::debug!(%from, "a stranger did not say who he is in time");
+            connection.close(CODE_STRANGER, "nobody said in time who it is (maxWaitForAuth)");
+        }
+        drop(self.stranger);
+    }
+}
+
+async fn shake_hands(incoming: Incoming, end: Instant) -> Option<PeerConnection> {
     let from = incoming.remote_address();
-    let connection = match timeout(HANDSHAKE_DEADLINE, incoming).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::debug!(%from, %error, "handshake failed"),
-        Err(_) => return tracing::debug!(%from, "handshake took too long"),
-    };
-    match PeerConnection::new(connection, None) {
-        // Nobody listens any longer where this fails, and the connection ends with it.
-        Some(connection) => drop(done.send(connection).await),
-        None => tracing::debug!(%from, "a peer without a key"),
+    match timeout_at(end.min(Instant::now() + HANDSHAKE_DEADLINE), incoming).await {
+        Ok(Ok(connection)) => {
+            let connection = PeerConnection::new(connection, None);
+            if connection.is_none() {
+                tracing::debug!(%from, "a peer without a key");
+            }
+            connection
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%from, %error, "handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%from, "handshake took too long");
+            None
+        }
     }
 }

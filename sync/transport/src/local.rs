@@ -114,14 +114,19 @@ impl LocalListener {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
 
-impl Drop for LocalListener {
-    fn drop(&mut self) {
+    /// Removes the file, so that nobody new finds it. Who has connected already can still be accepted.
+    pub fn retire(&self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file) {
             // A socket that is left behind does no harm: it counts as stale.
             let _removed = fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for LocalListener {
+    fn drop(&mut self) {
+        self.retire();
     }
 }
 

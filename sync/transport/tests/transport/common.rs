@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mytism_format::envelope;
-use mytism_transport::{Listener, NodeKey, PeerConnection, connect};
+use mytism_transport::{Limits, Listener, NodeKey, PeerConnection, connect};
 
 /// Longer than any test should take, so that a hang shows as a failure with a name.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ pub(crate) async fn pair() -> Pair {
 
 pub(crate) async fn pair_at(address: SocketAddr) -> Pair {
     let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
-    let mut listener = Listener::bind(address, &head_key).unwrap();
+    let mut listener = Listener::bind(address, &head_key, Limits::default(), 10).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (branch, head) = tokio::join!(connect(&address, &branch_key, head_key.public(), PATIENCE), listener.accept());
     Pair { head_key, branch_key, listener, head: head.unwrap(), branch: branch.unwrap() }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::common::{LARGE, PATIENCE, Pair, loopback, message, pair, pair_at};
-use mytism_transport::{ConnectError, ConnectionLost, FrameError, Listener, NodeKey, Purpose, connect};
+use mytism_transport::{ConnectError, ConnectionLost, FrameError, Limits, Listener, NodeKey, Purpose, connect};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn another_key_is_refused_and_named() {
 async fn a_name_with_several_addresses_is_tried_through() {
     let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
     // "localhost" may mean ::1 first, where nobody listens.
-    let mut listener = Listener::bind(loopback(), &head_key).unwrap();
+    let mut listener = Listener::bind(loopback(), &head_key, Limits::default(), 10).unwrap();
     let address = format!("localhost:{}", listener.local_addr().unwrap().port());
     let (branch, head) = tokio::join!(connect(&address, &branch_key, head_key.public(), PATIENCE), listener.accept());
     assert_eq!(branch.unwrap().peer(), head_key.public());
@@ -58,7 +58,7 @@ async fn a_name_with_several_addresses_is_tried_through() {
 async fn a_port_is_had_once() {
     let pair = pair().await;
     let address = pair.listener.local_addr().unwrap();
-    let error = Listener::bind(address, &pair.head_key).unwrap_err();
+    let error = Listener::bind(address, &pair.head_key, Limits::default(), 10).unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }
 
