@@ -21,6 +21,11 @@ const CONNECTIONS: usize = 256;
 /// Answers that wait for a client to read them.
 const ANSWERS: usize = 256;
 
+/// How long requests that are being carried out may take to end when the node goes down.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a node that goes down still listens to a client.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Takes in clients until the node stops.
 pub(crate) async fn listen(shared: Arc<Shared>, listener: LocalListener) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -51,8 +56,15 @@ pub(crate) async fn listen(shared: Arc<Shared>, listener: LocalListener) {
             }
         }
     }
-    // Answers that are being written get a moment.
-    while tokio::time::timeout(Duration::from_secs(1), tasks.join_next()).await.is_ok_and(|ended| ended.is_some()) {}
+    // Nobody new, but who has connected already learns that the node goes down.
+    listener.retire();
+    while let Ok(Ok(stream)) = tokio::time::timeout(LAST_WORDS, listener.accept()).await {
+        tasks.spawn(serve(Arc::clone(&shared), stream));
+    }
+    drop(listener);
+    // Requests that are being carried out get a moment, so that whoever waits learns what became of them.
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    let _in_time = tokio::time::timeout(FAREWELL, all_ended).await;
 }
 
 async fn serve(shared: Arc<Shared>, stream: UnixStream) {
@@ -60,10 +72,20 @@ async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     let mut stopping = shared.stopping();
     loop {
         let frame = tokio::select! {
-            () = stopping.wait() => return,
             frame = reader.next() => frame,
+            // What is on its way is refused in words, so that nobody has to guess whether it was done.
+            () = stopping.wait() => match tokio::time::timeout(LAST_WORDS, reader.next()).await {
+                Ok(frame) => frame,
+                Err(_) => return,
+            },
         };
         let Ok(Some(frame)) = frame else { return };
+        if shared.is_stopping() {
+            let failure = Failure::failed("node-stops", "the node is going down; nothing was done");
+            // The node goes down whether the client reads this or not.
+            let _gone = write(&mut writer, &Answer::Failure(failure.hint("start it, then try again"))).await;
+            return;
+        }
         let request = match decode_request(&frame) {
             Ok(request) => request,
             Err(error) => {

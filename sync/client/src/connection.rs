@@ -28,6 +28,8 @@ pub(crate) enum Ending {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: BufReader<UnixStream>,
+    /// Whether the node has said nothing since the last request.
+    silent: bool,
 }
 
 impl Connection {
@@ -39,7 +41,7 @@ impl Connection {
             };
             Failure::unreachable("node-unreachable", error.to_string()).hint(hint)
         })?;
-        Ok(Self { stream: BufReader::with_capacity(READ_BUFFER_BYTES, stream) })
+        Ok(Self { stream: BufReader::with_capacity(READ_BUFFER_BYTES, stream), silent: true })
     }
 
     /// Itself, if the node is still at the other end. Between two requests a node says nothing, so there is nothing
@@ -59,12 +61,18 @@ impl Connection {
     pub(crate) fn exchange(&mut self, message: &[u8], sink: &mut Sink<'_>) -> Result<Ending, Failure> {
         // A node that refuses a request may close before it has read all of it; its refusal can be read still.
         let sent = self.stream.get_mut().write_all(message);
+        self.silent = true;
         let mut stopping = false;
         loop {
             let bytes = match self.next() {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) | Err(FrameError::Cut { .. } | FrameError::Broken(_)) if stopping => return Ok(Ending::Left),
-                Ok(None) => return Err(lost(sent.err().map(FrameError::Broken).as_ref())),
+                // What the node did not take from the connection, it did not carry out.
+                Ok(None) | Err(FrameError::Broken(_)) if sent.is_err() => return Err(not_taken()),
+                Err(FrameError::Broken(error)) if self.silent && error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(not_taken());
+                }
+                Ok(None) => return Err(lost(None)),
                 Err(error @ FrameError::TooLong { .. }) => return Err(unclear(&error)),
                 Err(error) => return Err(lost(Some(&error))),
             };
@@ -92,6 +100,7 @@ impl Connection {
                 Ok(0) if assembler.begun() == 0 => return Ok(None),
                 Ok(0) => return Err(FrameError::Cut { got: assembler.begun() }),
                 Ok(count) => {
+                    self.silent = false;
                     if let Some(message) = assembler.advance(count)? {
                         return Ok(Some(message));
                     }
@@ -121,6 +130,12 @@ fn lost(error: Option<&FrameError>) -> Failure {
         "it is not known whether the request was carried out: see with `./mytism status` whether the node runs, and \
          look before you ask again",
     )
+}
+
+/// The system tells when an end closes that has not read everything: then the request was not whole for the node.
+fn not_taken() -> Failure {
+    let message = "the node went down before it took the request; nothing was done";
+    Failure::unreachable("node-unreachable", message).hint("start the node with `./mytism start`, then try again")
 }
 
 fn unclear(error: &dyn Error) -> Failure {

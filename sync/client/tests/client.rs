@@ -217,6 +217,8 @@ fn what_the_node_leaves_open_is_said_to_be_open() {
         node.join();
     };
     check(Box::new(|mut visitor| drop(visitor.request())), "answer-lost");
+    // A request of which the node takes a part, or nothing, cannot have been carried out.
+    check(Box::new(|mut visitor| visitor.0.read_exact(&mut [0; 3]).unwrap()), "node-unreachable");
     let half_an_answer: Play = Box::new(|mut visitor| {
         visitor.request();
         visitor.row("whole");
