@@ -15,6 +15,7 @@ use mytism_store::Head;
 use mytism_sync::feed::Feed;
 use mytism_sync::greeting::{Claim, Knowledge, judge};
 use mytism_sync::{Effect, LogItem, MESSAGE, ROWS, Violation};
+use mytism_transport::Limits;
 use mytism_transport::connection::PeerConnection;
 use mytism_transport::identity::PublicKey;
 use mytism_transport::listener::Listener;
@@ -22,9 +23,13 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::account::{EXPORTER_LABEL, Verifier};
-use crate::line::{GREETING_DEADLINE, Line, LineEnd};
+use crate::config::Live;
+use crate::line::{Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
+
+/// How long the lines may take to end when the node goes down.
+const FAREWELL: Duration = Duration::from_secs(4);
 
 /// Which branches are connected, so that two processes cannot be the same branch.
 #[derive(Default)]
@@ -45,9 +50,11 @@ pub(crate) async fn listen(shared: Arc<Shared>, mut listener: Listener) {
     let registry = Arc::new(Registry::default());
     let mut tasks = JoinSet::new();
     let mut stopping = shared.stopping();
+    let mut settings = shared.live.subscribe();
     loop {
         tokio::select! {
             () = stopping.wait() => break,
+            Ok(()) = settings.changed() => listener.set_limits(limits(&settings.borrow_and_update().clone())),
             connection = listener.accept() => {
                 let Some(connection) = connection else { break };
                 tasks.spawn(serve(Arc::clone(&shared), Arc::clone(&registry), connection));
@@ -55,17 +62,26 @@ pub(crate) async fn listen(shared: Arc<Shared>, mut listener: Listener) {
             Some(_) = tasks.join_next() => {}
         }
     }
-    while tokio::time::timeout(Duration::from_secs(3), tasks.join_next()).await.is_ok_and(|ended| ended.is_some()) {}
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    let _in_time = tokio::time::timeout(FAREWELL, all_ended).await;
     listener.shut_down(0, "the node goes down").await;
 }
 
+/// What strangers may do, as the configuration says.
+pub(crate) fn limits(live: &Live) -> Limits {
+    Limits {
+        wait_max: live.max_wait_for_auth,
+        hard_max: live.hard_max_unauthed,
+        soft_max: live.soft_max_unauthed,
+        delay_factor: live.delay_factor,
+    }
+}
+
+/// One connection. How long the other side may say nothing is bounded by the listener, which cuts strangers off.
 async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerConnection) {
-    let Ok(Ok((_, stream))) = tokio::time::timeout(GREETING_DEADLINE, connection.accept_stream()).await else {
-        connection.close(1, "no stream was opened");
-        return;
-    };
+    let Ok((_, stream)) = connection.accept_stream().await else { return };
     let mut line = Line::new(stream);
-    let end = match line.first().await {
+    let end = match line.next().await {
         Ok(PeerMessage::Hello { protocol, cluster, node, incarnation, run, position, hash, .. }) => {
             let claim = Claim { protocol, cluster, node, incarnation, position, hash };
             feed(&shared, &registry, &connection, &mut line, claim, run).await
@@ -96,6 +112,7 @@ async fn join(
         let (shared, connection, name, proof) = (Arc::clone(shared), connection.clone(), name.to_owned(), *proof);
         blocking(move || enrol(&shared, &connection, &name, &proof)).await?
     };
+    connection.welcome();
     let cluster = shared.cluster()?;
     tracing::info!("branch {name} joins as node {}", enrolled.node);
     line.send(&PeerMessage::JoinAccept {
@@ -189,6 +206,7 @@ async fn feed(
         let shared = Arc::clone(shared);
         blocking(move || welcome(&shared, &claim, &key)).await?
     };
+    connection.welcome();
     let presence = registry.enter(claim.node, run).await?;
     let result = talk(shared, line, &claim, key, &name, head, &presence).await;
     registry.leave(claim.node, &presence);

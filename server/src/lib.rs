@@ -7,7 +7,8 @@
 //! 1. [`project`]: the directory of a node and what stands where in it
 //! 2. [`config`] reads `mytism.ini`
 //! 3. [`setup`]: a new head office; [`account`] and [`join`]: a new branch
-//! 4. [`node`]: the running node, from boot to shutdown
+//! 4. [`node`]: the running node, from boot to shutdown; `identity`: whether configuration and database belong together;
+//!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
 //! 6. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line
 
@@ -15,16 +16,21 @@ pub mod account;
 mod branch;
 pub mod config;
 mod head;
+mod identity;
 pub mod join;
 mod line;
 pub mod node;
 pub mod operations;
 mod peers;
+pub mod presence;
 pub mod project;
 mod sessions;
+mod settings;
 pub mod setup;
+mod supervisor;
 
 pub use join::{JoinOptions, JoinProgress, JoinReport, join};
-pub use node::{Ready, serve};
+pub use node::{Hooks, Ready, serve};
 pub use operations::direct;
+pub use settings::OnLogLevel;
 pub use setup::{InitOptions, InitReport, init};

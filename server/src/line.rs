@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Messages that wait to be written at most.
 const WAITING: usize = 4_096;
 /// How long the first message of a peer may take.
-pub(crate) const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 
 /// See the module. Dropping it ends the writing.
 pub(crate) struct Line {

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mytism_app::App;
 use mytism_app::surroundings::{Machine, Surroundings};
@@ -27,10 +27,21 @@ use tokio::task::JoinSet;
 use crate::branch;
 use crate::config::{Config, Listen, Live};
 use crate::head;
+use crate::identity;
 use crate::line::LineEnd;
 use crate::peers::Peers;
+use crate::presence::{self, Presence};
 use crate::project::Project;
 use crate::sessions;
+use crate::settings::{OnLogLevel, Settings};
+use crate::supervisor::Supervisor;
+
+/// How long to wait for a command to let go of the data.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
+/// How long lines and clients may take to end. With the next one it is less than the 10 s in which a node is down.
+const LINES_DEADLINE: Duration = Duration::from_secs(6);
+/// How long work beside the tasks may take to end after that; what is not durable by then was not acknowledged.
+const RUNTIME_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What a node says when it serves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,11 +126,7 @@ impl Shared {
 /// When another process uses it, it is damaged, or it is an earlier life of the node.
 pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
     let store = SqliteStore::open(&project.data()).map_err(|error| match error {
-        StoreError::InUse { .. } => {
-            let message =
-                format!("{} is in use: its node runs, or a command works on its data", project.directory().display());
-            Failure::failed("project-in-use", message).hint("`mytism status` tells whether the node runs")
-        }
+        StoreError::InUse { .. } => in_use(project),
         other => other.failure(),
     })?;
     let schema = store.schema();
@@ -129,53 +136,74 @@ pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
     Ok(Arc::new(app))
 }
 
-/// Runs a node until it is asked to stop, by a client, SIGTERM or SIGINT. `ready` is called once, when it serves.
+/// Waits for a command that works on the data of a node that does not run; a node that runs is not waited for.
+fn open_patiently(project: &Project) -> Result<Arc<App>, Failure> {
+    let begun = Instant::now();
+    loop {
+        match open(project) {
+            Err(failure) if failure.code == "project-in-use" => {
+                if Presence::read(project).is_some() || begun.elapsed() > COMMAND_PATIENCE {
+                    return Err(failure);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn in_use(project: &Project) -> Failure {
+    let directory = project.directory().display();
+    match Presence::read(project) {
+        Some(Presence { ready: Ready { pid, node, .. }, .. }) => {
+            let message = format!("{directory} is in use: its node {node} runs already, as process {pid}");
+            Failure::failed("project-in-use", message).hint("`mytism stop` shuts it down, `mytism status` tells more")
+        }
+        None => {
+            let message = format!("{directory} is in use: its node starts, or a command works on its data");
+            Failure::failed("project-in-use", message).hint("`mytism status` tells whether the node runs")
+        }
+    }
+}
+
+/// What is told while a node runs.
+pub struct Hooks<'h> {
+    /// Once, when it serves.
+    pub ready: Box<dyn FnOnce(&Ready) + 'h>,
+    /// Whenever another level of logging is wanted.
+    pub log_level: OnLogLevel,
+}
+
+/// Runs a node until it is asked to stop, by a client, SIGTERM or SIGINT. A project that holds its configuration and
+/// nothing else becomes a head office first.
 ///
 /// # Errors
 /// When it cannot start. Whatever happens later is in its log.
-pub fn serve(directory: &Path, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
     let project = Project::at(directory);
     let config = project.config()?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let app = open(&project)?;
+    identity::first_start(&project, &config)?;
+    let app = open_patiently(&project)?;
+    presence::clear(&project);
+    identity::check(&project, &config, app.identity())?;
     let key = NodeKey::load(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
+    identity::note_number(&project, &config, app.identity());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
     let runtime = runtime.map_err(|error| Failure::failed("no-runtime", format!("cannot start: {error}")))?;
-    let result = runtime.block_on(run(&project, config, Arc::clone(&app), key, ready));
+    let result = runtime.block_on(run(&project, config, Arc::clone(&app), key, hooks));
     app.stop();
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    runtime.shutdown_timeout(RUNTIME_DEADLINE);
     result
 }
 
-async fn run(
-    project: &Project,
-    config: Config,
-    app: Arc<App>,
-    key: NodeKey,
-    ready: impl FnOnce(&Ready),
-) -> Result<(), Failure> {
-    let authoritative = app.identity().authoritative;
-    let (commits, _) = watch::channel(Position::default());
-    let told = commits.clone();
-    app.on_commit(Box::new(move |position| {
-        told.send_replace(position);
-    }));
-    let surroundings = Machine::default();
-    let shared = Arc::new(Shared {
-        started: surroundings.now(),
-        head_name: head_name(&app),
-        app,
-        key,
-        live: watch::Sender::new(Arc::new(config.live.clone())),
-        config,
-        peers: Peers::default(),
-        commits,
-        run: random_run()?,
-        stop: watch::Sender::new(false),
-        surroundings,
-    });
+async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hooks: Hooks<'_>) -> Result<(), Failure> {
+    identity::check_host_name(project, &config, &app).await?;
+    let shared = share(config, app, key)?;
+    let authoritative = shared.app.identity().authoritative;
+    let settings = Settings::new(project, hooks.log_level);
     let clients = local::bind(&project.socket()).await;
     let clients = clients.map_err(|error| Failure::failed("socket-error", error.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -189,24 +217,66 @@ async fn run(
         tasks.spawn(branch::follow(Arc::clone(&shared), key));
     }
     tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
+    tasks.spawn(settings.watch(Arc::clone(&shared)));
     let identity = shared.app.identity();
-    ready(&Ready {
+    let ready = Ready {
         pid: std::process::id(),
         node: identity.name.clone(),
         role: if authoritative { "authoritative" } else { "branch" },
         plain: None,
         tls,
         http: None,
-    });
+    };
+    let supervisor = Arc::new(Supervisor::new(|name| std::env::var_os(name), ready.pid));
+    let told = presence::write(project, &ready)?;
+    (hooks.ready)(&ready);
+    supervisor.ready(&format!("{} serves ({})", identity.name, ready.role));
     tracing::info!("{} serves", identity.name);
+    tasks.spawn(stay_alive(Arc::clone(&shared), Arc::clone(&supervisor)));
     until_asked(&shared).await?;
     tracing::info!("{} goes down", identity.name);
+    supervisor.stopping();
     shared.stop();
     let all_ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(8), all_ended).await.is_err() {
+    if tokio::time::timeout(LINES_DEADLINE, all_ended).await.is_err() {
         tracing::warn!("some lines did not end in time and are cut");
     }
+    drop(told);
     Ok(())
+}
+
+fn share(config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Failure> {
+    let (commits, _) = watch::channel(Position::default());
+    let told = commits.clone();
+    app.on_commit(Box::new(move |position| {
+        told.send_replace(position);
+    }));
+    let surroundings = Machine::default();
+    Ok(Arc::new(Shared {
+        started: surroundings.now(),
+        head_name: head_name(&app),
+        app,
+        key,
+        live: watch::Sender::new(Arc::new(config.live.clone())),
+        config,
+        peers: Peers::default(),
+        commits,
+        run: random_run()?,
+        stop: watch::Sender::new(false),
+        surroundings,
+    }))
+}
+
+/// Tells the service manager that the node is alive, as often as it wants to hear it.
+async fn stay_alive(shared: Arc<Shared>, supervisor: Arc<Supervisor>) {
+    let Some(pause) = supervisor.alive_every() else { return };
+    let mut stopping = shared.stopping();
+    loop {
+        tokio::select! {
+            () = stopping.wait() => return,
+            () = tokio::time::sleep(pause) => supervisor.alive(),
+        }
+    }
 }
 
 async fn until_asked(shared: &Shared) -> Result<(), Failure> {
@@ -246,7 +316,7 @@ async fn listen(shared: &Shared) -> Result<Listener, Failure> {
             found.next().ok_or_else(|| wrong("it has no address".to_owned()))?
         }
     };
-    Listener::bind(address, &shared.key).map_err(|error| {
+    Listener::bind(address, &shared.key, head::limits(&shared.live()), shared.config.tls_backlog).map_err(|error| {
         Failure::failed("port-in-use", error.to_string())
             .hint("choose another port: [SocketProtocol] tlsPort in mytism.ini")
     })

@@ -10,7 +10,7 @@ use mytism_core::operation::{Operations, Reply, Request, Sink};
 use crate::account::{Account, Secret};
 use crate::node::{Shared, open};
 use crate::project::Project;
-use crate::setup::DEFAULT_TLS_PORT;
+use crate::setup::{DEFAULT_TLS_PORT, host_name};
 
 /// A node that runs.
 pub(crate) struct RunningNode(pub(crate) Arc<Shared>);
@@ -66,8 +66,7 @@ impl RunningNode {
             return live.advertise.iter().map(ToString::to_string).collect();
         }
         let port = if config.tls_port == 0 { DEFAULT_TLS_PORT } else { config.tls_port };
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = host.trim();
+        let host = host_name();
         let mut addresses = Vec::new();
         if crate::config::Address::parse(&format!("{host}:{port}")).is_some() {
             addresses.push(format!("{host}:{port}"));

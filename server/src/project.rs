@@ -1,8 +1,9 @@
 //! The directory of a node and what stands where in it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use mytism_core::failure::Failure;
@@ -80,10 +81,12 @@ impl Project {
         if self.incarnation_file().exists() {
             return Err(self.without_configuration());
         }
-        for name in ["data", "state", "logs"] {
-            make_directory(&self.directory.join(name))?;
-        }
-        Ok(())
+        self.make_directories()
+    }
+
+    /// Makes the directories that every node needs.
+    pub(crate) fn make_directories(&self) -> Result<(), Failure> {
+        ["data", "state", "logs"].iter().try_for_each(|name| make_directory(&self.directory.join(name)))
     }
 
     /// Refuses to make a node where there is one.
@@ -162,15 +165,27 @@ pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
     made.map_err(|error| file_failure("make the directory", path, &error))
 }
 
-/// Writes a file so that after a crash either the old or the new content is there.
+/// Writes a file so that after a crash either the old or the new content is there. A file that is there keeps its mode
+/// and owner, and where it is a link, what it leads to is written.
 pub(crate) fn write_durably(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let temporary = path.with_extension("new");
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&temporary)?;
+        let directory = target.parent().unwrap_or(Path::new("."));
+        let mut name = OsString::from(".");
+        name.push(target.file_name().unwrap_or_default());
+        name.push(".new");
+        let temporary = directory.join(name);
+        let before = fs::metadata(&target).ok();
+        let mode = before.as_ref().map_or(0o640, |before| before.mode() & 0o7777);
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
+        let made = file.metadata()?;
+        if let Some(before) = before.filter(|before| (before.uid(), before.gid()) != (made.uid(), made.gid())) {
+            fchown(&file, Some(before.uid()), Some(before.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        let directory = path.parent().unwrap_or(Path::new("."));
+        fs::rename(&temporary, &target)?;
         File::open(directory)?.sync_all()
     };
     write().map_err(|error| file_failure("write", path, &error))
@@ -196,5 +211,27 @@ mod tests {
         assert_eq!(project.check_incarnation(1).unwrap_err().code, "restored-database");
         fs::write(project.incarnation_file(), "x").unwrap();
         assert_eq!(project.check_incarnation(1).unwrap_err().code, "damaged-state");
+    }
+
+    #[test]
+    fn a_file_keeps_its_mode_owner_and_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("real.ini");
+        write_durably(&path, b"new").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
+        let link = directory.path().join("mytism.ini");
+        std::os::unix::fs::symlink("real.ini", &link).unwrap();
+        write_durably(&link, b"newer").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().mode() & 0o777), (b"newer".to_vec(), 0o604));
+        // Only root can give files away; for others there is nothing to keep.
+        if std::os::unix::fs::chown(&path, Some(12_345), Some(54_321)).is_ok() {
+            write_durably(&path, b"newest").unwrap();
+            let found = fs::metadata(&path).unwrap();
+            assert_eq!((found.uid(), found.gid()), (12_345, 54_321));
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no temporary file is left");
+        assert_eq!(write_durably(&directory.path().join("no").join("x"), b"").unwrap_err().code, "file-error");
     }
 }

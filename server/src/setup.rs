@@ -1,12 +1,13 @@
 //! A new head office: its directory, its key, its configuration, its first log entries.
 
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mytism_app::App;
 use mytism_app::surroundings::Machine;
 use mytism_core::failure::Failure;
+use mytism_core::schema::Schema;
 use mytism_store::Store;
 use mytism_store::sqlite::SqliteStore;
 use mytism_transport::identity::NodeKey;
@@ -77,19 +78,9 @@ pub fn init(options: &InitOptions) -> Result<InitReport, Failure> {
     made
 }
 
-fn fill(
-    project: &Project,
-    options: &InitOptions,
-    schema: mytism_core::schema::Schema,
-    name: &str,
-) -> Result<InitReport, Failure> {
+fn fill(project: &Project, options: &InitOptions, schema: Schema, name: &str) -> Result<InitReport, Failure> {
     let schema = Arc::new(schema);
-    let key = NodeKey::generate().map_err(|error| Failure::failed("key-error", error.to_string()))?;
-    key.save(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
-    let store = SqliteStore::create(&project.data(), Arc::clone(&schema)).map_err(|error| error.failure())?;
-    let store: Arc<dyn Store> = Arc::new(store);
-    let app = App::create_head_office(store, Arc::clone(&schema), Arc::new(Machine::default()), name);
-    let app = app.map_err(|error| error.failure())?;
+    let app = bring_to_life(project, &schema, name)?;
     let mut text = header("head office");
     if let Some(file) = &options.schema {
         let absolute = std::path::absolute(file).map_err(|error| file_failure("find", file, &error))?;
@@ -114,6 +105,33 @@ fn fill(
     })
 }
 
+/// Makes key and database of a head office.
+fn bring_to_life(project: &Project, schema: &Arc<Schema>, name: &str) -> Result<App, Failure> {
+    let key = NodeKey::generate().map_err(|error| Failure::failed("key-error", error.to_string()))?;
+    key.save(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
+    let store = SqliteStore::create(&project.data(), Arc::clone(schema)).map_err(|error| error.failure())?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let app = App::create_head_office(store, Arc::clone(schema), Arc::new(Machine::default()), name);
+    app.map_err(|error| error.failure())
+}
+
+/// Makes a head office in a project that holds its configuration and nothing else, which the caller has checked. The
+/// configuration stays as it is.
+///
+/// # Errors
+/// When the schema has problems or the disk refuses. Nothing of the head office is left then.
+pub(crate) fn found(project: &Project, schema: Option<&Path>, name: &str) -> Result<(), Failure> {
+    let schema = mytism_schema::project(schema).map_err(|problems| schema_failure(&problems))?;
+    let made = project.make_directories().and_then(|()| {
+        let app = bring_to_life(project, &Arc::new(schema), name)?;
+        project.write_incarnation(app.identity().incarnation)
+    });
+    if made.is_err() {
+        remove_parts(project);
+    }
+    made
+}
+
 /// All problems of a schema in one failure.
 fn schema_failure(problems: &[mytism_schema::FileProblem]) -> Failure {
     let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -128,7 +146,7 @@ fn schema_failure(problems: &[mytism_schema::FileProblem]) -> Failure {
 pub(crate) fn node_name(given: Option<&str>) -> Result<String, Failure> {
     let name = match given {
         Some(name) => name.to_owned(),
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        None => host_name(),
     };
     let fits = (1..=60).contains(&name.chars().count())
         && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.'));
@@ -137,6 +155,11 @@ pub(crate) fn node_name(given: Option<&str>) -> Result<String, Failure> {
     }
     let message = format!("\"{name}\" cannot be the name of a node: 1 to 60 letters, digits, - _ . are possible");
     Err(Failure::usage("wrong-value", message).hint("give one with --name"))
+}
+
+/// The name of the machine; empty where the system does not tell.
+pub(crate) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 /// The first lines of a configuration that a program wrote.
@@ -171,17 +194,21 @@ fn free_port() -> Result<u16, Failure> {
 
 /// Takes away what a failed set-up left; a directory that was there stays.
 pub(crate) fn remove_half(project: &Project, was_there: bool) {
-    let directory = project.directory();
-    let remains = if was_there {
-        ["data", "state", "logs", "keys"].iter().map(|name| directory.join(name)).collect()
+    if was_there {
+        remove_parts(project);
     } else {
-        vec![directory.to_owned()]
-    };
-    for path in remains {
         // The failure that led here is what is reported; a remainder does no harm.
-        let _remains = std::fs::remove_dir_all(path);
+        let _remains = std::fs::remove_dir_all(project.directory());
     }
     let _remains = std::fs::remove_file(project.config_file());
+}
+
+/// Takes away all that a node consists of but its configuration.
+fn remove_parts(project: &Project) {
+    for name in ["data", "state", "logs", "keys"] {
+        // As above.
+        let _remains = std::fs::remove_dir_all(project.directory().join(name));
+    }
 }
 
 /// The default port with encryption, for account files.

@@ -12,7 +12,7 @@ use mytism_core::operation::{
 };
 use mytism_server::project::Project;
 use mytism_server::setup::Ports;
-use mytism_server::{InitOptions, JoinOptions, init, join, serve};
+use mytism_server::{Hooks, InitOptions, JoinOptions, init, join, serve};
 
 /// A node that is served by a thread until it is dropped.
 pub(crate) struct Node {
@@ -31,7 +31,10 @@ impl Node {
     fn start(&mut self) {
         let (ready, is_ready) = mpsc::channel();
         let directory = self.directory.clone();
-        self.thread = Some(std::thread::spawn(move || serve(&directory, |_| ready.send(()).unwrap()).unwrap()));
+        self.thread = Some(std::thread::spawn(move || {
+            let hooks = Hooks { ready: Box::new(move |_| ready.send(()).unwrap()), log_level: Box::new(|_| {}) };
+            serve(&directory, hooks).unwrap();
+        }));
         is_ready.recv_timeout(Duration::from_secs(20)).expect("the node serves");
     }
 
