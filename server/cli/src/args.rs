@@ -1,7 +1,7 @@
 //! What can be written behind `mytism`: one definition from which parser and help come. Knows no node and no file.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -9,16 +9,39 @@ use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
 use mytism_core::operation::ImportMode;
 
-/// The project directory where none is named.
-pub(crate) const PROJECT: &str = ".mytism";
+/// The name of the program, and of the project where the program is called by no other name.
+const NAME: &str = "mytism";
+
+/// The project directory where none is named: `.oashi` for a program that is called as `oashi`.
+pub(crate) fn default_project(called_as: &str) -> PathBuf {
+    PathBuf::from(format!(".{called_as}"))
+}
+
+/// The name by which the program was called, made to be the name of a project: the former commands `start_mytism` and
+/// `stop_mytism` mean the usual one, and so does whatever can be no name.
+pub(crate) fn project_name(called_as: &str) -> &str {
+    let is_name = !called_as.is_empty()
+        && !called_as.starts_with(['.', '-'])
+        && called_as.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-'));
+    if is_name && former_command(called_as).is_none() { called_as } else { NAME }
+}
+
+/// The command that a former program of this name carried out.
+fn former_command(called_as: &str) -> Option<&'static str> {
+    match called_as {
+        "start_mytism" => Some("start"),
+        "stop_mytism" => Some("stop"),
+        _ => None,
+    }
+}
 
 /// A synchronising object database.
 #[derive(Parser, Debug)]
 #[command(name = "mytism", version, about = "mytism - a synchronising object database", disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// The project directory
-    #[arg(long, global = true, value_name = "DIR", default_value = PROJECT)]
-    pub(crate) project: PathBuf,
+    /// The project directory [default: .mytism; where the program is called by another name, that behind a dot]
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
     /// Output for programs, one JSON object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -29,6 +52,13 @@ pub(crate) struct Arguments {
     pub(crate) command: Option<Command>,
 }
 
+impl Arguments {
+    /// The project directory to work on.
+    pub(crate) fn directory(&self) -> &Path {
+        self.project.as_deref().unwrap_or(Path::new(".mytism"))
+    }
+}
+
 /// In the order of use.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
@@ -37,8 +67,10 @@ pub(crate) enum Command {
     /// Make the project directory of a branch and fetch its data
     Join(Join),
     /// Run the node
+    #[command(alias = "start_mytism")]
     Start(Start),
     /// Shut the node down
+    #[command(alias = "stop_mytism")]
     Stop(Stop),
     /// Shut the node down where it runs, then run it in the background
     Restart(Stop),
@@ -64,6 +96,8 @@ pub(crate) enum Command {
     Quarantine,
     /// Tell everything that is wrong with mytism.ini
     CheckConfig,
+    /// Every setting in force, and where it comes from
+    ExplainConfig(ExplainConfig),
     /// See it work: a head office and a branch on this machine
     Demo(Demo),
     /// Measure this machine
@@ -154,9 +188,16 @@ pub(crate) enum Manner {
 
 #[derive(Args, Debug)]
 pub(crate) struct Status {
-    /// Again every two seconds, until interrupted
+    /// Again every second, until interrupted
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainConfig {
+    /// Only the key of this name, or the keys of this section [default: all]
+    #[arg(value_name = "KEY|SECTION")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -355,11 +396,17 @@ pub(crate) enum Reading {
     },
 }
 
-/// Reads the words of the command line, the program's name first.
+/// Reads the words of the command line, the program's name first. `called_as` is that name without its directory.
 pub(crate) fn read(words: &[OsString], called_as: &str) -> Reading {
+    let mut words = words.to_vec();
+    if let Some(command) = former_command(called_as) {
+        words.insert(1.min(words.len()), command.into());
+    }
+    let project = default_project(project_name(called_as));
+    let called_as = format!("./{}", project_name(called_as));
     let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
-    let parser = Arguments::command().bin_name(called_as);
-    let parsed = parser.try_get_matches_from(words).and_then(|mut matches| {
+    let parser = Arguments::command().bin_name(&called_as);
+    let parsed = parser.try_get_matches_from(&words).and_then(|mut matches| {
         use clap::FromArgMatches;
         Arguments::from_arg_matches_mut(&mut matches)
     });
@@ -367,7 +414,10 @@ pub(crate) fn read(words: &[OsString], called_as: &str) -> Reading {
         Ok(Arguments { command: None, .. }) => {
             Reading::Text(Arguments::command().bin_name(called_as).render_help().to_string())
         }
-        Ok(arguments) => Reading::Arguments(Box::new(arguments)),
+        Ok(mut arguments) => {
+            arguments.project.get_or_insert(project);
+            Reading::Arguments(Box::new(arguments))
+        }
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Reading::Text(error.to_string())
         }
@@ -390,7 +440,7 @@ mod tests {
 
     fn reading(line: &str) -> Reading {
         let words: Vec<OsString> = std::iter::once("mytism").chain(line.split_whitespace()).map(Into::into).collect();
-        read(&words, "./mytism")
+        read(&words, "mytism")
     }
 
     fn arguments(line: &str) -> Arguments {
@@ -410,9 +460,31 @@ mod tests {
         for line in ["--json --project d status", "status --json --project d", "--project d status --json"] {
             let arguments = arguments(line);
             assert!(arguments.json, "{line}");
-            assert_eq!(arguments.project, PathBuf::from("d"), "{line}");
+            assert_eq!(arguments.directory(), Path::new("d"), "{line}");
         }
-        assert_eq!(arguments("status").project, PathBuf::from(".mytism"));
+        assert_eq!(arguments("status").directory(), Path::new(".mytism"));
+    }
+
+    #[test]
+    fn the_name_of_the_program_names_the_project() {
+        let check = |called_as: &str, line: &str, directory: &str| {
+            let words: Vec<OsString> =
+                std::iter::once(called_as).chain(line.split_whitespace()).map(Into::into).collect();
+            match read(&words, called_as) {
+                Reading::Arguments(arguments) => assert_eq!(arguments.directory(), Path::new(directory), "{called_as}"),
+                other => panic!("{called_as} {line}: {other:?}"),
+            }
+        };
+        check("oashi", "status", ".oashi");
+        check("oashi", "status --project d", "d");
+        check("start_mytism", "--detach", ".mytism");
+        check("stop_mytism", "fast", ".mytism");
+        check("stop_mytism", "--project d", "d");
+        check("oashi", "start_mytism --detach", ".oashi");
+        check("oashi", "stop_mytism", ".oashi");
+        for odd in ["", "-sh", "..", "a/b", "a b"] {
+            check(odd, "status", ".mytism");
+        }
     }
 
     #[test]

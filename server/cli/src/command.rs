@@ -1,17 +1,21 @@
 //! From arguments to work: which command does what, and with which node.
 //!
-//! 1. [`life`]: making a project, starting and stopping its node; `background` starts it apart from the terminal
+//! 1. [`life`]: making a project, starting and stopping its node; `background` starts it apart from the terminal,
+//!    `systemd` leaves it to the service manager
 //! 2. [`objects`]: query, show, history, save
 //! 3. [`import`] and [`export`]: rows in files
-//! 4. [`cluster`]: status, nodes, conflicts, quarantine, and the check of the configuration
+//! 4. [`cluster`]: status, nodes, conflicts, quarantine
+//! 5. [`configuration`]: what is wrong with it, and what is in force
 
 mod background;
 mod cluster;
+mod configuration;
 mod export;
 mod import;
 mod life;
 mod objects;
 mod progress;
+mod systemd;
 
 use std::io::{self, Write};
 
@@ -42,15 +46,15 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         let failure = not_in_this_version("log-in").hint("leave out --user: commands on this machine act as Admin");
         return Err(failure.into());
     }
-    let directory = &arguments.project;
+    let directory = arguments.directory();
     let open = || node::open(directory);
     let Some(command) = &arguments.command else { return Ok(Verdict::Done) };
     match command {
         Command::Init(arguments) => life::init(directory, arguments, output)?,
         Command::Join(arguments) => life::join(directory, arguments, output)?,
         Command::Start(arguments) => life::start(directory, arguments, output)?,
-        Command::Stop(_) => life::stop(directory, output)?,
-        Command::Restart(_) => life::restart(directory, output)?,
+        Command::Stop(arguments) => life::stop(directory, arguments.manner, output)?,
+        Command::Restart(arguments) => life::restart(directory, arguments.manner, output)?,
         Command::Status(arguments) => cluster::status(directory, arguments, output)?,
         Command::Query(arguments) => objects::query(&*open()?, arguments, output)?,
         Command::Show(arguments) => objects::show(&*open()?, arguments, output)?,
@@ -61,7 +65,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
         Command::Conflicts => cluster::conflicts(&*open()?, output)?,
         Command::Quarantine => cluster::quarantine(&*open()?, output)?,
-        Command::CheckConfig => return Ok(cluster::check_config(directory, output)),
+        Command::CheckConfig => return Ok(configuration::check(directory, output)),
+        Command::ExplainConfig(arguments) => configuration::explain(directory, arguments, output)?,
         Command::Demo(arguments) => demo::run(arguments, output)?,
         Command::Bench(arguments) => bench::run(arguments, output)?,
         Command::Version => version(output),
@@ -72,7 +77,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
 fn version(output: &mut Output<'_>) {
     let version = env!("CARGO_PKG_VERSION");
     if output.json {
-        output.document(&json!({"version": version}));
+        let release = if cfg!(debug_assertions) { "debug" } else { "release" };
+        let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+        output.document(&json!({"version": version, "build": release, "target": target}));
     } else {
         output.line(format!("mytism {version}"));
     }

@@ -21,6 +21,7 @@ mod words;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::Reading;
@@ -28,12 +29,14 @@ use crate::command::Verdict;
 use crate::output::Output;
 use crate::report::Trouble;
 
+/// The variable by which the launcher says by which name it was called.
+const CALLED_AS: &str = "MYTISM_CALLED_AS";
 /// Status of a check that found something.
 const FOUND: u8 = 1;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    match args::read(&words, &program()) {
+    match args::read(&words, &called_as()) {
         Reading::Text(text) => {
             let mut output = Output::standard(false);
             output.text(&text);
@@ -69,8 +72,14 @@ fn end(result: Result<Verdict, Trouble>, json: bool) -> ExitCode {
     }
 }
 
-/// How the program is called in hints: by the name that the launcher was called by.
+/// The name by which the program was called, without its directory: by the launcher, else by whoever ran it.
+fn called_as() -> String {
+    let told = std::env::var(CALLED_AS).ok().filter(|name| !name.is_empty());
+    let run_as = || Some(Path::new(&std::env::args_os().next()?).file_name()?.to_string_lossy().into_owned());
+    told.or_else(run_as).unwrap_or_default()
+}
+
+/// How the program is called in hints.
 fn program() -> String {
-    let called_as = std::env::var("MYTISM_CALLED_AS").ok().filter(|name| !name.is_empty());
-    format!("./{}", called_as.as_deref().unwrap_or("mytism"))
+    format!("./{}", args::project_name(&called_as()))
 }

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 use mytism_client::Client;
 use mytism_core::failure::Failure;
 use mytism_core::operation::Operations;
-use mytism_server::config::{Config, ConfigProblem, Process};
+use mytism_server::config::{Config, ConfigProblem, Explained, Process, explain, read_text};
+use mytism_server::presence::Presence;
 use mytism_server::project::Project;
 use mytism_server::{InitOptions, InitReport, JoinOptions, JoinProgress, JoinReport};
 
 use crate::args;
 use crate::report::not_in_this_version;
 
-pub(crate) use mytism_server::{Ready, serve};
+pub(crate) use mytism_server::config::LogLevel;
+pub(crate) use mytism_server::presence::Unit;
+pub(crate) use mytism_server::{Hooks, Ready, serve};
 
 /// How long a command waits for a node that starts or stops, or for another command, to let go of the data.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -162,4 +165,24 @@ pub(crate) fn check_config(directory: &Path) -> (PathBuf, Vec<ConfigProblem>) {
         Err(problems) => problems,
     };
     (file, problems)
+}
+
+/// Every setting in force.
+///
+/// # Errors
+/// When there is no project, or its configuration cannot be read at all.
+pub(crate) fn explain_config(directory: &Path) -> Result<Vec<Explained>, Failure> {
+    let file = project(directory)?.config_file();
+    let unreadable = |problems: Vec<ConfigProblem>| {
+        let first = problems.first().map(Failure::from);
+        first.unwrap_or_else(|| Failure::failed("config-unreadable", format!("{} cannot be read", file.display())))
+    };
+    let text = read_text(&file).map_err(unreadable)?;
+    Ok(explain(&text, &file.display().to_string(), &Process::of(directory)).0)
+}
+
+/// What the running node said of itself; `None` where none runs, or it does not serve yet.
+pub(crate) fn presence(directory: &Path) -> Option<Presence> {
+    let project = Project::at(directory);
+    if is_free(&project) { None } else { Presence::read(&project) }
 }

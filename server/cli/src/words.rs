@@ -112,6 +112,10 @@ words! {
     other: "kept beside it", "daneben aufbewahrt";
     rule: "rule {}", "Regel {}";
     configuration_good: "{}: nothing is wrong", "{}: alles in Ordnung";
+    is_default: "default", "Vorgabe";
+    not_in_effect: "not in effect yet", "noch ohne Wirkung";
+    in_effect_at_start: "at start", "beim Start";
+    in_effect_at_once: "within seconds", "binnen Sekunden";
     error: "error", "Fehler";
     warning: "warning", "Warnung";
 }

@@ -42,6 +42,10 @@ pub(crate) fn start(directory: &Path) -> Result<Json, Failure> {
         .arg(&directory)
         .args(["start", "--background"])
         .current_dir(&directory)
+        // By its project alone: the name of a former command would be carried out once more.
+        .env(crate::CALLED_AS, crate::args::project_name(&crate::called_as()))
+        // A service manager that runs this command does not run the node.
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

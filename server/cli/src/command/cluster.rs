@@ -1,4 +1,4 @@
-//! The node and its cluster: status, nodes, conflicts, quarantine, and what is wrong with the configuration.
+//! The node and its cluster: status, nodes, conflicts, quarantine.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,10 +10,9 @@ use std::time::Duration;
 use mytism_core::failure::Failure;
 use mytism_core::operation::{NodeLine, Operations, Output as Out, Reply, Request, Status};
 use mytism_core::value::Value;
-use mytism_server::config::{ConfigProblem, Severity};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use super::{Verdict, one};
+use super::one;
 use crate::args::{AddNode, NodesCommand};
 use crate::output::{Output, harmless};
 use crate::report::{Trouble, not_in_this_version};
@@ -22,7 +21,7 @@ use crate::words::fill;
 use crate::{args, json, node, people, program};
 
 /// Pause between two looks of `status --watch`.
-const WATCH_PAUSE: Duration = Duration::from_secs(2);
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
 /// Clears a terminal and goes to its first line.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 
@@ -171,46 +170,6 @@ fn say_if_none(count: u64, text: &str, output: &mut Output<'_>) {
     }
 }
 
-/// `check-config`: findings one a line.
-pub(crate) fn check_config(directory: &Path, output: &mut Output<'_>) -> Verdict {
-    let (file, problems) = node::check_config(directory);
-    for problem in &problems {
-        if output.json {
-            output.document(&finding(problem));
-        } else {
-            let words = output.words;
-            let label = if problem.is_error() { words.error } else { words.warning };
-            output.line(format!("{label}[{}]: {}", problem.code, harmless(&problem.to_string())));
-        }
-    }
-    if !problems.is_empty() {
-        return Verdict::Found;
-    }
-    if !output.json {
-        output.line(fill(output.words.configuration_good, &[&file.display()]));
-    }
-    Verdict::Done
-}
-
-fn finding(problem: &ConfigProblem) -> Json {
-    let optional = |text: &str| if text.is_empty() { Json::Null } else { Json::from(text) };
-    let severity = match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    json!({
-        "severity": severity,
-        "code": problem.code,
-        "origin": problem.origin.to_string(),
-        "line": problem.line(),
-        "section": optional(&problem.section),
-        "key": optional(&problem.key),
-        "value": problem.value,
-        "message": problem.message,
-        "hint": optional(&problem.hint),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,23 +219,5 @@ mod tests {
         let list = args::Nodes { command: None };
         let expected = "Name  Number  Role    Joined\nbonn       2  branch  yes\n1 row\n";
         assert_eq!(written(false, |output| nodes(&node, &list, output).unwrap()), expected);
-    }
-
-    #[test]
-    fn findings_are_one_a_line_and_change_the_status() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("mytism.ini");
-        fs::write(&file, "[SocketProtocol]\ntlsPort = x\n[Nonsense]\na = b\n").unwrap();
-        let mut verdict = Verdict::Done;
-        let told = written(true, |output| verdict = check_config(directory.path(), output));
-        assert_eq!(verdict, Verdict::Found);
-        let first: Json = serde_json::from_str(told.lines().next().unwrap()).unwrap();
-        assert_eq!((first["line"].as_u64(), first["key"].as_str()), (Some(2), Some("tlsPort")), "{told}");
-        fs::write(&file, "").unwrap();
-        let told = written(false, |output| verdict = check_config(directory.path(), output));
-        assert_eq!(verdict, Verdict::Done, "{told}");
-        assert!(told.ends_with("nothing is wrong\n"), "{told}");
-        fs::remove_file(&file).unwrap();
-        assert_eq!(check_config(directory.path(), &mut Output::to(io::sink(), true)), Verdict::Found);
     }
 }

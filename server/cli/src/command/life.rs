@@ -6,14 +6,17 @@ use std::path::Path;
 use mytism_core::failure::Failure;
 use mytism_core::operation::{Operations, Request};
 use serde_json::{Value as Json, json};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
 
-use super::background;
 use super::progress::Progress;
+use super::{background, systemd};
+use crate::args::Manner;
 use crate::output::{Output, colours_wanted, harmless};
 use crate::report::{self, Trouble};
 use crate::words::{Words, fill};
-use crate::{args, node, program};
+use crate::{args, called_as, node, program};
 
 /// `init`.
 pub(crate) fn init(directory: &Path, arguments: &args::Init, output: &mut Output<'_>) -> Result<(), Trouble> {
@@ -75,7 +78,7 @@ fn entry(output: &mut Output<'_>, label: &str, text: &str) {
 fn next(directory: &Path, output: &mut Output<'_>) {
     let words = output.words;
     let mut program = program();
-    if directory != Path::new(args::PROJECT) {
+    if directory != args::default_project(args::project_name(&called_as())) {
         program = format!("{program} --project {}", directory.display());
     }
     entry(output, words.next, &format!("{program} start --detach   {}", fill(words.then_status, &[&program])));
@@ -87,14 +90,15 @@ pub(crate) fn start(directory: &Path, arguments: &args::Start, output: &mut Outp
         let document = background::start(directory)?;
         return tell_started(&document, Some(directory), output);
     }
-    log_to_stderr(directory);
+    let log_level = log_to_stderr(directory);
     let json = output.json || arguments.background;
-    let served = node::serve(directory, |ready| {
+    let ready = Box::new(move |ready: &node::Ready| {
         // Whoever has started it may read no longer; the node serves all the same.
         let mut told = Output::standard(json);
         let _closed = tell_started(&document(ready), None, &mut told);
         let _closed = told.finish();
     });
+    let served = node::serve(directory, node::Hooks { ready, log_level });
     if let (Err(failure), true) = (&served, arguments.background) {
         // To the process that waits for this one; after the start nobody does.
         output.document(&report::document(failure));
@@ -140,20 +144,29 @@ fn ports(document: &Json, words: &Words) -> Option<String> {
     (!open.is_empty()).then(|| fill(words.ports_are, &[&open.join(", ")]))
 }
 
-/// Log lines go to standard error, which in the background is the log file.
-fn log_to_stderr(directory: &Path) {
+/// Log lines go to standard error, which in the background is the log file. Returns what changes how much is logged;
+/// that does nothing where `MYTISM_LOG` says how much.
+fn log_to_stderr(directory: &Path) -> Box<dyn Fn(node::LogLevel) + Send + Sync> {
     let wanted = std::env::var("MYTISM_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter = wanted.and_then(|filter| EnvFilter::try_new(filter).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(node::log_level(directory)));
+    let wanted = wanted.and_then(|filter| EnvFilter::try_new(filter).ok());
+    let is_fixed = wanted.is_some();
+    let filter = wanted.unwrap_or_else(|| EnvFilter::new(node::log_level(directory)));
+    let (filter, handle) = reload::Layer::new(filter);
     let colours = io::stderr().is_terminal() && colours_wanted();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
     // It is set once, at the beginning of the process; a second one would change nothing.
-    let _set = subscriber.try_init();
+    let _set = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Box::new(move |level| {
+        if !is_fixed {
+            // The subscriber lives as long as the process.
+            let _gone = handle.reload(EnvFilter::new(level.as_str()));
+        }
+    })
 }
 
 /// `stop`. Returns when the node is down.
-pub(crate) fn stop(directory: &Path, output: &mut Output<'_>) -> Result<(), Trouble> {
-    shut_down(directory)?;
+pub(crate) fn stop(directory: &Path, manner: Option<Manner>, output: &mut Output<'_>) -> Result<(), Trouble> {
+    shut_down(directory, manner)?;
     if output.json {
         output.document(&json!({"state": "stopped"}));
     } else {
@@ -162,14 +175,33 @@ pub(crate) fn stop(directory: &Path, output: &mut Output<'_>) -> Result<(), Trou
     Ok(())
 }
 
-fn shut_down(directory: &Path) -> Result<(), Failure> {
-    node::running(directory)?.call(Request::Stop, &mut |_| Ok(()))?;
+/// Shuts the node down. A node that systemd runs is left to systemd, which would start it anew otherwise; `fast` wants
+/// just that.
+fn shut_down(directory: &Path, manner: Option<Manner>) -> Result<(), Failure> {
+    let running = node::running(directory)?;
+    match node::presence(directory).and_then(|presence| presence.unit) {
+        Some(unit) if manner.is_none() => systemd::ask("stop", &unit)?,
+        unit => {
+            running.call(Request::Stop, &mut |_| Ok(()))?;
+            if unit.is_some() {
+                // Another process may hold the data before this one can see that they are free.
+                return Ok(());
+            }
+        }
+    }
     node::wait_until_down(directory)
 }
 
 /// `restart`. A node that does not run is started.
-pub(crate) fn restart(directory: &Path, output: &mut Output<'_>) -> Result<(), Trouble> {
-    match shut_down(directory) {
+pub(crate) fn restart(directory: &Path, manner: Option<Manner>, output: &mut Output<'_>) -> Result<(), Trouble> {
+    if let Some(unit) = node::presence(directory).and_then(|presence| presence.unit) {
+        systemd::ask("restart", &unit)?;
+        let serves = node::presence(directory).map(|presence| document(&presence.ready));
+        let hint = format!("see `systemctl status {}`", unit.name);
+        let serves = serves.ok_or_else(|| Failure::failed("start-failed", "the node does not serve").hint(hint))?;
+        return tell_started(&serves, None, output);
+    }
+    match shut_down(directory, manner) {
         Err(failure) if failure.code != "node-not-running" => return Err(failure.into()),
         _ => {}
     }
@@ -210,8 +242,8 @@ mod tests {
         let nowhere = directory.path().join("none");
         let sink = || Output::to(io::sink(), false);
         let code = |result: Result<(), Trouble>| result.unwrap_err().failure.code;
-        assert_eq!(code(stop(&nowhere, &mut sink())), "no-project");
-        assert_eq!(code(restart(&nowhere, &mut sink())), "no-project");
+        assert_eq!(code(stop(&nowhere, None, &mut sink())), "no-project");
+        assert_eq!(code(restart(&nowhere, None, &mut sink())), "no-project");
         let start_it = args::Start { detach: true, background: false };
         assert_eq!(code(start(&nowhere, &start_it, &mut sink())), "no-project");
         assert!(!nowhere.exists());
