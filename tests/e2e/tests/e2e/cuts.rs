@@ -114,7 +114,7 @@ fn a_join_that_was_killed_is_done_again() {
 }
 
 /// Savers that save one order after the other, each a process of its own, until they are told to end.
-struct Savers {
+pub(crate) struct Savers {
     ended: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<Sent>>,
@@ -122,13 +122,15 @@ struct Savers {
 
 /// The numbers of orders whose saving was tried, and of those where it was acknowledged.
 #[derive(Default)]
-struct Sent {
+pub(crate) struct Sent {
     tried: Vec<u64>,
     acknowledged: Vec<u64>,
+    /// What became of the others, by the code of the failure.
+    pub(crate) failed: Vec<String>,
 }
 
 impl Savers {
-    fn start(project: &Project, first: u64) -> Self {
+    pub(crate) fn start(project: &Project, first: u64) -> Self {
         let (ended, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let saver = |number: u64| {
             let (project, ended, acknowledged) = (project.clone(), Arc::clone(&ended), Arc::clone(&acknowledged));
@@ -140,7 +142,7 @@ impl Savers {
 
     /// Waits until so many saves were acknowledged.
     #[track_caller]
-    fn wait_for(&self, count: usize) {
+    pub(crate) fn wait_for(&self, count: usize) {
         wait_until(&format!("{count} saves are acknowledged"), PATIENCE, || {
             self.acknowledged.load(Ordering::Relaxed) >= count
         });
@@ -148,7 +150,7 @@ impl Savers {
 
     /// Lets them end what they are at.
     #[track_caller]
-    fn end(self) -> Sent {
+    pub(crate) fn end(self) -> Sent {
         self.ended.store(true, Ordering::Relaxed);
         let mut all = Sent::default();
         self.threads.into_iter().for_each(|thread| all.add(thread.join().expect("no saver fails")));
@@ -169,8 +171,11 @@ fn save_until(project: &Project, first: u64, ended: &AtomicBool, acknowledged: &
                 sent.acknowledged.push(number);
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
-            // The node was killed before it answered, so nobody knows.
-            Some(4) => {}
+            // The node was killed before it answered, so nobody knows; or it went down, and says so.
+            Some(1 | 4) => {
+                let document: serde_json::Value = serde_json::from_str(output.stderr.trim()).unwrap_or_default();
+                sent.failed.push(document["error"]["code"].as_str().unwrap_or_default().to_owned());
+            }
             _ => panic!("a save may be lost with its node, but not be refused: {output}"),
         }
     }
@@ -178,14 +183,15 @@ fn save_until(project: &Project, first: u64, ended: &AtomicBool, acknowledged: &
 }
 
 impl Sent {
-    fn add(&mut self, mut other: Self) {
+    pub(crate) fn add(&mut self, mut other: Self) {
         self.tried.append(&mut other.tried);
         self.acknowledged.append(&mut other.acknowledged);
+        self.failed.append(&mut other.failed);
     }
 
     /// All that was acknowledged is there, and nothing that nobody sent.
     #[track_caller]
-    fn check(&self, project: &Project) {
+    pub(crate) fn check(&self, project: &Project) {
         let there = order_numbers(project);
         let lost: Vec<_> = self.acknowledged.iter().filter(|number| there.binary_search(number).is_err()).collect();
         assert!(lost.is_empty(), "{} lost the acknowledged orders {lost:?}", project.name());

@@ -6,15 +6,19 @@
 //! 3. [`cuts`]: lines and processes that end at any moment
 //! 4. [`conflict_and_refusal`]: both sides wanted different things
 //! 5. [`command_line`]: what programs may rely on
-//! 6. [`documents`]: commands in the documentation exist
-//! 7. [`demo_once`]: the demonstration
+//! 6. [`life`]: starting and stopping, service managers, settings of a node that runs
+//! 7. [`configuration`]: who a node is by its file and its database, secrets
+//! 8. [`documents`]: commands in the documentation exist
+//! 9. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod command_line;
+mod configuration;
 mod conflict_and_refusal;
 mod cuts;
 mod demo_once;
 mod documents;
+mod life;
 mod real_input;
 mod trade;
