@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mytism_core::schema::Schema;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Batch, Store, StoreError, View};
@@ -142,7 +143,7 @@ impl Store for SqliteStore {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        write::commit(&mut self.writer(), &self.shared, batch)
+        write::commit(&self.writer(), &self.shared, batch)
     }
 
     fn bytes(&self) -> u64 {
@@ -172,6 +173,8 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // Else the engine plans a statement anew whenever a value is bound that a partial index might fit.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     query::register_functions(&connection)?;
     Ok(connection)
 }

@@ -10,6 +10,7 @@ use mytism_store::Store;
 
 use crate::allotment::Allotment;
 use crate::behaviour::Behaviour;
+use crate::desks::Desks;
 use crate::lane::{OnCommit, State};
 use crate::surroundings::Surroundings;
 
@@ -33,6 +34,8 @@ pub(crate) struct Foundation {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) identity: Identity,
     pub(crate) watchers: Watchers,
+    /// Where work is prepared.
+    pub(crate) desks: Desks,
     allotment: Mutex<Allotment>,
     published: RwLock<Arc<Published>>,
     behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
@@ -61,6 +64,7 @@ impl Foundation {
             surroundings,
             identity,
             watchers: Watchers::default(),
+            desks: Desks::new(),
             allotment: Mutex::new(allotment),
             published: RwLock::new(Arc::new(Published { group: 0, state })),
             behaviours: RwLock::default(),

@@ -8,17 +8,18 @@
 //! Who finds the lane idle runs his own work in it at once; else a thread runs what waits. So a single client pays for
 //! no change of threads, and many share commits.
 
+mod answer;
 mod core;
 mod work;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use mytism_core::id::Position;
 
+use self::answer::{Answer, Caller};
 use self::core::Core;
 use crate::error::AppError;
 use crate::foundation::Foundation;
@@ -84,9 +85,10 @@ impl Lane {
         T: Send + 'static,
         F: FnMut(&mut Work<'_>) -> Result<T, AppError> + Send + 'static,
     {
-        let (answer, receiver) = mpsc::sync_channel(1);
+        let (answer, waiting) = answer::pair();
         self.shared.accept(Box::new(Closure { closure, alone, result: None, answer }))?;
-        receive(&receiver)
+        // Without an answer the work was dropped: the lane closed, or the work itself panicked and was reported.
+        waiting.wait().unwrap_or_else(|| Err(stopped()))
     }
 
     /// Lets the work that waits be done and takes no more.
@@ -121,11 +123,6 @@ impl Drop for Lane {
 
 fn stopped() -> AppError {
     AppError::failed("node-stops", "the node is shutting down")
-}
-
-fn receive<T>(receiver: &Receiver<Result<T, AppError>>) -> Result<T, AppError> {
-    // Without an answer the work was dropped: the lane closed, or the work itself panicked and was reported.
-    receiver.recv().map_err(|_| stopped())?
 }
 
 impl Shared {
@@ -201,15 +198,15 @@ trait Task: Send {
     fn is_alone(&self) -> bool;
     /// Runs it; whether it was accepted.
     fn run(&mut self, work: &mut Work<'_>) -> bool;
-    /// Gives the result to who waits for it; or the error, where the commit failed.
-    fn finish(self: Box<Self>, failed: Option<AppError>);
+    /// Leaves the result to who waits for it; or the error, where the commit failed. He is told with the others.
+    fn finish(self: Box<Self>, failed: Option<AppError>) -> Option<Caller>;
 }
 
 struct Closure<T, F> {
     closure: F,
     alone: bool,
     result: Option<Result<T, AppError>>,
-    answer: SyncSender<Result<T, AppError>>,
+    answer: Answer<Result<T, AppError>>,
 }
 
 impl<T, F> Task for Closure<T, F>
@@ -228,14 +225,13 @@ where
         accepted
     }
 
-    fn finish(self: Box<Self>, failed: Option<AppError>) {
+    fn finish(self: Box<Self>, failed: Option<AppError>) -> Option<Caller> {
         let result = match (failed, self.result) {
             (_, Some(Err(refused))) => Err(refused),
             (Some(failed), _) => Err(failed),
             (None, Some(done)) => done,
             (None, None) => Err(AppError::failed("internal", "the work was never done")),
         };
-        // Who asked may be gone by now; what was done stands.
-        let _gone = self.answer.send(result);
+        self.answer.give(result)
     }
 }

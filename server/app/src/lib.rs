@@ -21,6 +21,7 @@ pub mod cluster;
 mod conflict;
 mod constraint;
 mod context;
+mod desks;
 mod draft;
 mod error;
 mod foundation;

@@ -9,14 +9,24 @@ use mytism_core::change::{Change, Stamp};
 use mytism_core::operation::Saved;
 
 use crate::behaviour::Saving;
+use crate::desks::{Seat, Seen};
 use crate::error::AppError;
 use crate::foundation::Foundation;
 use crate::lane::{Lane, Work};
 use crate::record::{self, About, Content};
 use crate::workspace::PreparedLayer;
 
-/// Times that a transaction is drafted beside the lane.
-const BESIDE: usize = 2;
+/// How a transaction is drafted beside the lane, time after time.
+const LOOKS: [Look; 2] = [Look::Recent, Look::Fresh];
+
+/// How new the view is that a draft is made on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Look {
+    /// It may lack the last few groups. That is good enough for what is committed, but not for a refusal.
+    Recent,
+    /// It shows all that was acknowledged before.
+    Fresh,
+}
 
 /// A transaction as it was drafted, with an answer for who asked for it. The changes have happened in the topmost layer.
 pub(crate) struct Drafted<T> {
@@ -39,8 +49,8 @@ pub(crate) fn commit<T: Send + 'static>(
     lane: &Lane,
     draft: impl Drafting<T>,
 ) -> Result<Done<T>, AppError> {
-    for _ in 0..BESIDE {
-        let ended = match beside(foundation, &draft) {
+    for look in LOOKS {
+        let ended = match beside(foundation, look, &draft) {
             Ok(Beside::Unchanged(answer)) => return Ok((None, answer)),
             Ok(Beside::Prepared(prepared)) => {
                 let mut prepared = Some(prepared);
@@ -98,17 +108,32 @@ struct Prepared<T> {
     answer: T,
 }
 
-fn beside<T>(foundation: &Foundation, draft: &impl Drafting<T>) -> Result<Beside<T>, AppError> {
-    // Taken before the view is opened, so that the view shows this group at least.
-    let published = foundation.published();
-    let mut work = Work::beside(foundation, published.state.clone());
-    let Drafted { about, stamp, changes, answer } = drafted(&mut work, draft)?;
+fn beside<T>(foundation: &Foundation, look: Look, draft: &impl Drafting<T>) -> Result<Beside<T>, AppError> {
+    let mut seat = foundation.desks.sit();
+    // Taken before a view is opened, so that the view shows this group at least.
+    let latest = foundation.published();
+    let seen = match look {
+        Look::Recent => seat.recent(&latest, &*foundation.store)?,
+        Look::Fresh => Seat::fresh(&latest, &*foundation.store)?,
+    };
+    let published = seen.published;
+    let is_final = published.group == latest.group;
+    let mut work = Work::beside(foundation, published.state.clone(), seen.view);
+    let drafted = drafted(&mut work, draft);
+    let refused = matches!(&drafted, Err(AppError::Refused(_)));
+    if refused && !is_final {
+        return Err(AppError::Moved);
+    }
+    let Drafted { about, stamp, changes, answer } = drafted?;
+    let (layer, view) = work.workspace.into_prepared()?;
+    let since = published.group;
+    seat.keep(Seen { published, view });
+    drop(seat);
     if changes.is_empty() {
-        return Ok(Beside::Unchanged(answer));
+        return if is_final { Ok(Beside::Unchanged(answer)) } else { Err(AppError::Moved) };
     }
     let content = Content::new(foundation, about, stamp, changes)?;
-    let layer = work.workspace.into_prepared();
-    Ok(Beside::Prepared(Box::new(Prepared { since: published.group, layer, content, answer })))
+    Ok(Beside::Prepared(Box::new(Prepared { since, layer, content, answer })))
 }
 
 impl<T> Prepared<T> {

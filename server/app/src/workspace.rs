@@ -83,6 +83,11 @@ impl<'v> Workspace<'v> {
         }
     }
 
+    /// One that stands on a view that is open.
+    pub(crate) fn on(schema: &'v Schema, store: &'v dyn Store, view: Box<dyn View>) -> Self {
+        Self { view: OnceCell::from(view), ..Self::new(schema, store) }
+    }
+
     /// The state that the last commit left. It is opened when it is first needed; while a group forms, nobody else
     /// commits.
     pub(crate) fn view(&self) -> Result<&dyn View, AppError> {
@@ -445,8 +450,8 @@ impl<'v> Workspace<'v> {
         }
     }
 
-    /// What was prepared here, to be taken over by another workspace.
-    pub(crate) fn into_prepared(mut self) -> PreparedLayer {
+    /// What was prepared here, to be taken over by another workspace; and the view, opened where nobody did.
+    pub(crate) fn into_prepared(mut self) -> Result<(PreparedLayer, Box<dyn View>), AppError> {
         while self.layers.len() > 1 {
             self.accept();
         }
@@ -454,7 +459,11 @@ impl<'v> Workspace<'v> {
         let layer = self.layers.pop().unwrap_or_default();
         let mut loaded = self.loaded;
         loaded.retain(|id, _| layer.objects.contains_key(id));
-        PreparedLayer { layer, loaded, reads }
+        let view = match self.view.into_inner() {
+            Some(view) => view,
+            None => self.store.view()?,
+        };
+        Ok((PreparedLayer { layer, loaded, reads }, view))
     }
 
     /// Takes over what was prepared elsewhere, into the topmost layer. Nothing that it looked at may have moved. The

@@ -26,7 +26,7 @@ pub(super) struct SqliteView {
 impl SqliteView {
     pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, StoreError> {
         let connection = shared.reader()?;
-        connection.execute_batch("BEGIN")?;
+        connection.prepare_cached("BEGIN")?.execute([])?;
         // The engine fixes what is seen at the first read, not at BEGIN.
         connection.prepare_cached("SELECT 1 FROM mytism_meta LIMIT 1")?.query_row([], |_| Ok(())).optional()?;
         Ok(Self { shared: Arc::clone(shared), connection: Some(connection) })
@@ -87,7 +87,8 @@ impl Drop for SqliteView {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             // A connection that cannot even roll back is of no further use and is closed.
-            if connection.execute_batch("ROLLBACK").is_ok() {
+            let ended = connection.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+            if ended.is_ok() {
                 self.shared.give_back(connection);
             }
         }

@@ -6,7 +6,7 @@ use mytism_core::schema::Kind;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::Shared;
 use super::column::to_sql;
@@ -14,31 +14,39 @@ use super::names::quoted;
 use super::statements::{EntityStatements, META_COUNT};
 use crate::{Batch, LogRow, PendingRow, StoreError, Write};
 
-pub(super) fn commit(connection: &mut Connection, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for write in batch {
-        apply(&transaction, shared, write)?;
+pub(super) fn commit(connection: &Connection, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
+    // These statements are kept prepared, which a transaction of the library does not do.
+    let run = |sql| -> Result<(), StoreError> { Ok(connection.prepare_cached(sql)?.execute([]).map(drop)?) };
+    if !connection.is_autocommit() {
+        // A panic left it behind.
+        run("ROLLBACK")?;
     }
-    Ok(transaction.commit()?)
+    run("BEGIN IMMEDIATE")?;
+    let written = batch.iter().try_for_each(|write| apply(connection, shared, write)).and_then(|()| run("COMMIT"));
+    if written.is_err() && !connection.is_autocommit() {
+        // Where even this fails, nothing is committed all the same, and the next commit tries it again.
+        let _tried = run("ROLLBACK");
+    }
+    written
 }
 
-fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> Result<(), StoreError> {
+fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), StoreError> {
     let run = |sql: &str, params: &dyn Fn(&mut rusqlite::CachedStatement<'_>) -> rusqlite::Result<usize>| {
-        transaction.prepare_cached(sql).and_then(|mut statement| params(&mut statement))
+        connection.prepare_cached(sql).and_then(|mut statement| params(&mut statement))
     };
     match write {
-        Write::Log(row) => log(transaction, row)?,
-        Write::Pending(row) => pending(transaction, row)?,
+        Write::Log(row) => log(connection, row)?,
+        Write::Pending(row) => pending(connection, row)?,
         Write::Settled(id) => {
             let counter = stored(id.counter)?;
             run("DELETE FROM mytism_pending WHERE counter = ?", &|s| s.execute([counter]))?;
             run("DELETE FROM mytism_pending_object WHERE counter = ?", &|s| s.execute([counter]))?;
         }
-        Write::Insert(object) => insert(transaction, shared, object)?,
+        Write::Insert(object) => insert(connection, shared, object)?,
         Write::Update { object, entity, meta, columns } => {
-            update(transaction, shared, *object, *entity, meta, columns)?;
+            update(connection, shared, *object, *entity, meta, columns)?;
         }
-        Write::Remove { object, entity } => remove(transaction, shared, *object, *entity)?,
+        Write::Remove { object, entity } => remove(connection, shared, *object, *entity)?,
         Write::Element { relation, owner, element, present } => {
             let set = shared.statements.set(*relation).ok_or_else(|| unknown("relation", relation.0))?;
             let sql = if *present { &set.insert } else { &set.delete };
@@ -56,7 +64,7 @@ fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> Resul
                 s.execute([object.get(), counter])
             })?;
         }
-        Write::Underlay { object, slot, value } => underlay(transaction, *object, *slot, value.as_deref())?,
+        Write::Underlay { object, slot, value } => underlay(connection, *object, *slot, value.as_deref())?,
         Write::Quarantine(row) => {
             let number = stored(row.number)?;
             run("INSERT OR REPLACE INTO mytism_quarantine(number, code, reason) VALUES (?, ?, ?)", &|s| {
@@ -70,8 +78,8 @@ fn apply(transaction: &Transaction<'_>, shared: &Shared, write: &Write) -> Resul
     Ok(())
 }
 
-fn log(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(
+fn log(connection: &Connection, row: &LogRow) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
         "INSERT INTO mytism_log(number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
@@ -89,17 +97,17 @@ fn log(transaction: &Transaction<'_>, row: &LogRow) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn pending(transaction: &Transaction<'_>, row: &PendingRow) -> Result<(), StoreError> {
-    let mut statement = transaction
+fn pending(connection: &Connection, row: &PendingRow) -> Result<(), StoreError> {
+    let mut statement = connection
         .prepare_cached("INSERT INTO mytism_pending(counter, node, incarnation, bytes) VALUES (?, ?, ?, ?)")?;
     let id = row.transaction;
     statement.execute(params![stored(id.counter)?, id.node.0, id.incarnation, row.bytes])?;
     Ok(())
 }
 
-fn insert(transaction: &Transaction<'_>, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
+fn insert(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
     let id = object.id.get();
-    transaction
+    connection
         .prepare_cached("INSERT INTO mytism_object(id, entity) VALUES (?, ?)")?
         .execute(params![id, object.entity.0])?;
     let statements = entity_statements(shared, object.entity)?;
@@ -111,18 +119,18 @@ fn insert(transaction: &Transaction<'_>, shared: &Shared, object: &ObjectState) 
         let value = object.slots.iter().find(|(found, _)| *found == slot).map_or(&Value::Null, |(_, value)| value);
         values.push(to_sql(kind, value));
     }
-    transaction.prepare_cached(&statements.insert)?.execute(params_from_iter(values))?;
+    connection.prepare_cached(&statements.insert)?.execute(params_from_iter(values))?;
     for (slot, value) in &object.slots {
         if let (Some(element), Value::Bool(true)) = (slot.element, value) {
             let set = shared.statements.set(slot.attribute).ok_or_else(|| unknown("relation", slot.attribute.0))?;
-            transaction.prepare_cached(&set.insert)?.execute([id, element.get()])?;
+            connection.prepare_cached(&set.insert)?.execute([id, element.get()])?;
         }
     }
     Ok(())
 }
 
 fn update(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     shared: &Shared,
     object: ObjectId,
     entity: EntityId,
@@ -144,40 +152,30 @@ fn update(
     }
     sql.push_str(" WHERE id = ?");
     values.push(Sql::Integer(object.get()));
-    let changed = transaction.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    let changed = connection.prepare_cached(&sql)?.execute(params_from_iter(values))?;
     if changed == 1 { Ok(()) } else { Err(StoreError::Damaged(format!("object {object} has no row in its table"))) }
 }
 
-fn remove(
-    transaction: &Transaction<'_>,
-    shared: &Shared,
-    object: ObjectId,
-    entity: EntityId,
-) -> Result<(), StoreError> {
+fn remove(connection: &Connection, shared: &Shared, object: ObjectId, entity: EntityId) -> Result<(), StoreError> {
     let statements = entity_statements(shared, entity)?;
-    transaction.prepare_cached("DELETE FROM mytism_object WHERE id = ?")?.execute([object.get()])?;
-    transaction.prepare_cached(&statements.delete)?.execute([object.get()])?;
+    connection.prepare_cached("DELETE FROM mytism_object WHERE id = ?")?.execute([object.get()])?;
+    connection.prepare_cached(&statements.delete)?.execute([object.get()])?;
     for set in &statements.sets {
         let set = shared.statements.set(*set).ok_or_else(|| unknown("relation", set.0))?;
-        transaction.prepare_cached(&set.delete_all)?.execute([object.get()])?;
+        connection.prepare_cached(&set.delete_all)?.execute([object.get()])?;
     }
     Ok(())
 }
 
-fn underlay(
-    transaction: &Transaction<'_>,
-    object: ObjectId,
-    slot: Slot,
-    value: Option<&[u8]>,
-) -> Result<(), StoreError> {
+fn underlay(connection: &Connection, object: ObjectId, slot: Slot, value: Option<&[u8]>) -> Result<(), StoreError> {
     let element = slot.element.map_or(0, ObjectId::get);
     match value {
-        Some(value) => transaction
+        Some(value) => connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO mytism_underlay(object, attribute, element, value) VALUES (?, ?, ?, ?)",
             )?
             .execute(params![object.get(), slot.attribute.0, element, value])?,
-        None => transaction
+        None => connection
             .prepare_cached("DELETE FROM mytism_underlay WHERE object = ? AND attribute = ? AND element = ?")?
             .execute(params![object.get(), slot.attribute.0, element])?,
     };

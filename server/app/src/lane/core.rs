@@ -5,9 +5,11 @@ use std::sync::Arc;
 use mytism_store::{Batch, Store, Write};
 
 use super::Task;
+use super::answer;
 use super::work::{Place, State, Work};
 use crate::allotment::Allotment;
 use crate::cluster::Accounts;
+use crate::desks::Desks;
 use crate::error::AppError;
 use crate::foundation::{Foundation, Identity};
 use crate::reads::Moved;
@@ -100,6 +102,9 @@ impl Core {
     /// Makes a batch durable that leads to the state `next`. Where the engine fails, the end of the log says whether it
     /// happened all the same.
     fn write(&mut self, batch: &Batch, next: &State) -> Result<(), AppError> {
+        if Desks::closes_after(self.group) {
+            self.foundation.desks.close_views();
+        }
         let Err(error) = self.foundation.store.commit(batch) else { return Ok(()) };
         self.unsure = true;
         let Ok(found) = read_again(&*self.foundation.store, &self.foundation.identity, &self.state) else {
@@ -121,7 +126,5 @@ fn read_again(store: &dyn Store, identity: &Identity, state: &State) -> Result<S
 
 fn finish(group: Vec<Box<dyn Task>>, failed: Option<AppError>) {
     let mut failed = failed;
-    for task in group {
-        task.finish(failed.take());
-    }
+    answer::tell(group.into_iter().filter_map(|task| task.finish(failed.take())).collect());
 }

@@ -4,7 +4,7 @@ use mytism_core::change::Stamp;
 use mytism_core::id::{OBJECT_ID_MAX, ObjectId, Position};
 use mytism_core::operation::Event;
 use mytism_core::time::Timestamp;
-use mytism_store::{Batch, Head};
+use mytism_store::{Batch, Head, View};
 
 use crate::cluster::Accounts;
 use crate::context::Context;
@@ -67,8 +67,9 @@ impl<'v> Work<'v> {
     }
 
     /// Work that prepares something beside the lane.
-    pub(crate) fn beside(foundation: &'v Foundation, state: State) -> Self {
-        Self::new(foundation, state, Place::Beside)
+    pub(crate) fn beside(foundation: &'v Foundation, state: State, view: Box<dyn View>) -> Self {
+        let workspace = Workspace::on(&foundation.schema, &*foundation.store, view);
+        Self { workspace, ..Self::new(foundation, state, Place::Beside) }
     }
 
     /// Work that is never committed.

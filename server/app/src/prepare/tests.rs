@@ -328,13 +328,14 @@ impl Run<'_> {
         if self.is_decided(save) || self.prepared[save].is_some() || self.waiting.contains(&save) {
             return;
         }
-        if self.tries[save] == BESIDE {
+        let Some(look) = LOOKS.get(self.tries[save]) else {
             let draft = self.draft(save);
             let result = self.app.lane.execute_alone(move |work| in_lane(work, &draft));
             return self.decide(save, outcome(&result));
-        }
+        };
         self.tries[save] += 1;
-        match beside(&self.app.foundation, &self.draft(save)) {
+        match beside(&self.app.foundation, *look, &self.draft(save)) {
+            Err(AppError::Moved) => self.prepare(save),
             Ok(Beside::Unchanged(())) => self.decide(save, "done".to_owned()),
             Ok(Beside::Prepared(prepared)) => self.prepared[save] = Some(prepared),
             Err(error) => self.decide(save, outcome::<()>(&Err(error))),

@@ -92,7 +92,9 @@ fn saves(node: &Node, customers: &[ObjectId], clients: u32, time: Duration) -> R
             }
             Ok(waits)
         };
-        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        let name = || std::thread::Builder::new().name(format!("client of {clients}"));
+        let threads = (0..clients).map(|_| name().spawn_scoped(scope, client)).collect::<Result<Vec<_>, _>>();
+        let threads = threads.map_err(|error| Failure::failed("no-thread", error.to_string()))?;
         ready.wait();
         let began = Instant::now();
         let mut waits = Vec::new();
