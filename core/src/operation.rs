@@ -40,14 +40,15 @@ pub enum Request {
     Show {
         /// Which.
         object: ObjectId,
+        /// As it was then; as in [`QueryRequest::as_of`].
+        as_of: Option<String>,
     },
     /// The changes of an object, oldest first; answers [`Reply::History`], one each.
-    History {
-        /// Which.
-        object: ObjectId,
-        /// Only of this attribute.
-        attribute: Option<String>,
-    },
+    History(HistoryRequest),
+    /// Set back what a transaction or a run did, in new ones; answers [`Reply::UndoLine`], one each, then one
+    /// [`Reply::Undone`] after each transaction that is durable, the last one with the sums. Where something stands in
+    /// the way and is not to be left, nothing is done and it fails after the lines.
+    Undo(UndoRequest),
     /// Save some rows of an import as one transaction; answers one [`Reply::Imported`].
     Import(ImportBatch),
     /// Set the references that stood open when their rows were imported; answers one [`Reply::Imported`].
@@ -84,6 +85,10 @@ pub enum Reply {
     Row(Vec<(String, Output)>),
     /// A change.
     History(HistoryLine),
+    /// What an undo would set back, or leaves.
+    UndoLine(Box<UndoLine>),
+    /// How far an undo is.
+    Undone(Undone),
     /// To [`Request::Import`] and [`Request::ImportLinks`].
     Imported(Imported),
     /// A node.
@@ -205,6 +210,41 @@ pub struct QueryRequest {
     pub limit: Option<u64>,
     /// Whether deleted objects are listed too.
     pub deleted: bool,
+    /// As it was then: a number is a position of the log, else it is a time (RFC 3339, without zone in that of the
+    /// node; a day is its first moment) and means the last position by then. `None` is now.
+    pub as_of: Option<String>,
+}
+
+/// Which changes of an object to tell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryRequest {
+    /// The object.
+    pub object: ObjectId,
+    /// Only of this attribute.
+    pub attribute: Option<String>,
+    /// Only those behind this position.
+    pub after: Option<u64>,
+    /// No more once it is so many; changes of one entry are never told apart, so there may be some more.
+    pub limit: Option<u64>,
+}
+
+impl HistoryRequest {
+    /// All changes of an object.
+    #[must_use]
+    pub const fn of(object: ObjectId) -> Self {
+        Self { object, attribute: None, after: None, limit: None }
+    }
+}
+
+/// What to set back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UndoRequest {
+    /// A transaction, or an import or other run by the name that it was given.
+    pub id: TransactionId,
+    /// Whether what stands in the way is left as it is, and the rest set back.
+    pub keep_later: bool,
+    /// Whether it is told only, and nothing is done.
+    pub dry_run: bool,
 }
 
 /// A value on its way out.
@@ -281,6 +321,59 @@ pub struct HistoryLine {
     pub old: Output,
     /// After.
     pub new: Output,
+}
+
+/// One slot in an undo.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UndoLine {
+    /// The object.
+    pub object: ObjectId,
+    /// Name of its entity.
+    pub entity: String,
+    /// The text that stands for it.
+    pub text: String,
+    /// Name of the attribute; empty where it is about the object's being there.
+    pub attribute: String,
+    /// What it was before, and shall be again.
+    pub before: Output,
+    /// What it was made.
+    pub then: Output,
+    /// What it is.
+    pub now: Output,
+    /// What stands in the way; `None` where nothing does.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Why something is not set back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Obstacle {
+    /// `changed-since`, or the code of the refusal that setting it back would meet.
+    pub code: String,
+    /// In words.
+    pub message: String,
+    /// Who changed it since, and when, where that is known.
+    pub by: Option<StampView>,
+    /// The transaction that changed it since, where that is known.
+    pub transaction: Option<TransactionId>,
+}
+
+/// How far an undo is; sums from its beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Undone {
+    /// The first transaction that it made, which names all of them; `None` where there was nothing to set back.
+    pub transaction: Option<TransactionId>,
+    /// Place of the last one in the log; `None` while the head office has not seen it.
+    pub position: Option<u64>,
+    /// Whether the head office has yet to decide.
+    pub pending: bool,
+    /// Objects set back.
+    pub objects: u64,
+    /// Slots left, since something stands in the way.
+    pub left: u64,
+    /// Transactions done with, of how many.
+    pub done: u64,
+    /// See `done`.
+    pub total: u64,
 }
 
 /// What an import does with rows whose key is there already, or is not.

@@ -14,7 +14,7 @@
 //! the root, so nothing behind it can be altered unnoticed. Author, time and description stand exactly once, run and
 //! schema at most once: who reads the bytes must not be able to choose.
 
-use mytism_core::change::{Change, Slot, Transaction};
+use mytism_core::change::{Change, Slot, Stamp, Transaction};
 use mytism_core::id::{AttributeId, EntityId, Hash, ObjectId, Position, TransactionId};
 use mytism_core::schema::SchemaDef;
 use mytism_core::time::Timestamp;
@@ -209,6 +209,27 @@ fn time_body(transaction: &Transaction) -> Vec<u8> {
     }
 }
 
+/// Who made a transaction, when and where, and the run that it is part of, without reading its changes or checking
+/// anything: for bytes that were read whole before they were kept.
+///
+/// # Errors
+/// When the bytes do not begin as those of a transaction.
+pub fn about(bytes: &[u8]) -> Result<(Stamp, Option<TransactionId>), FormatError> {
+    let (header, rest) = expect(WHAT, bytes, kind::TRANSACTION_HEADER)?;
+    let node = MapReader::new(WHAT, header.body)?.transaction_id("n", "i", "c")?.node;
+    let (_, rest) = expect(WHAT, rest, kind::SECRET)?;
+    let mut leaves = Leaves::default();
+    for leaf in envelope::run(rest) {
+        let leaf = leaf?;
+        if !matches!(leaf.header.kind, kind::LEAF_SCHEMA | kind::LEAF_CHANGE) {
+            leaves.add(leaf)?;
+        }
+    }
+    let missing = |field| FormatError::Missing { what: WHAT, field };
+    let (time, _) = leaves.time.ok_or(missing("(time)"))?;
+    Ok((Stamp { time, user: leaves.author.ok_or(missing("(author)"))?, node }, leaves.run))
+}
+
 /// A change as the body of a leaf; nothing is not written.
 pub(crate) fn change_body(change: &Change) -> Vec<u8> {
     let present = [change.slot.element.is_some(), !change.old.is_null(), !change.new.is_null()];
@@ -376,6 +397,10 @@ pub(crate) mod tests {
         assert_eq!(read(stored.bytes.clone()).unwrap(), stored);
         let (id, base, hash) = peek(&stored.bytes).unwrap();
         assert_eq!((id, base, hash), (sample().id, sample().base, stored.hash));
+        assert_eq!(about(&stored.bytes).unwrap(), (sample().stamp(), None));
+        assert!(about(&stored.bytes[..250]).is_err());
+        let part = write(Transaction { run: Some(sample().id), ..sample() }, &Secret([9; 32])).unwrap();
+        assert_eq!(about(&part.bytes).unwrap(), (sample().stamp(), Some(sample().id)));
     }
 
     #[test]

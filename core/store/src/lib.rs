@@ -64,6 +64,12 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn log_row(&self, number: u64) -> Result<Option<LogRow>, StoreError>;
 
+    /// Number of the last log entry that was written at a time or before; 0 where there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn position_at(&self, time: Timestamp) -> Result<u64, StoreError>;
+
     /// Number of the log entry of a transaction.
     ///
     /// # Errors
@@ -150,6 +156,18 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn history_after(&self, object: ObjectId, after: u64) -> Result<Vec<u64>, StoreError>;
 
+    /// Number of the last log entry up to `until` that changed an object.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn last_change(&self, object: ObjectId, until: u64) -> Result<Option<u64>, StoreError>;
+
+    /// Objects behind `after` that pending transactions touch, in the order of their ids; at most `rows`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_objects(&self, after: i64, rows: u32) -> Result<Vec<ObjectId>, StoreError>;
+
     /// Objects behind `after` in the order of their ids, deleted ones and the elements of sets included; at most `rows`.
     ///
     /// # Errors
@@ -184,6 +202,27 @@ pub trait View: Send {
     /// # Errors
     /// When the database cannot be read.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Lets objects be otherwise than they are, for what this view says of objects, sets and queries from here on.
+    /// Nothing is stored, log and history stay what they are, and no other view knows of it.
+    ///
+    /// # Errors
+    /// When the schema does not know an entity or a set, or the database cannot be read.
+    fn overlay(&mut self, objects: &[OtherObject]) -> Result<(), StoreError>;
+}
+
+/// An object as it shall be seen; see [`View::overlay`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct OtherObject {
+    /// Which.
+    pub id: ObjectId,
+    /// Its concrete entity.
+    pub entity: EntityId,
+    /// Bookkeeping and columns; `None` where it is not there, nor is anything in its sets. Its life is not
+    /// [`mytism_core::change::Life::Absent`].
+    pub state: Option<ObjectState>,
+    /// Elements of its sets that are otherwise than they are: relation, element, and whether it is in.
+    pub elements: Vec<(AttributeId, ObjectId, bool)>,
 }
 
 /// The end of the log.

@@ -6,6 +6,7 @@
 pub mod column;
 pub mod ddl;
 pub mod names;
+mod overlay;
 pub mod query;
 mod statements;
 mod tables;

@@ -29,6 +29,7 @@ mod ids;
 mod import;
 mod lane;
 mod output;
+mod past;
 mod prepare;
 mod reading;
 mod reads;
@@ -36,6 +37,7 @@ mod record;
 pub mod snapshot;
 mod start;
 pub mod surroundings;
+mod undo;
 mod workspace;
 
 use std::sync::Arc;
@@ -130,11 +132,23 @@ impl App {
         match request {
             Request::Status => one(sink, Reply::Status(Box::new(self.status()?))),
             Request::Save(request) => one(sink, Reply::Saved(self.save(context, request)?)),
-            Request::Query(request) => reading::query(schema, &*self.view()?, context, &request, sink)?,
-            Request::Show { object } => reading::show(schema, &*self.view()?, object, sink)?,
-            Request::History { object, attribute } => {
-                reading::history(schema, &*self.view()?, object, attribute.as_deref(), sink)?;
+            Request::Query(request) => {
+                let mut view = self.view()?;
+                if let Some(at) = self.position(&*view, context, request.as_of.as_deref())? {
+                    past::go_back(&mut *view, at)?;
+                }
+                reading::query(schema, &*view, context, &request, sink)?;
             }
+            Request::Show { object, as_of } => {
+                let mut view = self.view()?;
+                let at = self.position(&*view, context, as_of.as_deref())?;
+                if let Some(at) = at {
+                    past::go_back_for(schema, &mut *view, object, at)?;
+                }
+                reading::show(schema, &*view, object, at, sink)?;
+            }
+            Request::History(request) => reading::history(schema, &*self.view()?, &request, sink)?,
+            Request::Undo(request) => self.undo(context, &request, sink)?,
             Request::Import(batch) => one(sink, self.import(context, batch)?),
             Request::ImportLinks(links) => one(sink, self.import_links(context, links)?),
             Request::Nodes => reading::nodes(schema, &*self.view()?, sink)?,
@@ -146,6 +160,12 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// The position that is meant by what was asked for, if anything was.
+    fn position(&self, view: &dyn View, context: &Context, as_of: Option<&str>) -> Result<Option<u64>, AppError> {
+        let now = self.foundation.surroundings.now();
+        as_of.map(|text| past::position(view, text, &context.zone, now)).transpose()
     }
 
     fn save(&self, context: &Context, request: SaveRequest) -> Result<Saved, AppError> {

@@ -80,7 +80,8 @@ impl<'v> Presenter<'v> {
         Ok(Output::Reference { id, text: self.text(id)? })
     }
 
-    fn text(&mut self, id: ObjectId) -> Result<String, AppError> {
+    /// The text that stands for an object.
+    pub(crate) fn text(&mut self, id: ObjectId) -> Result<String, AppError> {
         if let Some(text) = self.texts.get(&id) {
             return Ok(text.clone());
         }

@@ -4,7 +4,9 @@
 use mytism_core::change::{Change, Life, Slot, Stamp, Transaction};
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
-use mytism_core::operation::{ConflictLine, HistoryLine, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink};
+use mytism_core::operation::{
+    ConflictLine, HistoryLine, HistoryRequest, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink,
+};
 use mytism_core::query::{self, ResultKind};
 use mytism_core::schema::{Entity, Kind, Schema};
 use mytism_core::value::Value;
@@ -63,8 +65,17 @@ fn computed(presenter: &mut Presenter<'_>, kind: &ResultKind, value: Value) -> R
 }
 
 /// One object with its bookkeeping; deleted ones too.
-pub(crate) fn show(schema: &Schema, view: &dyn View, object: ObjectId, sink: &mut Sink<'_>) -> Result<(), AppError> {
-    let state = view.object(object)?.ok_or_else(|| no_object(object))?;
+pub(crate) fn show(
+    schema: &Schema,
+    view: &dyn View,
+    object: ObjectId,
+    at: Option<u64>,
+    sink: &mut Sink<'_>,
+) -> Result<(), AppError> {
+    let state = view.object(object)?.ok_or_else(|| match at {
+        Some(at) => AppError::refused("unknown-object", format!("at position {at} there was no object {object}")),
+        None => no_object(object),
+    })?;
     let shown = Presenter::new(schema, view).object(&state, true)?;
     let _closed = sink(Reply::Object(shown));
     Ok(())
@@ -74,14 +85,19 @@ fn no_object(object: ObjectId) -> AppError {
     Failure::refused("unknown-object", format!("there is no object {object}")).into()
 }
 
-/// The changes of an object, oldest first, then those that are pending.
+/// The changes of an object, oldest first, then those that are pending. One entry is held at a time.
 pub(crate) fn history(
     schema: &Schema,
     view: &dyn View,
-    object: ObjectId,
-    attribute: Option<&str>,
+    request: &HistoryRequest,
     sink: &mut Sink<'_>,
 ) -> Result<(), AppError> {
+    let object = request.object;
+    let attribute = request.attribute.as_deref();
+    let mut left = request.limit.unwrap_or(u64::MAX);
+    if left == 0 {
+        return Ok(());
+    }
     let state = view.object(object)?.ok_or_else(|| no_object(object))?;
     let entity = schema.entity_by_id(state.entity).ok_or_else(|| no_object(object))?;
     let wanted = attribute.map(|name| member(entity, name)).transpose()?.map(|member| member.id);
@@ -93,11 +109,12 @@ pub(crate) fn history(
                 if sink(Reply::History(line)).is_err() {
                     return Ok::<bool, AppError>(false);
                 }
+                left = left.saturating_sub(1);
             }
         }
-        Ok(true)
+        Ok(left > 0)
     };
-    for number in view.history_after(object, 0)? {
+    for number in view.history_after(object, request.after.unwrap_or(0))? {
         let Some(row) = view.log_row(number)? else { continue };
         let entry = entry::read(row.entry)?.entry;
         let transaction = transaction::read(row.bytes)?.transaction;
@@ -125,24 +142,36 @@ fn history_line(
     (change, stamp): (Change, Stamp),
     position: Option<u64>,
 ) -> Result<HistoryLine, AppError> {
-    let (attribute, old, new) = match (change.slot, entity.member_by_id(change.slot.attribute)) {
-        (Slot::LIFE, _) => (String::new(), life_word(&change.old), life_word(&change.new)),
-        (Slot { element: Some(element), .. }, Some(member)) => {
-            let mut side = |value: &Value| match value {
-                Value::Null => Ok(Output::Value(Value::Null)),
-                _ => presenter.reference(element),
-            };
-            (member.name.clone(), side(&change.old)?, side(&change.new)?)
-        }
-        (_, Some(member)) => {
-            let old = presenter.value(&member.kind, change.old)?;
-            (member.name.clone(), old, presenter.value(&member.kind, change.new)?)
-        }
-        (slot, None) => (format!("#{}", slot.attribute), Output::Value(change.old), Output::Value(change.new)),
-    };
+    let attribute = slot_name(Some(entity), change.slot);
+    let old = slot_value(presenter, Some(entity), change.slot, change.old)?;
+    let new = slot_value(presenter, Some(entity), change.slot, change.new)?;
     let stamp = presenter.stamp(stamp)?;
     let description = transaction.description.clone();
     Ok(HistoryLine { position, transaction: transaction.id, stamp, description, attribute, old, new })
+}
+
+/// What a slot is called: the name of its attribute, or nothing where it is about the object's being there.
+pub(crate) fn slot_name(entity: Option<&Entity>, slot: Slot) -> String {
+    match entity.and_then(|entity| entity.member_by_id(slot.attribute)) {
+        _ if slot == Slot::LIFE => String::new(),
+        Some(member) => member.name.clone(),
+        None => format!("#{}", slot.attribute),
+    }
+}
+
+/// What a slot holds, as it leaves the node; an element of a set is there or not.
+pub(crate) fn slot_value(
+    presenter: &mut Presenter<'_>,
+    entity: Option<&Entity>,
+    slot: Slot,
+    value: Value,
+) -> Result<Output, AppError> {
+    match (entity.and_then(|entity| entity.member_by_id(slot.attribute)), slot.element) {
+        _ if slot == Slot::LIFE => Ok(life_word(&value)),
+        (_, Some(element)) if !value.is_null() => presenter.reference(element),
+        (Some(member), None) => presenter.value(&member.kind, value),
+        (None, _) | (Some(_), Some(_)) => Ok(Output::Value(value)),
+    }
 }
 
 fn life_word(value: &Value) -> Output {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mytism_core::failure::Failure;
-use mytism_core::id::ObjectId;
+use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::ImportMode;
 
 /// The name of the program, and of the project where the program is called by no other name.
@@ -84,6 +84,8 @@ pub(crate) enum Command {
     History(History),
     /// Save changes, given as one JSON document on standard input
     Save,
+    /// Set back what a transaction or an import did
+    Undo(Undo),
     /// Read rows from a CSV or JSON lines file
     Import(Import),
     /// Write what a query finds to a file
@@ -208,7 +210,7 @@ pub(crate) struct Query {
     /// Value of a $name in the query
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) params: Vec<(String, String)>,
-    /// As it was at a time or log position (not in this version)
+    /// As it was at a time or log position
     #[arg(long, value_name = "TIME|POSITION")]
     pub(crate) as_of: Option<String>,
     /// At most so many rows
@@ -224,7 +226,7 @@ pub(crate) struct Show {
     /// The object
     #[arg(value_name = "ID", value_parser = object)]
     pub(crate) object: ObjectId,
-    /// As it was at a time or log position (not in this version)
+    /// As it was at a time or log position
     #[arg(long, value_name = "TIME|POSITION")]
     pub(crate) as_of: Option<String>,
 }
@@ -237,6 +239,25 @@ pub(crate) struct History {
     /// Only changes of this attribute
     #[arg(long, value_name = "ATTRIBUTE")]
     pub(crate) attribute: Option<String>,
+    /// Only changes behind this log position
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) after: Option<u64>,
+    /// At most so many changes, but those of one transaction together
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Undo {
+    /// The transaction, as `save` and `history` name it, or the import, as `import` names it
+    #[arg(value_name = "ID", value_parser = transaction)]
+    pub(crate) id: TransactionId,
+    /// Leave what was changed since, and undo the rest
+    #[arg(long)]
+    pub(crate) keep_later: bool,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What an import does with keys that are there already, or are not.
@@ -371,6 +392,10 @@ pub(crate) struct Bench {
 
 fn object(text: &str) -> Result<ObjectId, String> {
     text.parse().map_err(|_| "an id is a whole number from 1 to 9007199254740991".to_owned())
+}
+
+fn transaction(text: &str) -> Result<TransactionId, String> {
+    text.parse().map_err(|_| "a transaction is named by three numbers, for example 1-1-17".to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -527,6 +552,7 @@ mod tests {
         check("query", false, "OQL", "Usage");
         check("nodes add x --valid 0 --export f", false, "1..=365", "");
         check("query --param a from", false, "a name, =, and a value", "");
+        check("undo 17", false, "three numbers, for example 1-1-17", "");
         check("show -- --json", false, "--json", "");
     }
 

@@ -2,7 +2,7 @@
 //!
 //! 1. [`life`]: making a project, starting and stopping its node; `background` starts it apart from the terminal,
 //!    `systemd` leaves it to the service manager
-//! 2. [`objects`]: query, show, history, save
+//! 2. [`objects`]: query, show, history, save; [`undo`]
 //! 3. [`import`] and [`export`]: rows in files
 //! 4. [`cluster`]: status, nodes, conflicts, quarantine
 //! 5. [`configuration`]: what is wrong with it, and what is in force
@@ -16,6 +16,7 @@ mod life;
 mod objects;
 mod progress;
 mod systemd;
+mod undo;
 
 use std::io::{self, Write};
 
@@ -60,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Show(arguments) => objects::show(&*open()?, arguments, output)?,
         Command::History(arguments) => objects::history(&*open()?, arguments, output)?,
         Command::Save => objects::save(open, output)?,
+        Command::Undo(arguments) => undo::run(&*open()?, arguments, output)?,
         Command::Import(arguments) => import::run(&*open()?, arguments, output)?,
         Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,

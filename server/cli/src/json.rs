@@ -6,6 +6,7 @@
 use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
 use mytism_core::operation::{
     ConflictLine, HistoryLine, NodeLine, ObjectView, Output, PeerStatus, QuarantineLine, Saved, StampView, Status,
+    UndoLine, Undone,
 };
 use mytism_core::value::Value;
 use serde_json::{Map, Value as Json, json};
@@ -101,6 +102,39 @@ pub(crate) fn saved(saved: &Saved) -> Json {
         "position": saved.position,
         "state": if saved.pending { "pending" } else { "accepted" },
         "ids": ids,
+    })
+}
+
+/// What an undo would set back, or leaves.
+pub(crate) fn undo_line(line: &UndoLine) -> Json {
+    let obstacle = line.obstacle.as_ref();
+    let by = obstacle.and_then(|obstacle| obstacle.by.as_ref());
+    json!({
+        "object": line.object.get(),
+        "entity": line.entity,
+        "text": line.text,
+        "attribute": line.attribute,
+        "before": output(&line.before),
+        "then": output(&line.then),
+        "now": output(&line.now),
+        "conflict": obstacle.map(|obstacle| &obstacle.code),
+        "message": obstacle.map(|obstacle| &obstacle.message),
+        "time": by.map(|by| by.time.to_string()),
+        "user": by.map(|by| &by.user),
+        "node": by.map(|by| &by.node),
+        "transaction": transaction(obstacle.and_then(|obstacle| obstacle.transaction)),
+    })
+}
+
+/// How an undo ended: as a save, with what it did.
+pub(crate) fn undone(undone: &Undone) -> Json {
+    json!({
+        "transaction": transaction(undone.transaction),
+        "position": undone.position,
+        "state": if undone.pending { "pending" } else { "accepted" },
+        "ids": {},
+        "objects": undone.objects,
+        "left": undone.left,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use mytism_core::operation::{
-    ConflictLine, HistoryLine, ObjectView, Output as Out, PeerStatus, QuarantineLine, StampView, Status,
+    ConflictLine, HistoryLine, ObjectView, Output as Out, PeerStatus, QuarantineLine, StampView, Status, UndoLine,
 };
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
@@ -156,12 +156,35 @@ impl History {
             );
         }
         let name = if line.attribute.is_empty() { words.made_or_deleted.to_owned() } else { harmless(&line.attribute) };
-        let shown = |value: &Out| match cell(value) {
-            empty if empty.is_empty() => "–".to_owned(),
-            text => text,
-        };
-        output.line(format!("  {name:<20}  {} → {}", shown(&line.old), shown(&line.new)));
+        output.line(format!("  {name:<20}  {} → {}", or_dash(&line.old), or_dash(&line.new)));
     }
+}
+
+/// A value where nothing must be seen as such.
+fn or_dash(value: &Out) -> String {
+    match cell(value) {
+        empty if empty.is_empty() => "–".to_owned(),
+        text => text,
+    }
+}
+
+/// What an undo sets back, or what stands in its way.
+pub(crate) fn undo(line: &UndoLine, output: &mut Output<'_>) {
+    let words = output.words;
+    let name = if line.attribute.is_empty() { words.made_or_deleted.to_owned() } else { harmless(&line.attribute) };
+    let object = format!("{} {} {}", harmless(&line.entity), line.object, harmless(&line.text));
+    let object = object.trim_end();
+    let Some(obstacle) = &line.obstacle else {
+        return output.line(format!("{object}  {name}   {} → {}", or_dash(&line.now), or_dash(&line.before)));
+    };
+    let values = fill(words.undo_was, &[&or_dash(&line.before), &or_dash(&line.then), &or_dash(&line.now)]);
+    output.line(format!("{}   {values}", output.bold(&format!("{object}  {name}"))));
+    let why = match (&obstacle.by, obstacle.transaction) {
+        (Some(by), Some(id)) => fill(words.undo_changed_since, &[&stamp(by, words), &id]),
+        _ => String::new(),
+    };
+    let message = if obstacle.code == "changed-since" && !why.is_empty() { "" } else { obstacle.message.as_str() };
+    output.line(format!("  {}  {why}", harmless(message)).trim_end().replace("    ", "  "));
 }
 
 /// A conflict.

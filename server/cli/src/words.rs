@@ -90,6 +90,13 @@ words! {
     saved_pending: "saved here, the head office has not seen it yet", "hier gespeichert, die Zentrale hat es noch nicht gesehen";
     nothing_to_save: "nothing changed", "nichts geändert";
     transaction: "transaction {}", "Transaktion {}";
+    undone: "undone", "rückgängig gemacht";
+    undone_pending: "undone here, the head office has not seen it yet", "hier rückgängig gemacht, die Zentrale hat es noch nicht gesehen";
+    nothing_to_undo: "nothing to undo", "nichts rückgängig zu machen";
+    undo_dry: "dry run, nothing was undone", "Probelauf, nichts wurde rückgängig gemacht";
+    undo_left: "left as it is: {}", "so gelassen: {}";
+    undo_was: "was {}, became {}, is {}", "war {}, wurde {}, ist {}";
+    undo_changed_since: "changed {}   transaction {}", "geändert {}   Transaktion {}";
     new_object: "{} is object {}", "{} ist Objekt {}";
     import_done: "{} rows read: {} new, {} changed, {} unchanged, {} bad", "{} Zeilen gelesen: {} neu, {} geändert, {} unverändert, {} fehlerhaft";
     import_dry: "dry run, nothing was saved", "Probelauf, nichts wurde gespeichert";

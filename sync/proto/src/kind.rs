@@ -59,6 +59,7 @@ kinds! {
     REQUEST_QUARANTINE = 0x030a "Request.Quarantine" SMALL;
     REQUEST_WATCH = 0x030b "Request.Watch" SMALL;
     REQUEST_STOP = 0x030c "Request.Stop" SMALL;
+    REQUEST_UNDO = 0x0310 "Request.Undo" SMALL;
 
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;
@@ -72,6 +73,8 @@ kinds! {
     REPLY_QUARANTINED = 0x0389 "Reply.Quarantined" LARGE;
     REPLY_EVENT = 0x038a "Reply.Event" LARGE;
     REPLY_STOPPING = 0x038b "Reply.Stopping" SMALL;
+    REPLY_UNDO_LINE = 0x0390 "Reply.UndoLine" LARGE;
+    REPLY_UNDONE = 0x0391 "Reply.Undone" SMALL;
     END = 0x03f0 "End" SMALL;
     FAILURE = 0x03f1 "Failure" LARGE;
 }

@@ -21,7 +21,8 @@ pub fn create_tables(schema: &Schema, names: &Names) -> Vec<String> {
             statements.extend(set_table(set, names));
         }
         if !entity.is_abstract {
-            statements.push(entity_table(entity, names));
+            let create = format!("CREATE TABLE {}", quoted(names.table(entity.id)));
+            statements.push(entity_table(entity, names, &create));
             statements.extend(entity.columns().filter(|member| is_indexed(member)).map(|m| index(entity, m, names)));
         }
     }
@@ -34,7 +35,8 @@ pub fn create_tables(schema: &Schema, names: &Names) -> Vec<String> {
 const STAMPS: [(&str, [&str; 2]); 2] =
     [("_created_time", ["_created_user", "_created_node"]), ("_changed_time", ["_changed_user", "_changed_node"])];
 
-fn entity_table(entity: &Entity, names: &Names) -> String {
+/// The statement that makes a table for objects of an entity; `create` says what it is and how it is called.
+pub(super) fn entity_table(entity: &Entity, names: &Names, create: &str) -> String {
     let mut columns = vec!["id INTEGER PRIMARY KEY".to_owned()];
     for (time, others) in STAMPS {
         columns.push(format!("{time} INTEGER"));
@@ -45,7 +47,7 @@ fn entity_table(entity: &Entity, names: &Names) -> String {
     for member in entity.columns() {
         columns.push(format!("{} {}", quoted(names.column(member.id)), Form::of(&member.kind).sql_type()));
     }
-    format!("CREATE TABLE {} (\n  {}\n) STRICT", quoted(names.table(entity.id)), columns.join(",\n  "))
+    format!("{create} (\n  {}\n) STRICT", columns.join(",\n  "))
 }
 
 const fn is_indexed(member: &Member) -> bool {

@@ -13,14 +13,16 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::Shared;
 use super::column::{from_result, from_sql, to_sql};
 use super::names::quoted;
+use super::overlay::Overlay;
 use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
-use crate::{Head, LogRow, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
+use crate::{Head, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
 
 pub(super) struct SqliteView {
     shared: Arc<Shared>,
     /// `None` only while it is dropped.
     connection: Option<Connection>,
+    overlay: Option<Overlay>,
 }
 
 impl SqliteView {
@@ -29,7 +31,7 @@ impl SqliteView {
         connection.prepare_cached("BEGIN")?.execute([])?;
         // The engine fixes what is seen at the first read, not at BEGIN.
         connection.prepare_cached("SELECT 1 FROM mytism_meta LIMIT 1")?.query_row([], |_| Ok(())).optional()?;
-        Ok(Self { shared: Arc::clone(shared), connection: Some(connection) })
+        Ok(Self { shared: Arc::clone(shared), connection: Some(connection), overlay: None })
     }
 
     fn connection(&self) -> Result<&Connection, StoreError> {
@@ -73,6 +75,15 @@ impl SqliteView {
         rows.next()?.map(|row| read_object(object, entity, statements, row)).transpose()
     }
 
+    /// How the engine would go about a query.
+    #[cfg(test)]
+    pub(super) fn plan(&self, query: &Query) -> Result<String, StoreError> {
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, QueryOptions::default());
+        let sql = format!("EXPLAIN QUERY PLAN {}", compiled.sql);
+        let steps = self.list(&sql, params_from_iter(&compiled.params), |row| row.get::<_, String>(3))?;
+        Ok(steps.join("; "))
+    }
+
     fn with_elements(&self, mut object: ObjectState) -> Result<ObjectState, StoreError> {
         let sets = self.shared.statements.entity(object.entity).map_or(&[][..], |found| &found.sets);
         for set in sets {
@@ -86,9 +97,10 @@ impl SqliteView {
 impl Drop for SqliteView {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            // A connection that cannot even roll back is of no further use and is closed.
+            // A connection that cannot even roll back is of no further use and is closed, and so is one that saw other
+            // objects than there are.
             let ended = connection.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
-            if ended.is_ok() {
+            if ended.is_ok() && self.overlay.is_none() {
                 self.shared.give_back(connection);
             }
         }
@@ -116,6 +128,25 @@ impl View for SqliteView {
 
     fn log_row(&self, number: u64) -> Result<Option<LogRow>, StoreError> {
         self.one(&format!("{LOG_SELECT} WHERE number = ?"), [stored(number)], log_row)
+    }
+
+    fn position_at(&self, time: Timestamp) -> Result<u64, StoreError> {
+        // Times never run backwards along the log, so halving finds the place without an index of them.
+        let written_at = "SELECT committed_at FROM mytism_log WHERE number = ?";
+        let mut after = self.number("SELECT ifnull(max(number), 0) FROM mytism_log", [])?;
+        let first = self.number("SELECT ifnull(min(number), 1) FROM mytism_log", [])?;
+        let mut until = first.saturating_sub(1);
+        // Behind `after` all is later, up to `until` nothing is.
+        while until < after {
+            let middle = until + (after - until).div_ceil(2);
+            let written: Option<i64> = self.one(written_at, [stored(middle)], |row| row.get(0))?;
+            if written.is_some_and(|written| written > time.micros()) {
+                after = middle - 1;
+            } else {
+                until = middle;
+            }
+        }
+        Ok(if until < first { 0 } else { until })
     }
 
     fn log_number(&self, transaction: TransactionId) -> Result<Option<u64>, StoreError> {
@@ -214,6 +245,18 @@ impl View for SqliteView {
         )
     }
 
+    fn last_change(&self, object: ObjectId, until: u64) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT number FROM mytism_history WHERE object = ? AND number <= ? ORDER BY number DESC LIMIT 1";
+        self.one(sql, [object.get(), stored(until)], unsigned)
+    }
+
+    fn pending_objects(&self, after: i64, rows: u32) -> Result<Vec<ObjectId>, StoreError> {
+        let sql =
+            format!("SELECT DISTINCT object FROM mytism_pending_object WHERE object > ? ORDER BY object LIMIT {rows}");
+        let found = self.list(&sql, [after], |row| row.get::<_, i64>(0))?;
+        Ok(found.into_iter().filter_map(ObjectId::new).collect())
+    }
+
     fn objects_after(&self, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError> {
         let sql = format!("SELECT id, entity FROM mytism_object WHERE id > ? ORDER BY id LIMIT {rows}");
         let ids = self.list(&sql, [after], |row| Ok((row.get(0)?, EntityId(row.get(1)?))))?;
@@ -265,6 +308,15 @@ impl View for SqliteView {
 
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.one("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get(0))
+    }
+
+    fn overlay(&mut self, objects: &[OtherObject]) -> Result<(), StoreError> {
+        let mut overlay = self.overlay.take().unwrap_or_default();
+        let laid = self
+            .connection()
+            .and_then(|connection| objects.iter().try_for_each(|object| overlay.lay(connection, &self.shared, object)));
+        self.overlay = Some(overlay);
+        laid
     }
 }
 

@@ -182,7 +182,8 @@ fn underlay(connection: &Connection, object: ObjectId, slot: Slot, value: Option
     Ok(())
 }
 
-fn meta_values(meta: &ObjectMeta) -> Result<[Sql; META_COUNT], StoreError> {
+/// Bookkeeping in the order of its columns.
+pub(super) fn meta_values(meta: &ObjectMeta) -> Result<[Sql; META_COUNT], StoreError> {
     let version = match meta.version {
         Some(number) => Sql::Integer(stored(number)?),
         None => Sql::Null,

@@ -8,6 +8,7 @@ mod dice;
 mod model;
 mod place;
 mod saves;
+mod then;
 mod verdict;
 
 use std::time::{Duration, Instant};

@@ -7,6 +7,7 @@ mod chance;
 mod hostile;
 mod imports;
 mod one_node;
+mod past;
 mod regressions;
 mod two_nodes;
 mod world;

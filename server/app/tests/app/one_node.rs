@@ -1,7 +1,7 @@
 //! What one node promises about saves.
 
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Input, ReferenceInput, Reply, Request, Saved};
+use mytism_core::operation::{HistoryRequest, Input, ReferenceInput, Reply, Request, Saved};
 
 use crate::world::{change, delete, head_office, new, text, to};
 
@@ -52,7 +52,7 @@ fn references_lead_to_living_objects_of_their_entity() {
     let line = node.make("OrderLine", &[("Order", to(order)), ("Product", to(product))]).unwrap();
     node.save(vec![delete(order), delete(customer)]).unwrap();
     assert!(node.rows("from OrderLine").is_empty(), "lines go with their order");
-    let shown = node.call(Request::Show { object: line }).unwrap();
+    let shown = node.call(Request::Show { object: line, as_of: None }).unwrap();
     assert!(matches!(&shown[0], Reply::Object(object) if object.detail.as_ref().unwrap().deleted));
 }
 
@@ -66,7 +66,9 @@ fn what_the_author_saw_can_be_demanded() {
     assert!(message.contains("Berlin") && message.contains("Hamburg"), "{message}");
     request.expect = vec![("City".into(), text("Berlin"))];
     node.save(vec![request]).unwrap();
-    let history = node.call(Request::History { object: id, attribute: Some("City".into()) }).unwrap();
+    let history = node
+        .call(Request::History(HistoryRequest { attribute: Some("City".into()), ..HistoryRequest::of(id) }))
+        .unwrap();
     assert_eq!(history.len(), 2);
 }
 
@@ -86,7 +88,12 @@ fn sets_are_changed_element_by_element() {
     let difference = Input::Difference { add: vec![], remove: vec![add("Admin")] };
     node.save(vec![change(group, &[("Members", difference)])]).unwrap();
     assert_eq!(node.rows("from Group g where g.Name = 'Sales'"), ["Sales|[alice]"]);
-    assert_eq!(node.call(Request::History { object: group, attribute: Some("Members".into()) }).unwrap().len(), 3);
+    assert_eq!(
+        node.call(Request::History(HistoryRequest { attribute: Some("Members".into()), ..HistoryRequest::of(group) }))
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[test]

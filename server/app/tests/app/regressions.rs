@@ -5,7 +5,8 @@ use std::time::Duration;
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
 use mytism_core::operation::{
-    ChangeRequest, ConflictLine, ImportBatch, ImportMode, Input, QuarantineLine, ReferenceInput, Reply, Request, Saved,
+    ChangeRequest, ConflictLine, HistoryRequest, ImportBatch, ImportMode, Input, QuarantineLine, ReferenceInput, Reply,
+    Request, Saved,
 };
 
 use crate::two_nodes::equal;
@@ -350,7 +351,7 @@ fn history_says_who_brought_an_object_back() {
     branch.save(vec![change(customer, &[("City", text("Bonn"))])]).unwrap();
     head.exchange(&branch);
     for node in [&head, &branch] {
-        let lines = node.call(Request::History { object: customer, attribute: None }).unwrap();
+        let lines = node.call(Request::History(HistoryRequest::of(customer))).unwrap();
         let Some(Reply::History(last)) = lines.last() else { panic!("{lines:?}") };
         assert_eq!((last.stamp.user.as_str(), last.stamp.node.as_str()), ("System", "hamburg"));
     }

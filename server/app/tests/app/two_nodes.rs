@@ -127,8 +127,8 @@ fn a_refused_transaction_is_taken_back_and_kept() {
     let fine = branch.make("Customer", &[("CustomerID", text("BONAP"))]).unwrap();
     head.exchange(&branch);
     equal(&head, &branch);
-    assert!(branch.call(Request::Show { object: theirs }).is_err(), "its making was refused");
-    assert!(branch.call(Request::Show { object: fine }).is_ok(), "the stream goes on");
+    assert!(branch.call(Request::Show { object: theirs, as_of: None }).is_err(), "its making was refused");
+    assert!(branch.call(Request::Show { object: fine, as_of: None }).is_ok(), "the stream goes on");
     for node in [&head, &branch] {
         let refused = node.call(Request::Quarantine).unwrap();
         let [Reply::Quarantined(line)] = &refused[..] else { panic!("{refused:?}") };

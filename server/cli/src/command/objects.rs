@@ -3,21 +3,21 @@
 use std::io::{self, IsTerminal, Read};
 
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Input, Operations, QueryRequest, Reply, Request, Saved};
+use mytism_core::operation::{HistoryRequest, Input, Operations, QueryRequest, Reply, Request, Saved};
 
 use super::one;
 use crate::output::Output;
-use crate::report::{Trouble, not_in_this_version};
+use crate::report::Trouble;
 use crate::table::Rows;
 use crate::words::fill;
 use crate::{args, draft, json, people};
 
 /// `query`.
 pub(crate) fn query(node: &dyn Operations, arguments: &args::Query, output: &mut Output<'_>) -> Result<(), Trouble> {
-    refuse_as_of(arguments.as_of.as_deref())?;
     let request = QueryRequest {
         limit: arguments.limit,
         deleted: arguments.deleted,
+        as_of: arguments.as_of.clone(),
         ..query_request(&arguments.text, &arguments.params)
     };
     let mut rows = Rows::new();
@@ -44,17 +44,10 @@ pub(crate) fn query_request(text: &str, params: &[(String, String)]) -> QueryReq
     QueryRequest { text: text.to_owned(), params: params.collect(), ..QueryRequest::default() }
 }
 
-fn refuse_as_of(as_of: Option<&str>) -> Result<(), Failure> {
-    match as_of {
-        Some(_) => Err(not_in_this_version("--as-of").hint("`history ID` shows what an object was")),
-        None => Ok(()),
-    }
-}
-
 /// `show`.
 pub(crate) fn show(node: &dyn Operations, arguments: &args::Show, output: &mut Output<'_>) -> Result<(), Trouble> {
-    refuse_as_of(arguments.as_of.as_deref())?;
-    let view = one(node, Request::Show { object: arguments.object }, |reply| match reply {
+    let request = Request::Show { object: arguments.object, as_of: arguments.as_of.clone() };
+    let view = one(node, request, |reply| match reply {
         Reply::Object(view) => Some(view),
         _ => None,
     })?;
@@ -72,7 +65,12 @@ pub(crate) fn history(
     arguments: &args::History,
     output: &mut Output<'_>,
 ) -> Result<(), Trouble> {
-    let request = Request::History { object: arguments.object, attribute: arguments.attribute.clone() };
+    let request = Request::History(HistoryRequest {
+        object: arguments.object,
+        attribute: arguments.attribute.clone(),
+        after: arguments.after,
+        limit: arguments.limit,
+    });
     let mut people = people::History::default();
     let mut count = 0u64;
     node.call(request, &mut |reply| {
@@ -161,7 +159,7 @@ mod tests {
 
     fn arguments(text: &str) -> args::Query {
         let params = vec![("n".to_owned(), "v=1".to_owned())];
-        args::Query { text: text.into(), params, as_of: None, limit: Some(2), deleted: true }
+        args::Query { text: text.into(), params, as_of: Some("7".into()), limit: Some(2), deleted: true }
     }
 
     #[test]
@@ -179,6 +177,7 @@ mod tests {
             params: vec![("n".into(), Input::Text("v=1".into()))],
             limit: Some(2),
             deleted: true,
+            as_of: Some("7".into()),
         };
         assert_eq!(node.asked.into_inner(), [Request::Query(request)]);
     }
@@ -206,9 +205,6 @@ mod tests {
         let node = Fake::new(|_| Err(Failure::usage("syntax-error", "m").at(1, 1)));
         let trouble = query(&node, &arguments("form X"), &mut Output::to(io::sink(), false)).unwrap_err();
         assert_eq!(trouble.text.as_deref(), Some("form X"));
-        let with_time = args::Query { as_of: Some("2026-01-01".into()), ..arguments("from X") };
-        let trouble = query(&node, &with_time, &mut Output::to(io::sink(), false)).unwrap_err();
-        assert_eq!(trouble.failure.code, "not-in-this-version");
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn structure_lines() -> Vec<String> {
         ("OpenReference", OpenReference::FIELDS),
         ("PeerStatus", PeerStatus::FIELDS),
         ("ObjectDetail", ObjectDetail::FIELDS),
+        ("Obstacle", Obstacle::FIELDS),
         ("Place", Place::FIELDS),
     ];
     structures.iter().map(|(name, fields)| format!("| {name} | {} |", fields_cell(fields))).collect()

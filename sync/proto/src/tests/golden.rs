@@ -60,8 +60,10 @@ fn samples() -> Vec<(&'static str, Sample)> {
             delete: None,
         }],
     });
+    let id = TransactionId { node: NodeId(2), incarnation: 1, counter: 7 };
+    let undo = Request::Undo(UndoRequest { id, keep_later: false, dry_run: true });
     let saved = Reply::Saved(Saved {
-        transaction: Some(TransactionId { node: NodeId(2), incarnation: 1, counter: 7 }),
+        transaction: Some(id),
         position: None,
         pending: true,
         ids: vec![("s".into(), object(1_048_578))],
@@ -78,6 +80,7 @@ fn samples() -> Vec<(&'static str, Sample)> {
         ("Entries", Sample::Peer(entries)),
         ("Done", Sample::Peer(PeerMessage::Done {})),
         ("Request.Save", Sample::Request(save)),
+        ("Request.Undo", Sample::Request(undo)),
         ("Reply.Saved", Sample::Answer(Answer::Reply(saved))),
         ("Reply.Row", Sample::Answer(Answer::Reply(row))),
         ("End", Sample::Answer(Answer::End)),
@@ -115,6 +118,7 @@ const GOLDEN: &[(&str, &str)] = &[
          6365a17682a17403a173a531392e393982a16ea8537570706c696572a17682a17405a17282a17402a173a173a1789182\
          a16ea9556e69745072696365a17682a17404a173a531382e3030",
     ),
+    ("Request.Undo", "031001000000001383a16983a16e02a16901a16307a16bc2a16ec3"),
     ("Reply.Saved", "038101000000001f83a177c3a1699182a16ea173a176ce00100002a17483a16e02a16901a16307"),
     (
         "Reply.Row",

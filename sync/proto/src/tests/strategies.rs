@@ -191,10 +191,18 @@ pub(super) fn request() -> BoxedStrategy<Request> {
     prop_oneof![
         plain,
         (text(), vec(change(), 0..4)).prop_map(|(description, changes)| R::Save(SaveRequest { description, changes })),
-        (text(), inputs(), of(any::<u64>()), any::<bool>())
-            .prop_map(|(text, params, limit, deleted)| R::Query(QueryRequest { text, params, limit, deleted })),
-        object().prop_map(|object| R::Show { object }),
-        (object(), of(text())).prop_map(|(object, attribute)| R::History { object, attribute }),
+        (text(), inputs(), of(any::<u64>()), any::<bool>(), of(text())).prop_map(
+            |(text, params, limit, deleted, as_of)| R::Query(QueryRequest { text, params, limit, deleted, as_of })
+        ),
+        (object(), of(text())).prop_map(|(object, as_of)| R::Show { object, as_of }),
+        (object(), of(text()), of(any::<u64>()), of(any::<u64>())).prop_map(|(object, attribute, after, limit)| {
+            R::History(HistoryRequest { object, attribute, after, limit })
+        }),
+        (transaction(), any::<bool>(), any::<bool>()).prop_map(|(id, keep_later, dry_run)| R::Undo(UndoRequest {
+            id,
+            keep_later,
+            dry_run
+        })),
         import().prop_map(R::Import),
         (transaction(), text(), vec(open_reference(), 0..4))
             .prop_map(|(run, description, links)| R::ImportLinks(ImportLinks { run, description, links })),
@@ -285,6 +293,37 @@ fn history() -> impl Strategy<Value = HistoryLine> {
     )
 }
 
+fn undo_line() -> impl Strategy<Value = UndoLine> {
+    let obstacle = (text(), text(), of(stamp()), of(transaction()))
+        .prop_map(|(code, message, by, transaction)| Obstacle { code, message, by, transaction });
+    (object(), text(), text(), text(), output(), output(), output(), of(obstacle)).prop_map(
+        |(object, entity, text, attribute, before, then, now, obstacle)| UndoLine {
+            object,
+            entity,
+            text,
+            attribute,
+            before,
+            then,
+            now,
+            obstacle,
+        },
+    )
+}
+
+fn undone() -> impl Strategy<Value = Undone> {
+    (of(transaction()), of(any::<u64>()), any::<bool>(), any::<(u64, u64, u64, u64)>()).prop_map(
+        |(transaction, position, pending, (objects, left, done, total))| Undone {
+            transaction,
+            position,
+            pending,
+            objects,
+            left,
+            done,
+            total,
+        },
+    )
+}
+
 fn imported() -> impl Strategy<Value = Imported> {
     let outcome = prop_oneof![
         object().prop_map(RowOutcome::Inserted),
@@ -354,6 +393,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         conflict().prop_map(Reply::Conflict),
         quarantined().prop_map(Reply::Quarantined),
         event().prop_map(Reply::Event),
+        undo_line().prop_map(|line| Reply::UndoLine(Box::new(line))),
+        undone().prop_map(Reply::Undone),
         Just(Reply::Stopping),
     ]
 }

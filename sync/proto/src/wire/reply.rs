@@ -3,8 +3,8 @@
 use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::{
-    ConflictLine, Event, HistoryLine, Imported, NodeLine, ObjectDetail, ObjectView, OpenReference, Output, PeerStatus,
-    QuarantineLine, Reply, RowOutcome, Saved, StampView, Status,
+    ConflictLine, Event, HistoryLine, Imported, NodeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output,
+    PeerStatus, QuarantineLine, Reply, RowOutcome, Saved, StampView, Status, UndoLine, Undone,
 };
 use mytism_core::time::Timestamp;
 
@@ -29,6 +29,8 @@ messages! {
         REPLY_CONFLICT Conflict(ConflictLine);
         REPLY_QUARANTINED Quarantined(QuarantineLine);
         REPLY_EVENT Event(Event);
+        REPLY_UNDO_LINE UndoLine(Box<UndoLine>);
+        REPLY_UNDONE Undone(Undone);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -70,6 +72,21 @@ mirror! {
         "t" transaction: TransactionId, "s" stamp: StampView, "d" description: String, "a" attribute: String,
         "b" old: Output, "v" new: Output,
     } optional { "p" position: u64 }
+}
+mirror! {
+    UndoLine as UndoLineForm {
+        "o" object: ObjectId, "e" entity: String, "s" text: String, "a" attribute: String, "b" before: Output,
+        "v" then: Output, "w" now: Output,
+    } optional { "x" obstacle: Obstacle }
+}
+mirror! {
+    Obstacle as ObstacleForm { "c" code: String, "m" message: String }
+    optional { "s" by: StampView, "t" transaction: TransactionId }
+}
+mirror! {
+    Undone as UndoneForm {
+        "w" pending: bool, "o" objects: u64, "l" left: u64, "d" done: u64, "n" total: u64,
+    } optional { "t" transaction: TransactionId, "p" position: u64 }
 }
 mirror! {
     Imported as ImportedForm { "w" rows: Vec<RowOutcome>, "l" open: Vec<OpenReference> }

@@ -2,8 +2,8 @@
 
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::{
-    ChangeRequest, ChangeTarget, ImportBatch, ImportLinks, ImportMode, Input, OpenReference, QueryRequest, Request,
-    SaveRequest,
+    ChangeRequest, ChangeTarget, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input, OpenReference,
+    QueryRequest, Request, SaveRequest, UndoRequest,
 };
 
 use crate::error::Problem;
@@ -22,12 +22,13 @@ messages! {
         REQUEST_QUERY Query(QueryRequest);
         REQUEST_IMPORT Import(ImportBatch);
         REQUEST_IMPORT_LINKS ImportLinks(ImportLinks);
+        REQUEST_HISTORY History(HistoryRequest);
+        REQUEST_UNDO Undo(UndoRequest);
     }
     sole {}
     fields {
         REQUEST_STATUS Status {};
-        REQUEST_SHOW Show { "o" object: ObjectId };
-        REQUEST_HISTORY History { "o" object: ObjectId } optional { "a" attribute: String };
+        REQUEST_SHOW Show { "o" object: ObjectId } optional { "t" as_of: String };
         REQUEST_NODES Nodes {};
         REQUEST_ADD_NODE AddNode { "a" name: String, "d" valid_days: u32 };
         REQUEST_CONFLICTS Conflicts {};
@@ -47,7 +48,13 @@ mirror! {
 }
 mirror! {
     QueryRequest as QueryForm { "q" text: String, "p" params: Vec<(String, Input)>, "d" deleted: bool }
-    optional { "l" limit: u64 }
+    optional { "l" limit: u64, "t" as_of: String }
+}
+mirror! {
+    HistoryRequest as HistoryForm { "o" object: ObjectId } optional { "a" attribute: String, "p" after: u64, "l" limit: u64 }
+}
+mirror! {
+    UndoRequest as UndoForm { "i" id: TransactionId, "k" keep_later: bool, "n" dry_run: bool }
 }
 mirror! {
     ImportBatch as ImportForm {

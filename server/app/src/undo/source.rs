@@ -1,0 +1,144 @@
+//! What is to be undone: one transaction, or all of a run, in the log or pending.
+
+use std::collections::BTreeSet;
+
+use mytism_core::change::{Change, Outcome, effective};
+use mytism_core::failure::Failure;
+use mytism_core::id::TransactionId;
+use mytism_format::{entry, transaction};
+use mytism_store::View;
+
+use crate::error::AppError;
+
+/// Rows that are read at once, and bytes.
+const ROWS: u32 = 1_000;
+const BYTES: usize = 4 << 20;
+
+/// Where a transaction is found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) enum Place {
+    /// In the log, under its number.
+    Logged(u64),
+    /// Pending, under its counter.
+    Pending(u64),
+}
+
+/// See the module.
+pub(super) struct Source {
+    /// In the order in which they are undone: the last one first.
+    pub(super) parts: Vec<Place>,
+    /// The same, to be asked for.
+    places: BTreeSet<Place>,
+    /// Whether it is a run.
+    pub(super) is_run: bool,
+    /// What its author said.
+    pub(super) description: String,
+}
+
+impl Source {
+    pub(super) fn find(view: &dyn View, id: TransactionId) -> Result<Self, AppError> {
+        let place = place(view, id)?;
+        let found = read(view, place)?;
+        if found.transaction.schema.is_some() {
+            let message = format!("{id} brought the schema, which cannot be undone");
+            return Err(AppError::refused("undo-schema", message));
+        }
+        let is_run = found.transaction.run == Some(id);
+        let places = if is_run { run(view, id, place)? } else { BTreeSet::from([place]) };
+        let places: BTreeSet<Place> = places.into_iter().collect();
+        if let (Some(reason), false) = (&found.refusal, is_run) {
+            let message = format!("the head office refused {id}, so there is nothing to undo: {reason}");
+            return Err(AppError::refused("nothing-to-undo", message));
+        }
+        let parts = places.iter().rev().copied().collect();
+        Ok(Self { parts, places, is_run, description: found.transaction.description })
+    }
+
+    pub(super) fn holds(&self, place: Place) -> bool {
+        self.places.contains(&place)
+    }
+}
+
+/// A transaction with what became of it.
+pub(super) struct Read {
+    pub(super) transaction: mytism_core::change::Transaction,
+    /// Why nothing of it happened, where nothing did.
+    refusal: Option<String>,
+    /// What of it happened.
+    pub(super) changes: Vec<Change>,
+}
+
+/// Reads a transaction.
+pub(super) fn read(view: &dyn View, place: Place) -> Result<Read, AppError> {
+    let gone = || Failure::refused("unknown-transaction", "a transaction is not here any longer");
+    match place {
+        Place::Logged(number) => {
+            let row = view.log_row(number)?.ok_or_else(gone)?;
+            let outcome = entry::read(row.entry)?.entry.outcome;
+            let mut transaction = transaction::read(row.bytes)?.transaction;
+            let changes = std::mem::take(&mut transaction.changes);
+            let changes = if outcome == Outcome::PLAIN { changes } else { effective(&changes, &outcome) };
+            let refusal = match outcome {
+                Outcome::Refused { reason, .. } => Some(reason),
+                Outcome::Accepted { .. } => None,
+            };
+            Ok(Read { transaction, refusal, changes })
+        }
+        Place::Pending(counter) => {
+            let row = view.pending(counter)?.ok_or_else(gone)?;
+            let mut transaction = transaction::read(row.bytes)?.transaction;
+            let changes = std::mem::take(&mut transaction.changes);
+            Ok(Read { transaction, refusal: None, changes })
+        }
+    }
+}
+
+fn place(view: &dyn View, id: TransactionId) -> Result<Place, AppError> {
+    if let Some(number) = view.log_number(id)? {
+        return Ok(Place::Logged(number));
+    }
+    match view.pending(id.counter)? {
+        Some(row) if row.transaction == id => Ok(Place::Pending(id.counter)),
+        _ => {
+            let message = format!("no transaction {id} is known here");
+            let hint = "`history ID` tells the transactions of an object; `import` prints the name of an import";
+            Err(Failure::refused("unknown-transaction", message).hint(hint).into())
+        }
+    }
+}
+
+/// All transactions of a run that were not refused. They come from one node, in the log behind the first.
+fn run(view: &dyn View, id: TransactionId, first: Place) -> Result<BTreeSet<Place>, AppError> {
+    let of_run = |row: TransactionId, bytes: &[u8]| -> Result<bool, AppError> {
+        let same_life = (row.node, row.incarnation) == (id.node, id.incarnation);
+        Ok(same_life && transaction::about(bytes)?.1 == Some(id))
+    };
+    let mut places = BTreeSet::new();
+    if let Place::Logged(number) = first {
+        let mut after = number - 1;
+        loop {
+            let rows = view.log_after(after, ROWS, BYTES)?;
+            let Some(last) = rows.last() else { break };
+            after = last.position.number;
+            for row in rows {
+                let number = row.position.number;
+                if of_run(row.transaction, &row.bytes)?
+                    && !matches!(entry::read(row.entry)?.entry.outcome, Outcome::Refused { .. })
+                {
+                    places.insert(Place::Logged(number));
+                }
+            }
+        }
+    }
+    let mut after = id.counter.saturating_sub(1);
+    loop {
+        let rows = view.pending_after(after, ROWS, BYTES)?;
+        let Some(last) = rows.last() else { return Ok(places) };
+        after = last.transaction.counter;
+        for row in rows {
+            if of_run(row.transaction, &row.bytes)? {
+                places.insert(Place::Pending(row.transaction.counter));
+            }
+        }
+    }
+}
