@@ -8,8 +8,9 @@
 //! 5. [`command_line`]: what programs may rely on
 //! 6. [`life`]: starting and stopping, service managers, settings of a node that runs
 //! 7. [`configuration`]: who a node is by its file and its database, secrets
-//! 8. [`documents`]: commands in the documentation exist
-//! 9. [`demo_once`]: the demonstration
+//! 8. [`past`]: earlier states, and undoing
+//! 9. [`documents`]: commands in the documentation exist
+//! 10. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,5 +21,6 @@ mod cuts;
 mod demo_once;
 mod documents;
 mod life;
+mod past;
 mod real_input;
 mod trade;
