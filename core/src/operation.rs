@@ -515,6 +515,19 @@ pub struct QuarantineLine {
     pub stamp: StampView,
 }
 
+/// A follower of the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FollowerLine {
+    /// Its name.
+    pub name: String,
+    /// The last row that it has done with.
+    pub cursor: u64,
+    /// Rows that it has yet to do with.
+    pub behind: u64,
+    /// When its cursor moved last.
+    pub moved: Timestamp,
+}
+
 /// How a node is.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Status {

@@ -11,10 +11,12 @@
 //! 5. [`transaction`] and [`entry`]: the two things that the log consists of
 //! 6. [`schema`]: a schema as an entry of the log
 //! 7. [`object`]: the state of an object, as it stands in a snapshot
+//! 8. [`journal`]: changes as a node saw them, as they stand in its own journal
 
 pub mod entry;
 pub mod envelope;
 pub mod hash;
+pub mod journal;
 pub mod kind;
 pub mod map;
 pub mod object;

@@ -6,7 +6,7 @@ use mytism_core::id::{AttributeId, EntityId, ObjectId, TransactionId};
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 
-use crate::{LogRow, PendingRow, QuarantineRow};
+use crate::{JournalRow, LogRow, PendingRow, QuarantineRow};
 
 /// What becomes durable together, in order.
 pub type Batch = Vec<Write>;
@@ -76,6 +76,10 @@ pub enum Write {
     },
     /// Adds a refused transaction to the list.
     Quarantine(QuarantineRow),
+    /// Appends to the journal of what became visible here.
+    Journal(JournalRow),
+    /// Forgets the journal up to and with this sequence, but never its last row, which tells where it goes on.
+    TrimJournal(u64),
     /// Keeps a value under a key, in the place of what was there.
     Put {
         /// The key.

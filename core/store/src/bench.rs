@@ -179,12 +179,14 @@ enum Key {
     Entry(&'static str),
     /// An object, which an entry made.
     Object(&'static str),
+    /// The number of the entry, found by the place in the journal.
+    Journal,
     /// None: the rows come from [`Group::puts`].
     Put,
 }
 
 /// A connection to the fresh database, with the node's beside it as `source`. Its temporary table `made` holds each
-/// object that the run made, with the number of the entry that did.
+/// object that the run made, with the number of the entry that did; `visible` has the rows of the journal by entry.
 struct Copy {
     connection: Connection,
     tables: Vec<Table>,
@@ -207,6 +209,11 @@ impl Copy {
             [after],
         )?;
         connection.execute_batch("CREATE INDEX temp.made_number ON made(number)")?;
+        connection.execute_batch("CREATE TEMP TABLE visible(number INTEGER PRIMARY KEY, sequence INTEGER NOT NULL)")?;
+        connection.execute(
+            "INSERT INTO visible SELECT position, sequence FROM source.mytism_journal WHERE position > ?",
+            [after],
+        )?;
         let tables = tables(&connection, schema)?;
         Ok(Self { connection, tables, after })
     }
@@ -245,6 +252,7 @@ impl Copy {
             let earlier = match table.key {
                 Key::Entry(column) => format!("WHERE {column} <= {}", self.after),
                 Key::Object(column) => format!("WHERE {column} NOT IN (SELECT object FROM made)"),
+                Key::Journal => format!("WHERE position <= {}", self.after),
                 Key::Put => String::new(),
             };
             transaction
@@ -290,6 +298,10 @@ impl Copy {
                 Key::Object(column) => {
                     (format!("made AS m CROSS JOIN source.{name} AS t ON t.{column} = m.object"), "m.number".to_owned())
                 }
+                Key::Journal => {
+                    let from = format!("visible AS m CROSS JOIN source.{name} AS t ON t.sequence = m.sequence");
+                    (from, "m.number".to_owned())
+                }
                 Key::Put => continue,
             };
             let sql = format!("SELECT t.* FROM {from} WHERE {number} > ? AND {number} <= ? ORDER BY {number}");
@@ -311,6 +323,7 @@ fn tables(connection: &Connection, schema: &Schema) -> Result<Vec<Table>, StoreE
         ("mytism_history".to_owned(), Key::Object("object")),
         ("mytism_quarantine".to_owned(), Key::Entry("number")),
         ("mytism_object".to_owned(), Key::Object("id")),
+        ("mytism_journal".to_owned(), Key::Journal),
     ];
     for entity in schema.entities() {
         if !entity.is_abstract {

@@ -16,6 +16,7 @@ pub mod sqlite;
 
 use mytism_core::change::Slot;
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::journal::Cause;
 use mytism_core::query::Query;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
@@ -197,6 +198,25 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn quarantine(&self) -> Result<Vec<QuarantineRow>, StoreError>;
 
+    /// Rows of the journal behind `after`, in order: at most `rows`, and no more once their own changes hold `bytes`
+    /// together. Its cost does not depend on what lies before.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn journal_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// The sequences of the first row of the journal that is kept and of the last; both 0 where it never had any.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn journal_bounds(&self) -> Result<(u64, u64), StoreError>;
+
+    /// Among the first `rows` rows of the journal: the last one that became visible before a time, or 0.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn journal_aged(&self, before: Timestamp, rows: u32) -> Result<u64, StoreError>;
+
     /// A value kept under a key; see [`Write::Put`].
     ///
     /// # Errors
@@ -271,6 +291,23 @@ pub struct QuarantineRow {
     pub code: String,
     /// Why.
     pub reason: String,
+}
+
+/// What one transaction, or what was decided on it, made visible at this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JournalRow {
+    /// Its place in the journal: from 1, without gaps, in the order in which the rows became visible.
+    pub sequence: u64,
+    /// When, by the clock of this node.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The transaction.
+    pub transaction: TransactionId,
+    /// The number of its entry in the log; `None` while the head office has not decided.
+    pub position: Option<u64>,
+    /// The visible changes as stored bytes, where they are not those of the transaction or of its entry.
+    pub changes: Option<Vec<u8>>,
 }
 
 /// What a query leaves out.

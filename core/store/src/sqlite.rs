@@ -5,6 +5,7 @@
 
 pub mod column;
 pub mod ddl;
+mod migrate;
 pub mod names;
 mod overlay;
 pub mod query;
@@ -74,6 +75,7 @@ impl SqliteStore {
         let names = Names::new(&schema);
         let transaction = connection.transaction()?;
         transaction.execute_batch(tables::CREATE)?;
+        transaction.execute_batch(tables::CREATE_JOURNAL)?;
         for statement in ddl::create_tables(&schema, &names) {
             transaction.execute_batch(&statement)?;
         }
@@ -96,7 +98,8 @@ impl SqliteStore {
             return Err(StoreError::Missing { path });
         }
         let lock = lock(directory)?;
-        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::to_this_format(&mut connection)?;
         let schema = Arc::new(read_schema(&connection)?);
         let names = Names::new(&schema);
         Self::with(path, connection, schema, names, lock)
@@ -181,15 +184,9 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
 }
 
 fn read_schema(connection: &Connection) -> Result<Schema, StoreError> {
-    let get = |key: &str| {
-        connection.query_row("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get::<_, Vec<u8>>(0))
-    };
-    let format = get(FORMAT_KEY)?;
-    let found = format.try_into().map_or(0, u32::from_be_bytes);
-    if found > tables::FORMAT {
-        return Err(StoreError::Newer { found, known: tables::FORMAT });
-    }
-    let definition = mytism_format::schema::read(&get(SCHEMA_KEY)?)?;
+    let sql = "SELECT value FROM mytism_meta WHERE key = ?";
+    let bytes = connection.query_row(sql, [SCHEMA_KEY], |row| row.get::<_, Vec<u8>>(0))?;
+    let definition = mytism_format::schema::read(&bytes)?;
     Schema::new(definition).map_err(|problems| {
         let first = problems.first().map_or_else(String::new, ToString::to_string);
         StoreError::Damaged(format!("the stored schema does not hold: {first}"))
@@ -210,3 +207,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use mytism_core::change::{Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId, system};
+use mytism_core::journal::Cause;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{LogRow, PendingRow, QuarantineRow, Store};
+use crate::{JournalRow, LogRow, PendingRow, QuarantineRow, Store};
 
 /// A node's database that is written to commit by commit, as a node would.
 struct Node {
@@ -53,6 +54,15 @@ impl Node {
                 bytes: vec![0; 100],
             }),
             Write::History { object, number },
+            // As at a branch, whose journal is longer or shorter than its log.
+            Write::Journal(JournalRow {
+                sequence: number + 40,
+                at: now,
+                cause: Cause::Applied,
+                transaction: TransactionId { node: NodeId(1), incarnation: 1, counter: number },
+                position: Some(number),
+                changes: None,
+            }),
             Write::Insert(Box::new(ObjectState {
                 id: object,
                 entity,
@@ -132,8 +142,8 @@ fn a_replay_ends_with_the_same_rows_after_the_same_commits() {
     assert!(replay.compare().is_err(), "nothing was replayed yet");
     let mut steps = Vec::new();
     let replayed = replay.run(&mut |step| steps.push(step)).unwrap();
-    // Four rows for each of 7 entries, 2 values under a key, an element of a set, a refusal.
-    assert_eq!(replayed, Replayed { rows: 4 * 7 + 2 + 2, commits: 3 });
+    // Five rows for each of 7 entries, 2 values under a key, an element of a set, a refusal.
+    assert_eq!(replayed, Replayed { rows: 5 * 7 + 2 + 2, commits: 3 });
     assert_eq!(steps, [Step::Read, Step::Committed].repeat(3));
     replay.compare().unwrap();
     drop(replay);

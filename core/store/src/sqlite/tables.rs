@@ -1,7 +1,7 @@
 //! The tables that every database has beside those of its entities. All names begin with `mytism_`.
 
 /// Format of the database; counts up with each change of a table here.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Made once, when the database is.
 pub(super) const CREATE: &str = "
@@ -35,4 +35,13 @@ CREATE TABLE mytism_history(
 
 -- Refused transactions.
 CREATE TABLE mytism_quarantine(number INTEGER PRIMARY KEY, code TEXT NOT NULL, reason TEXT NOT NULL);
+";
+
+/// The journal of what became visible here, made with the others; databases of format 1 lack it. Without `changes` a row
+/// stands for those of its transaction.
+pub(super) const CREATE_JOURNAL: &str = "
+CREATE TABLE mytism_journal(
+    sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, cause INTEGER NOT NULL,
+    node INTEGER NOT NULL, incarnation INTEGER NOT NULL, counter INTEGER NOT NULL,
+    position INTEGER, changes BLOB);
 ";

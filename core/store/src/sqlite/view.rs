@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mytism_core::change::{Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::journal::Cause;
 use mytism_core::query::Query;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
@@ -16,7 +17,7 @@ use super::names::quoted;
 use super::overlay::Overlay;
 use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
-use crate::{Head, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
+use crate::{Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
 
 pub(super) struct SqliteView {
     shared: Arc<Shared>,
@@ -306,6 +307,23 @@ impl View for SqliteView {
         })
     }
 
+    fn journal_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<JournalRow>, StoreError> {
+        let sql = format!("{JOURNAL_SELECT} WHERE sequence > ? ORDER BY sequence LIMIT {rows}");
+        let mut statement = self.connection()?.prepare_cached(&sql)?;
+        let found = statement.query_map([stored(after)], journal_row)?;
+        until_full(found, bytes, |row| row.changes.as_ref().map_or(0, Vec::len))
+    }
+
+    fn journal_bounds(&self) -> Result<(u64, u64), StoreError> {
+        let first = self.number("SELECT sequence FROM mytism_journal ORDER BY sequence LIMIT 1", [])?;
+        Ok((first, self.number("SELECT sequence FROM mytism_journal ORDER BY sequence DESC LIMIT 1", [])?))
+    }
+
+    fn journal_aged(&self, before: Timestamp, rows: u32) -> Result<u64, StoreError> {
+        let first = format!("SELECT sequence, at FROM mytism_journal ORDER BY sequence LIMIT {rows}");
+        self.number(&format!("SELECT ifnull(max(sequence), 0) FROM ({first}) WHERE at < ?"), [before.micros()])
+    }
+
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.one("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get(0))
     }
@@ -326,6 +344,9 @@ const LOG_SELECT: &str =
     "SELECT number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes FROM mytism_log";
 const PENDING_SELECT: &str = "SELECT counter, node, incarnation, bytes FROM mytism_pending";
 
+const JOURNAL_SELECT: &str =
+    "SELECT sequence, at, cause, node, incarnation, counter, position, changes FROM mytism_journal";
+
 fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
     Ok(LogRow {
         position: Position { number: unsigned(row)?, epoch: row.get(1)? },
@@ -338,6 +359,22 @@ fn log_row(row: &Row<'_>) -> rusqlite::Result<LogRow> {
         },
         entry: row.get(7)?,
         bytes: row.get(8)?,
+    })
+}
+
+fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+    let cause: u8 = row.get(2)?;
+    Ok(JournalRow {
+        sequence: unsigned(row)?,
+        at: timestamp(row.get(1)?),
+        cause: Cause::of(cause).ok_or(rusqlite::Error::IntegralValueOutOfRange(2, i64::from(cause)))?,
+        transaction: TransactionId {
+            node: NodeId(row.get(3)?),
+            incarnation: row.get(4)?,
+            counter: row.get::<_, i64>(5)?.cast_unsigned(),
+        },
+        position: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+        changes: row.get(7)?,
     })
 }
 

@@ -12,7 +12,7 @@ use super::Shared;
 use super::column::to_sql;
 use super::names::quoted;
 use super::statements::{EntityStatements, META_COUNT};
-use crate::{Batch, LogRow, PendingRow, StoreError, Write};
+use crate::{Batch, JournalRow, LogRow, PendingRow, StoreError, Write};
 
 pub(super) fn commit(connection: &Connection, shared: &Shared, batch: &Batch) -> Result<(), StoreError> {
     // These statements are kept prepared, which a transaction of the library does not do.
@@ -71,6 +71,13 @@ fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), 
                 s.execute(params![number, row.code, row.reason])
             })?;
         }
+        Write::Journal(row) => journal(connection, row)?,
+        Write::TrimJournal(up_to) => {
+            let up_to = stored(*up_to)?;
+            let sql = "DELETE FROM mytism_journal
+                       WHERE sequence <= ? AND sequence < (SELECT max(sequence) FROM mytism_journal)";
+            run(sql, &|s| s.execute([up_to]))?;
+        }
         Write::Put { key, value } => {
             run("INSERT OR REPLACE INTO mytism_meta(key, value) VALUES (?, ?)", &|s| s.execute(params![key, value]))?;
         }
@@ -102,6 +109,24 @@ fn pending(connection: &Connection, row: &PendingRow) -> Result<(), StoreError> 
         .prepare_cached("INSERT INTO mytism_pending(counter, node, incarnation, bytes) VALUES (?, ?, ?, ?)")?;
     let id = row.transaction;
     statement.execute(params![stored(id.counter)?, id.node.0, id.incarnation, row.bytes])?;
+    Ok(())
+}
+
+fn journal(connection: &Connection, row: &JournalRow) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO mytism_journal(sequence, at, cause, node, incarnation, counter, position, changes)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    statement.execute(params![
+        stored(row.sequence)?,
+        row.at.micros(),
+        row.cause.code(),
+        row.transaction.node.0,
+        row.transaction.incarnation,
+        stored(row.transaction.counter)?,
+        row.position.map(stored).transpose()?,
+        row.changes,
+    ])?;
     Ok(())
 }
 

@@ -1,0 +1,155 @@
+//! The journal as it is written and read, and databases of former formats.
+
+use std::path::Path;
+
+use mytism_core::id::{NodeId, TransactionId};
+use mytism_core::journal::Cause;
+use mytism_core::time::Timestamp;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{JournalRow, Write};
+
+/// As version 0.1.0 made it.
+const FORMAT_1: &str = include_str!("../../../../tests/compat/v1/database.sql");
+
+fn store() -> (TempDir, SqliteStore) {
+    let directory = tempfile::tempdir().unwrap();
+    let schema = Arc::new(mytism_schema::project(None).unwrap());
+    let store = SqliteStore::create(directory.path(), schema).unwrap();
+    (directory, store)
+}
+
+fn row(sequence: u64, at: i64, changes: Option<usize>) -> JournalRow {
+    JournalRow {
+        sequence,
+        at: Timestamp::from_micros(at).unwrap(),
+        cause: Cause::Merged,
+        transaction: TransactionId { node: NodeId(2), incarnation: 3, counter: sequence + 100 },
+        position: sequence.is_multiple_of(2).then_some(sequence / 2),
+        changes: changes.map(|bytes| vec![7; bytes]),
+    }
+}
+
+fn sequences(store: &SqliteStore, after: u64, rows: u32, bytes: usize) -> Vec<u64> {
+    store.view().unwrap().journal_after(after, rows, bytes).unwrap().iter().map(|row| row.sequence).collect()
+}
+
+#[test]
+fn the_journal_is_read_as_it_was_written() {
+    let (directory, store) = store();
+    assert_eq!(store.view().unwrap().journal_bounds().unwrap(), (0, 0));
+    assert_eq!(sequences(&store, 0, 10, usize::MAX), [0; 0]);
+    let rows = [row(1, -5, None), row(2, 9, Some(0)), row(3, 7, Some(3))];
+    let before = store.view().unwrap();
+    store.commit(&rows.clone().map(Write::Journal).to_vec()).unwrap();
+    assert_eq!(before.journal_after(0, 10, usize::MAX).unwrap(), [], "a view stays as it is");
+    drop(before);
+    drop(store);
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let view = store.view().unwrap();
+    assert_eq!(view.journal_after(0, 10, usize::MAX).unwrap(), rows);
+    assert_eq!(view.journal_bounds().unwrap(), (1, 3));
+    assert!(store.commit(&vec![Write::Journal(row(3, 7, None))]).is_err(), "no place is given twice");
+}
+
+#[test]
+fn the_journal_is_read_in_parts() {
+    let (_directory, store) = store();
+    let batch = (1..=6).map(|number| Write::Journal(row(number, 0, Some(100)))).collect();
+    store.commit(&batch).unwrap();
+    let check = |after, rows, bytes, expected: &[u64]| {
+        assert_eq!(sequences(&store, after, rows, bytes), expected, "{after} {rows} {bytes}");
+    };
+    check(0, 2, usize::MAX, &[1, 2]);
+    check(2, 9, usize::MAX, &[3, 4, 5, 6]);
+    check(2, 9, 101, &[3, 4]);
+    check(2, 9, 100, &[3]);
+    check(2, 9, 0, &[3]);
+    check(6, 9, usize::MAX, &[]);
+    check(u64::MAX, 9, usize::MAX, &[]);
+}
+
+#[test]
+fn trimming_keeps_the_last_row() {
+    let (_directory, store) = store();
+    let batch = (1..=5).map(|number| Write::Journal(row(number, 10 * number.cast_signed(), None))).collect();
+    store.commit(&batch).unwrap();
+    let aged =
+        |before, rows| store.view().unwrap().journal_aged(Timestamp::from_micros(before).unwrap(), rows).unwrap();
+    for (before, rows, expected) in [(10, 9, 0), (11, 9, 1), (45, 9, 4), (45, 2, 2), (999, 9, 5), (999, 0, 0)] {
+        assert_eq!(aged(before, rows), expected, "{before} {rows}");
+    }
+    let trim = |up_to| {
+        store.commit(&vec![Write::TrimJournal(up_to)]).unwrap();
+        store.view().unwrap().journal_bounds().unwrap()
+    };
+    assert_eq!(trim(0), (1, 5));
+    assert_eq!(trim(2), (3, 5));
+    assert_eq!(aged(45, 1), 3);
+    assert_eq!(trim(99), (5, 5));
+    assert_eq!(trim(i64::MAX.unsigned_abs()), (5, 5));
+}
+
+#[test]
+fn a_cause_of_a_newer_program_is_no_row() {
+    let (_directory, store) = store();
+    store.commit(&vec![Write::Journal(row(1, 0, None))]).unwrap();
+    store.writer().execute("UPDATE mytism_journal SET cause = 99", []).unwrap();
+    assert!(store.view().unwrap().journal_after(0, 9, usize::MAX).is_err());
+}
+
+/// A database of format 1.
+fn old_database(directory: &Path) {
+    let connection = Connection::open(directory.join(FILE)).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    connection.execute_batch(FORMAT_1).unwrap();
+}
+
+fn tables(directory: &Path) -> Vec<String> {
+    let connection = Connection::open(directory.join(FILE)).unwrap();
+    let mut statement = connection.prepare("SELECT name, sql FROM sqlite_master ORDER BY name").unwrap();
+    let rows = statement
+        .query_map([], |row| Ok(format!("{:?} {:?}", row.get::<_, String>(0), row.get::<_, Option<String>>(1))));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn set_format(directory: &Path, format: &[u8]) {
+    let connection = Connection::open(directory.join(FILE)).unwrap();
+    connection.execute("UPDATE mytism_meta SET value = ? WHERE key = 'format'", [format]).unwrap();
+}
+
+#[test]
+fn a_database_of_format_1_gets_what_it_lacks() {
+    let directory = tempfile::tempdir().unwrap();
+    old_database(directory.path());
+    for _ in 0..2 {
+        let store = SqliteStore::open(directory.path()).unwrap();
+        let view = store.view().unwrap();
+        assert_eq!(view.head().unwrap().unwrap().position.number, 3, "what was there stays");
+        assert_eq!(view.journal_bounds().unwrap().0, 0);
+    }
+    let store = SqliteStore::open(directory.path()).unwrap();
+    store.commit(&vec![Write::Journal(row(1, 0, None))]).unwrap();
+    drop(store);
+    let fresh = tempfile::tempdir().unwrap();
+    let schema = SqliteStore::open(directory.path()).unwrap().schema();
+    drop(SqliteStore::create(fresh.path(), schema).unwrap());
+    assert_eq!(tables(directory.path()), tables(fresh.path()), "as if it had been made today");
+}
+
+#[test]
+fn formats_that_are_not_known_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    old_database(directory.path());
+    let check = |format: &[u8], expected: &str| {
+        set_format(directory.path(), format);
+        let error = SqliteStore::open(directory.path()).err().unwrap();
+        assert_eq!(error.failure().code, expected, "{format:?}");
+    };
+    check(&[0, 0, 0, 99], "newer-database");
+    check(&[0, 0, 0, 0], "database-damaged");
+    check(&[1], "database-damaged");
+    set_format(directory.path(), &[0, 0, 0, 1]);
+    assert!(SqliteStore::open(directory.path()).is_ok());
+}
