@@ -18,6 +18,7 @@ use mytism_format::transaction::{self, StoredTransaction};
 use crate::conflict::{self, Conflict};
 use crate::constraint;
 use crate::error::AppError;
+use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::record;
 
@@ -105,8 +106,10 @@ fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError>
     }
     let number = work.state.position().number + 1;
     tell(work, &stored, &outcome, number);
+    let id = stored.transaction.id;
+    let cause = journal::cause(&outcome, id.node, work.foundation.identity.node);
     record::append(work, stored, outcome)?;
-    Ok(())
+    journal::append(work, cause, id, Some(number), &Seen::AsRecorded)
 }
 
 /// A reason that holds a huge value is cut: the value itself stands in the transaction.

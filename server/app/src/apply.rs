@@ -18,6 +18,7 @@ use mytism_format::value::{read_value, value_bytes};
 use mytism_store::{QuarantineRow, Write};
 
 use crate::error::AppError;
+use crate::journal::{self, Seen, Sight};
 use crate::lane::Work;
 use crate::record::{META, by_object, log, meta_bytes};
 use crate::workspace::RecentEntry;
@@ -133,9 +134,12 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
             objects.entry(change.object).or_insert_with(|| (change.entity, Vec::new()));
         }
     }
+    let mut seen = Vec::with_capacity(objects.len());
     for (object, (entity, changes)) in objects {
-        fold(work, object, entity, &changes, entry.entry.position.number)?;
+        let became = fold(work, object, entity, &changes, entry.entry.position.number)?;
+        seen.push((changes, became));
     }
+    note(work, &entry.entry, seen)?;
     if let Outcome::Refused { code, reason } = &entry.entry.outcome {
         let number = entry.entry.position.number;
         work.workspace.write(Write::Quarantine(QuarantineRow { number, code: code.clone(), reason: reason.clone() }));
@@ -163,8 +167,25 @@ fn keep_ahead(work: &mut Work<'_>, transaction: &Transaction) {
     }
 }
 
+/// Writes the row of the journal. Where nothing was pending on any of the objects, what is seen is what the log says.
+fn note(work: &mut Work<'_>, entry: &Entry, objects: Vec<(Changes<'_>, Option<Vec<Change>>)>) -> Result<(), AppError> {
+    let seen = if objects.iter().all(|(_, became)| became.is_none()) {
+        Seen::AsRecorded
+    } else {
+        let of_log = |changes: Changes<'_>| changes.into_iter().map(|(change, _)| change.clone()).collect();
+        let each = objects.into_iter().map(|(changes, became)| became.unwrap_or_else(|| of_log(changes)));
+        Seen::Are(each.flatten().collect())
+    };
+    let id = entry.transaction;
+    let cause = journal::cause(&entry.outcome, id.node, work.foundation.identity.node);
+    journal::append(work, cause, id, Some(entry.position.number), &seen)
+}
+
+/// Changes of one object with who made them.
+type Changes<'c> = Vec<&'c (Change, Stamp)>;
+
 /// What happened to one object: its entity, and its changes with who made them.
-type Happened<'c> = (EntityId, Vec<&'c (Change, Stamp)>);
+type Happened<'c> = (EntityId, Changes<'c>);
 
 /// The own transaction that an entry decides on, if it is one.
 fn own_pending(work: &mut Work<'_>, entry: &StoredEntry) -> Result<Option<StoredTransaction>, AppError> {
@@ -185,14 +206,15 @@ pub(crate) fn stamped(entry: &Entry, transaction: &Transaction) -> Vec<(Change, 
     by_author.chain(extra.iter().map(|change| (change.clone(), entry.stamp()))).collect()
 }
 
-/// Lets changes of the log happen to one object, and computes anew what is seen of it.
+/// Lets changes of the log happen to one object, and computes anew what is seen of it. Returns what became of it for who
+/// looks on, where that may differ from the changes since something was pending on the object.
 fn fold(
     work: &mut Work<'_>,
     object: ObjectId,
     entity: EntityId,
     changes: &[&(Change, Stamp)],
     number: u64,
-) -> Result<(), AppError> {
+) -> Result<Option<Vec<Change>>, AppError> {
     let under = work.workspace.underlay(object)?;
     // The authoritative state: what lies under pending changes, and what is seen where none lie on top.
     let mut meta = match under.get(&META) {
@@ -215,6 +237,8 @@ fn fold(
             slots.insert(change.slot, change.new.clone());
         }
     }
+    let elements: Vec<Slot> = slots.keys().filter(|slot| slot.element.is_some()).copied().collect();
+    let before = if under.is_empty() { None } else { Some(Sight::of(work, object, entity, &elements)?) };
     let pending = pending_changes(work, object)?;
     let seen_as = seen_meta(meta, &pending);
     for (slot, value) in slots {
@@ -238,7 +262,8 @@ fn fold(
         let gone = ObjectMeta { life: Life::Absent, ..state.meta };
         work.workspace.put_meta(object, entity, gone)?;
     }
-    Ok(())
+    let Some(before) = before else { return Ok(None) };
+    Ok(Some(before.became(object, &Sight::of(work, object, entity, &elements)?)))
 }
 
 /// What the pending transactions make of an object, the last one winning.

@@ -16,7 +16,22 @@ use crate::constraint::{self, describe};
 use crate::context::Context;
 use crate::error::AppError;
 use crate::lane::Work;
-use crate::record::META;
+use crate::prepare::Drafted;
+use crate::record::{About, META};
+
+/// What a request to save asks for; the answer is the labels of new objects with their ids.
+pub(crate) fn requested(
+    work: &mut Work<'_>,
+    context: &Context,
+    request: &SaveRequest,
+) -> Result<Drafted<Vec<(String, ObjectId)>>, AppError> {
+    let mut draft = Draft::new(work, context);
+    draft.take(request)?;
+    let ids = draft.ids();
+    let (changes, stamp) = draft.finish()?;
+    let about = About { description: request.description.clone(), ..About::default() };
+    Ok(Drafted { about, stamp, changes, answer: ids })
+}
 
 /// Changes being gathered.
 pub(crate) struct Draft<'w, 'v> {

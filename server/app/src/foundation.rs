@@ -11,6 +11,7 @@ use mytism_store::Store;
 use crate::allotment::Allotment;
 use crate::behaviour::Behaviour;
 use crate::desks::Desks;
+use crate::journal::News;
 use crate::lane::{OnCommit, State};
 use crate::surroundings::Surroundings;
 
@@ -36,6 +37,7 @@ pub(crate) struct Foundation {
     pub(crate) watchers: Watchers,
     /// Where work is prepared.
     pub(crate) desks: Desks,
+    pub(crate) news: News,
     allotment: Mutex<Allotment>,
     published: RwLock<Arc<Published>>,
     behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
@@ -65,6 +67,7 @@ impl Foundation {
             identity,
             watchers: Watchers::default(),
             desks: Desks::new(),
+            news: News::at(state.journal),
             allotment: Mutex::new(allotment),
             published: RwLock::new(Arc::new(Published { group: 0, state })),
             behaviours: RwLock::default(),

@@ -7,9 +7,10 @@
 //! 3. `prepare`, `reads` and `record`: from changes to a transaction in the log, prepared beside the lane
 //! 4. `admit` and `conflict`: what the head office makes of the transactions of branches
 //! 5. `apply`: what a branch makes of the entries of the head office
-//! 6. `import`, `reading`, `output`: rows in, rows out
-//! 7. `cluster`: nodes, their accounts, blocks of ids
-//! 8. [`snapshot`]: all of it at one position, for a new branch
+//! 6. `journal` and [`follower`]: what became visible here, and who reads it
+//! 7. `import`, `reading`, `output`: rows in, rows out
+//! 8. `cluster`: nodes, their accounts, blocks of ids
+//! 9. [`snapshot`]: all of it at one position, for a new branch
 //!
 //! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
 
@@ -24,9 +25,11 @@ mod context;
 mod desks;
 mod draft;
 mod error;
+pub mod follower;
 mod foundation;
 mod ids;
 mod import;
+mod journal;
 mod lane;
 mod output;
 mod past;
@@ -44,7 +47,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use mytism_core::failure::Failure;
-use mytism_core::id::{NodeId, Position};
+use mytism_core::id::{NodeId, ObjectId, Position};
 use mytism_core::operation::{
     Event, ImportBatch, ImportLinks, Imported, Reply, Request, SaveRequest, Saved, Sink, Status,
 };
@@ -57,9 +60,8 @@ pub use context::Context;
 pub use error::AppError;
 use foundation::Foundation;
 pub use foundation::Identity;
+pub use journal::Visible;
 use lane::{Lane, OnCommit, Work};
-use prepare::Drafted;
-use record::About;
 
 /// The inside of a node. Shared by all who ask; dropping the last one lets waiting work end.
 pub struct App {
@@ -170,16 +172,7 @@ impl App {
 
     fn save(&self, context: &Context, request: SaveRequest) -> Result<Saved, AppError> {
         let context = context.clone();
-        let (saved, ids) = self.commit(move |work| {
-            let mut draft = draft::Draft::new(work, &context);
-            draft.take(&request)?;
-            let ids = draft.ids();
-            let (changes, stamp) = draft.finish()?;
-            let about = About { description: request.description.clone(), ..About::default() };
-            Ok(Drafted { about, stamp, changes, answer: ids })
-        })?;
-        let unchanged = Saved { transaction: None, position: None, pending: false, ids: Vec::new() };
-        Ok(Saved { ids, ..saved.unwrap_or(unchanged) })
+        Ok(saved(self.commit(move |work| draft::requested(work, &context, &request))?))
     }
 
     fn import(&self, context: &Context, batch: ImportBatch) -> Result<Reply, AppError> {
@@ -250,4 +243,10 @@ impl App {
         let decoded = apply::decode(arriving)?;
         self.lane.execute(move |work| apply::entries(work, &decoded))
     }
+}
+
+/// The answer to a save; one that changed nothing made no transaction.
+fn saved((saved, ids): prepare::Done<Vec<(String, ObjectId)>>) -> Saved {
+    let unchanged = Saved { transaction: None, position: None, pending: false, ids: Vec::new() };
+    Saved { ids, ..saved.unwrap_or(unchanged) }
 }

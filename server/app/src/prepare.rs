@@ -69,6 +69,20 @@ pub(crate) fn commit<T: Send + 'static>(
     if foundation.behaviours().is_empty() { lane.execute(inside) } else { lane.execute_alone(inside) }
 }
 
+/// Drafts and commits a transaction together with something else that happens in the lane: both or neither.
+pub(crate) fn commit_with<T: Send + 'static>(
+    foundation: &Foundation,
+    lane: &Lane,
+    draft: impl Drafting<T>,
+    also: impl Fn(&mut Work<'_>) -> Result<(), AppError> + Send + 'static,
+) -> Result<Done<T>, AppError> {
+    let inside = move |work: &mut Work<'_>| {
+        let done = in_lane(work, &draft)?;
+        also(work).map(|()| done)
+    };
+    if foundation.behaviours().is_empty() { lane.execute(inside) } else { lane.execute_alone(inside) }
+}
+
 /// Drafts without ever committing.
 pub(crate) fn practise<T>(foundation: &Foundation, draft: impl Drafting<T>) -> Result<T, AppError> {
     let mut work = Work::practice(foundation, foundation.published().state.clone());

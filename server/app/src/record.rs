@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mytism_core::change::{Change, Entry, ObjectMeta, Outcome, Slot, Stamp, Transaction, effective};
 use mytism_core::id::{AttributeId, ObjectId, Position, TransactionId};
+use mytism_core::journal::Cause;
 use mytism_core::operation::{Event, Saved};
 use mytism_core::schema::SchemaDef;
 use mytism_format::entry;
@@ -18,6 +19,7 @@ use mytism_store::{Head, LogRow, PendingRow, Write};
 
 use crate::error::AppError;
 use crate::foundation::Foundation;
+use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::workspace::RecentEntry;
 
@@ -92,6 +94,7 @@ impl Content {
             pend(work, &stored)?;
             None
         };
+        journal::append(work, Cause::Saved, id, position, &Seen::AsRecorded)?;
         let foundation = work.foundation;
         work.tell(|| Event {
             time,

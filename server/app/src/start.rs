@@ -16,6 +16,7 @@ use crate::constraint;
 use crate::context::Context;
 use crate::draft::Draft;
 use crate::error::AppError;
+use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity};
 use crate::ids::Ids;
 use crate::lane::{Lane, State, Work};
@@ -70,6 +71,8 @@ impl App {
         let state = State {
             head: view.head()?,
             counter: view.last_counter(identity.node, identity.incarnation)?,
+            journal: view.journal_bounds()?.1,
+            followers: Followers::stored(&*view)?,
             accounts: view.get(Accounts::KEY)?.map(|bytes| Accounts::from_bytes(&bytes)).unwrap_or_default(),
         };
         let allotment = Allotment {

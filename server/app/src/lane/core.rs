@@ -11,6 +11,7 @@ use crate::allotment::Allotment;
 use crate::cluster::Accounts;
 use crate::desks::Desks;
 use crate::error::AppError;
+use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity};
 use crate::reads::Moved;
 
@@ -80,6 +81,9 @@ impl Core {
         if next.accounts != self.state.accounts {
             batch.push(Write::Put { key: Accounts::KEY, value: next.accounts.to_bytes() });
         }
+        if next.followers != self.state.followers {
+            batch.push(Write::Put { key: Followers::KEY, value: next.followers.to_bytes() });
+        }
         let allotment = foundation.allotment().clone();
         let keep = !batch.is_empty() || allotment.has_new_blocks(&self.kept);
         let held = allotment.to_keep(&self.kept).filter(|_| keep).map(|(writes, held)| {
@@ -96,6 +100,7 @@ impl Core {
         }
         self.state = next;
         foundation.watchers.publish(&events);
+        foundation.news.publish(self.state.journal);
         Ok(())
     }
 
@@ -121,7 +126,8 @@ impl Core {
 fn read_again(store: &dyn Store, identity: &Identity, state: &State) -> Result<State, AppError> {
     let view = store.view()?;
     let counter = view.last_counter(identity.node, identity.incarnation)?.max(state.counter);
-    Ok(State { head: view.head()?, counter, ..state.clone() })
+    let (journal, followers) = (view.journal_bounds()?.1, Followers::stored(&*view)?);
+    Ok(State { head: view.head()?, counter, journal, followers, ..state.clone() })
 }
 
 fn finish(group: Vec<Box<dyn Task>>, failed: Option<AppError>) {

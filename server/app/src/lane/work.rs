@@ -9,6 +9,7 @@ use mytism_store::{Batch, Head, View};
 use crate::cluster::Accounts;
 use crate::context::Context;
 use crate::error::AppError;
+use crate::follower::Followers;
 use crate::foundation::Foundation;
 use crate::reads::{Key, Moved};
 use crate::workspace::Workspace;
@@ -20,6 +21,10 @@ pub(crate) struct State {
     pub(crate) head: Option<Head>,
     /// The last counter given to an own transaction.
     pub(crate) counter: u64,
+    /// The last row of the journal.
+    pub(crate) journal: u64,
+    /// How far the followers of the journal are.
+    pub(crate) followers: Followers,
     /// Accounts that nobody has used yet; known at the head office alone.
     pub(crate) accounts: Accounts,
 }
@@ -30,9 +35,10 @@ impl State {
         self.head.map_or(Position { epoch: 1, number: 0 }, |head| head.position)
     }
 
-    /// Whether both stand at the same end of the log and of the own transactions.
+    /// Whether both stand at the same end of the log, the own transactions and the journal, with the same cursors.
     pub(super) fn is_at(&self, other: &Self) -> bool {
-        self.head == other.head && self.counter == other.counter
+        let ends = |state: &Self| (state.head, state.counter, state.journal);
+        ends(self) == ends(other) && self.followers == other.followers
     }
 }
 

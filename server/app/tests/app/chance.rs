@@ -7,6 +7,7 @@
 mod dice;
 mod model;
 mod place;
+mod reader;
 mod saves;
 mod then;
 mod verdict;
@@ -18,6 +19,7 @@ use mytism_core::id::TransactionId;
 use dice::Dice;
 use model::Model;
 use place::Place;
+use reader::Reader;
 
 #[test]
 fn whatever_happens_all_nodes_end_up_equal() {
@@ -62,6 +64,7 @@ struct Cluster {
     /// The head office first.
     places: Vec<Place>,
     models: Vec<Model>,
+    readers: Vec<Reader>,
     acknowledged: Vec<TransactionId>,
     dice: Dice,
     /// How many branches there will be.
@@ -73,7 +76,8 @@ impl Cluster {
         let head = Place::head();
         let branches = 2 + dice.below(2);
         let places = vec![head.branch("b1")];
-        let mut cluster = Self { places, models: Vec::new(), acknowledged: Vec::new(), dice, branches };
+        let readers = vec![Reader::default(), Reader::of(&places[0])];
+        let mut cluster = Self { places, models: Vec::new(), readers, acknowledged: Vec::new(), dice, branches };
         cluster.places.insert(0, head);
         cluster.models.resize_with(2, Model::default);
         cluster
@@ -82,7 +86,8 @@ impl Cluster {
     fn step(&mut self) {
         let at = self.dice.below(self.places.len());
         match self.dice.below(100) {
-            0..55 => {
+            0..6 => self.acknowledged.extend(self.readers[at].follow(&self.places[at], &mut self.dice)),
+            6..55 => {
                 let app = self.places[at].app();
                 let request = saves::draft(app, &mut self.dice);
                 self.acknowledged.extend(saves::save(app, &request));
@@ -117,6 +122,7 @@ impl Cluster {
     fn join(&mut self) {
         if self.places.len() <= self.branches {
             let branch = self.places[0].branch(&format!("b{}", self.places.len()));
+            self.readers.push(Reader::of(&branch));
             self.places.push(branch);
             self.models.push(Model::default());
         }
@@ -160,6 +166,7 @@ impl Cluster {
         });
         self.acknowledged.extend(acknowledged);
         self.models.extend(joined.iter().map(|_| Model::default()));
+        self.readers.extend(joined.iter().map(Reader::of));
         self.places.extend(joined);
         self.places[0].weather(false, 0);
         (0..self.places.len()).for_each(|at| self.check(at));
@@ -168,6 +175,7 @@ impl Cluster {
     fn check(&mut self, at: usize) {
         let place = &self.places[at];
         self.models[at].check(&*place.app().view().unwrap(), &place.app().identity().name);
+        self.readers[at].check(place, &mut self.dice);
     }
 
     /// Exchanges until nothing is left to exchange.
