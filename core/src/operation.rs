@@ -5,10 +5,14 @@
 //! not know on which side of a socket it runs. Names, not ids, stand in requests, since a caller need not hold the
 //! schema.
 
+mod journal;
+
 use crate::failure::Failure;
 use crate::id::{ObjectId, TransactionId};
 use crate::time::Timestamp;
 use crate::value::Value;
+
+pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
 
 /// Whoever can be asked.
 pub trait Operations {
@@ -66,6 +70,24 @@ pub enum Request {
     Conflicts,
     /// The refused transactions; answers [`Reply::Quarantined`], one each.
     Quarantine,
+    /// What became visible at the node; answers [`Reply::Change`], one each, and at the end one [`Reply::Reached`].
+    Changes(ChangesRequest),
+    /// Move the cursor of a follower of the journal from where it is to a later row; answers one [`Reply::Reached`].
+    Passed {
+        /// The follower.
+        follower: String,
+        /// Where it is.
+        from: u64,
+        /// The last row that it has done with.
+        to: u64,
+    },
+    /// The followers of the journal; answers [`Reply::Follower`], one each.
+    Followers,
+    /// Forget a follower with its cursor; answers one [`Reply::Follower`].
+    RemoveFollower {
+        /// Its name.
+        follower: String,
+    },
     /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
     Watch,
     /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
@@ -102,6 +124,12 @@ pub enum Reply {
     Conflict(ConflictLine),
     /// A refused transaction.
     Quarantined(QuarantineLine),
+    /// A change that became visible.
+    Change(ChangeLine),
+    /// How far somebody is in the journal.
+    Reached(Reached),
+    /// A follower of the journal.
+    Follower(FollowerLine),
     /// Something happened.
     Event(Event),
     /// The node goes down.
@@ -513,19 +541,6 @@ pub struct QuarantineLine {
     pub description: String,
     /// Who, when and where.
     pub stamp: StampView,
-}
-
-/// A follower of the journal.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FollowerLine {
-    /// Its name.
-    pub name: String,
-    /// The last row that it has done with.
-    pub cursor: u64,
-    /// Rows that it has yet to do with.
-    pub behind: u64,
-    /// When its cursor moved last.
-    pub moved: Timestamp,
 }
 
 /// How a node is.

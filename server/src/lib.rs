@@ -10,12 +10,14 @@
 //! 4. [`node`]: the running node, from boot to shutdown; `identity`: whether configuration and database belong together;
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
-//! 6. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line
+//! 6. `housekeeping`: what it does while nobody asks
+//! 7. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line
 
 pub mod account;
 mod branch;
 pub mod config;
 mod head;
+mod housekeeping;
 mod identity;
 pub mod join;
 mod line;

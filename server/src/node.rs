@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::branch;
 use crate::config::{Config, Listen, Live};
 use crate::head;
+use crate::housekeeping;
 use crate::identity;
 use crate::line::LineEnd;
 use crate::peers::Peers;
@@ -110,6 +111,7 @@ impl Shared {
     /// Lets the node go down.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
+        self.app.release_followers();
     }
 
     /// Hash of the first entry of the log: the name of the cluster.
@@ -218,6 +220,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     }
     tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
     tasks.spawn(settings.watch(Arc::clone(&shared)));
+    tasks.spawn(housekeeping::run(Arc::clone(&shared)));
     let identity = shared.app.identity();
     let ready = Ready {
         pid: std::process::id(),

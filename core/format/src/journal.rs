@@ -76,7 +76,7 @@ mod tests {
         for cut in (1..bytes.len()).filter(|cut| *cut != first) {
             assert!(read_changes(&bytes[..cut]).is_err(), "{cut}");
         }
-        let mut with = |kind, flags| {
+        let with = |kind, flags| {
             let mut bytes = bytes.clone();
             envelope::write(&mut bytes, kind, 1, flags, &[0x80]).unwrap();
             read_changes(&bytes)

@@ -17,12 +17,12 @@ use mytism_core::operation::{Event, FollowerLine, SaveRequest, Saved};
 use mytism_core::time::Timestamp;
 use mytism_store::{View, Write};
 
-use crate::{App, prepare, saved};
 use crate::context::Context;
 use crate::draft;
 use crate::error::AppError;
 use crate::journal::{self, Visible};
 use crate::lane::Work;
+use crate::{App, prepare, saved};
 
 /// Where somebody begins to follow who has no cursor yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

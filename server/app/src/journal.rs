@@ -134,7 +134,7 @@ pub(crate) fn read(view: &dyn View, after: u64, rows: u32) -> Result<Vec<Visible
     let mut read = Vec::new();
     let mut count = 0;
     for row in view.journal_after(after, rows, BYTES)? {
-        let visible = visible(view, row)?;
+        let visible = visible(view, &row)?;
         count += visible.changes.len();
         read.push(visible);
         if count >= CHANGES {
@@ -144,13 +144,13 @@ pub(crate) fn read(view: &dyn View, after: u64, rows: u32) -> Result<Vec<Visible
     Ok(read)
 }
 
-fn visible(view: &dyn View, row: JournalRow) -> Result<Visible, AppError> {
+fn visible(view: &dyn View, row: &JournalRow) -> Result<Visible, AppError> {
     let changes = match (&row.changes, row.position) {
         (Some(bytes), _) => read_changes(bytes)?,
         (None, Some(number)) => decided(view, number)?,
         (None, None) => own(view, row.transaction)?,
     };
-    let JournalRow { sequence, at, cause, transaction, position, .. } = row;
+    let JournalRow { sequence, at, cause, transaction, position, .. } = *row;
     Ok(Visible { sequence, at, cause, transaction, position, changes: one_per_slot(changes) })
 }
 

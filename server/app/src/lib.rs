@@ -18,6 +18,7 @@ mod admit;
 mod allotment;
 mod apply;
 mod behaviour;
+mod changes;
 pub mod cluster;
 mod conflict;
 mod constraint;
@@ -156,6 +157,10 @@ impl App {
             Request::Nodes => reading::nodes(schema, &*self.view()?, sink)?,
             Request::Conflicts => reading::conflicts(schema, &*self.view()?, sink)?,
             Request::Quarantine => reading::quarantine(schema, &*self.view()?, sink)?,
+            Request::Changes(request) => self.changes(&request, sink)?,
+            Request::Passed { follower, from, to } => one(sink, Reply::Reached(self.passed(&follower, from, to)?)),
+            Request::Followers => self.list_followers(sink)?,
+            Request::RemoveFollower { follower } => one(sink, Reply::Follower(self.remove_follower(&follower)?)),
             Request::Watch | Request::Stop | Request::AddNode { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `mytism start`").into());

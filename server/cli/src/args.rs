@@ -86,6 +86,10 @@ pub(crate) enum Command {
     Save,
     /// Set back what a transaction or an import did
     Undo(Undo),
+    /// What became visible at the node, in the order in which it did
+    Changes(Changes),
+    /// Who follows what becomes visible, and how far each is
+    Followers(Followers),
     /// Read rows from a CSV or JSON lines file
     Import(Import),
     /// Write what a query finds to a file
@@ -258,6 +262,41 @@ pub(crate) struct Undo {
     /// Only tell what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Changes {
+    /// Only what became visible behind this row of the journal
+    #[arg(long, value_name = "N", conflicts_with = "from_now")]
+    pub(crate) after: Option<u64>,
+    /// Only what becomes visible from now on
+    #[arg(long)]
+    pub(crate) from_now: bool,
+    /// Go on until interrupted; needs a running node
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Let the node keep a cursor under this name, and go on where it is
+    #[arg(long, value_name = "FOLLOWER")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Followers {
+    #[command(subcommand)]
+    pub(crate) command: Option<FollowersCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum FollowersCommand {
+    /// Forget a follower with its cursor, so that the journal waits for it no longer
+    Remove(RemoveFollower),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RemoveFollower {
+    /// Name of the follower
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
 }
 
 /// What an import does with keys that are there already, or are not.

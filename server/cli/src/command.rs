@@ -3,15 +3,17 @@
 //! 1. [`life`]: making a project, starting and stopping its node; `background` starts it apart from the terminal,
 //!    `systemd` leaves it to the service manager
 //! 2. [`objects`]: query, show, history, save; [`undo`]
-//! 3. [`import`] and [`export`]: rows in files
-//! 4. [`cluster`]: status, nodes, conflicts, quarantine
-//! 5. [`configuration`]: what is wrong with it, and what is in force
+//! 3. [`journal`]: what became visible, and who follows it
+//! 4. [`import`] and [`export`]: rows in files
+//! 5. [`cluster`]: status, nodes, conflicts, quarantine
+//! 6. [`configuration`]: what is wrong with it, and what is in force
 
 mod background;
 mod cluster;
 mod configuration;
 mod export;
 mod import;
+mod journal;
 mod life;
 mod objects;
 mod progress;
@@ -62,6 +64,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::History(arguments) => objects::history(&*open()?, arguments, output)?,
         Command::Save => objects::save(open, output)?,
         Command::Undo(arguments) => undo::run(&*open()?, arguments, output)?,
+        Command::Changes(arguments) => journal::changes(directory, arguments, output)?,
+        Command::Followers(arguments) => journal::followers(&*open()?, arguments, output)?,
         Command::Import(arguments) => import::run(&*open()?, arguments, output)?,
         Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,

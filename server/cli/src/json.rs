@@ -5,8 +5,8 @@
 
 use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
 use mytism_core::operation::{
-    ConflictLine, HistoryLine, NodeLine, ObjectView, Output, PeerStatus, QuarantineLine, Saved, StampView, Status,
-    UndoLine, Undone,
+    ChangeLine, ConflictLine, FollowerLine, HistoryLine, NodeLine, ObjectView, Output, PeerStatus, QuarantineLine,
+    Saved, StampView, Status, UndoLine, Undone,
 };
 use mytism_core::value::Value;
 use serde_json::{Map, Value as Json, json};
@@ -92,6 +92,30 @@ pub(crate) fn history(line: &HistoryLine) -> Json {
         "old": output(&line.old),
         "new": output(&line.new),
     })
+}
+
+/// A change that became visible, or that nothing did.
+pub(crate) fn change(line: &ChangeLine) -> Json {
+    let optional = |text: &str| line.object.map_or(Json::Null, |_| Json::from(text));
+    json!({
+        "sequence": line.sequence,
+        "change": line.number,
+        "changes": line.count,
+        "time": line.time.to_string(),
+        "cause": line.cause,
+        "transaction": line.transaction.to_string(),
+        "position": line.position,
+        "object": line.object.map(ObjectId::get),
+        "entity": optional(&line.entity),
+        "attribute": optional(&line.attribute),
+        "old": output(&line.old),
+        "new": output(&line.new),
+    })
+}
+
+/// A follower of what becomes visible.
+pub(crate) fn follower(line: &FollowerLine) -> Json {
+    json!({"name": line.name, "cursor": line.cursor, "behind": line.behind, "moved": line.moved.to_string()})
 }
 
 /// A save that is durable.
@@ -229,6 +253,33 @@ mod tests {
     }
 
     const TRANSACTION: TransactionId = TransactionId { node: NodeId(2), incarnation: 1, counter: 7 };
+
+    #[test]
+    fn a_visible_change_says_where_it_stands() {
+        let line = ChangeLine {
+            sequence: 9,
+            number: 2,
+            count: 2,
+            time: made().time,
+            cause: "saved".into(),
+            transaction: TRANSACTION,
+            position: None,
+            object: Some(id(1_048_576)),
+            entity: "Customer".into(),
+            attribute: "City".into(),
+            old: Output::Value(Value::Null),
+            new: text("Bonn"),
+        };
+        let expected = concat!(
+            r#"{"sequence":9,"change":2,"changes":2,"time":"2026-11-23T03:53:00Z","cause":"saved","#,
+            r#""transaction":"2-1-7","position":null,"object":1048576,"entity":"Customer","attribute":"City","#,
+            r#""old":null,"new":"Bonn"}"#
+        );
+        assert_eq!(change(&line).to_string(), expected);
+        let nothing = ChangeLine { number: 0, count: 0, object: None, new: Output::Value(Value::Null), ..line };
+        let told = change(&nothing);
+        assert_eq!((&told["entity"], &told["attribute"], &told["object"]), (&Json::Null, &Json::Null, &Json::Null));
+    }
 
     #[test]
     fn values() {

@@ -2,7 +2,8 @@
 
 use jiff::tz::TimeZone;
 use mytism_core::operation::{
-    ConflictLine, HistoryLine, ObjectView, Output as Out, PeerStatus, QuarantineLine, StampView, Status, UndoLine,
+    ChangeLine, ConflictLine, HistoryLine, ObjectView, Output as Out, PeerStatus, QuarantineLine, StampView, Status,
+    UndoLine,
 };
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
@@ -132,6 +133,34 @@ pub(crate) fn object(view: &ObjectView, output: &mut Output<'_>) {
     }
     if view.pending {
         output.line(words.pending_mark);
+    }
+}
+
+/// What became visible: a line a row of the journal, and below it one a change.
+pub(crate) fn change(line: &ChangeLine, output: &mut Output<'_>) {
+    let words = output.words;
+    if line.number <= 1 {
+        let cause = match line.cause.as_str() {
+            "saved" => words.cause_saved,
+            "applied" => words.cause_applied,
+            "accepted" => words.cause_accepted,
+            "merged" => words.cause_merged,
+            "refused" => words.cause_refused,
+            "withdrawn" => words.cause_withdrawn,
+            "delivered" => words.cause_delivered,
+            other => other,
+        };
+        let position = line
+            .position
+            .map_or_else(|| words.pending.to_owned(), |number| fill(words.position, &[&words.count(number)]));
+        let row = fill(words.row_of_journal, &[&words.count(line.sequence)]);
+        let title = output.bold(&format!("{}   {}", moment(line.time), harmless(cause)));
+        output.line(format!("{title}   {}   {position}   {row}", line.transaction));
+    }
+    if let Some(object) = line.object {
+        let what = format!("{} {object}", harmless(&line.entity));
+        let attribute = if line.attribute.is_empty() { words.made_or_deleted } else { &harmless(&line.attribute) };
+        output.line(format!("  {what:<20}  {attribute:<20}  {} → {}", or_dash(&line.old), or_dash(&line.new)));
     }
 }
 

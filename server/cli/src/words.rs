@@ -104,6 +104,21 @@ words! {
     import_links: "references", "Verweise";
     bad_rows_in: "the bad rows stand in {}", "die fehlerhaften Zeilen stehen in {}";
     exported: "{} rows written to {}", "{} Zeilen nach {} geschrieben";
+    // changes, followers
+    row_of_journal: "row {}", "Zeile {}";
+    no_changes: "nothing became visible", "nichts wurde sichtbar";
+    cause_saved: "saved here", "hier gespeichert";
+    cause_applied: "arrived", "angekommen";
+    cause_accepted: "accepted by the head office", "von der Zentrale angenommen";
+    cause_merged: "merged by the head office", "von der Zentrale zusammengeführt";
+    cause_refused: "refused by the head office", "von der Zentrale abgelehnt";
+    cause_withdrawn: "out of sight", "nicht mehr sichtbar";
+    cause_delivered: "come into sight", "sichtbar geworden";
+    cursor: "Cursor", "Zeiger";
+    rows_behind: "Behind", "Rückstand";
+    moved: "Moved", "Bewegt";
+    no_followers: "nobody follows", "niemand folgt";
+    follower_removed: "the follower \"{}\" is forgotten; it stood at {}", "\"{}\" ist vergessen; der Zeiger stand auf {}";
     // nodes, conflicts, quarantine, check-config
     name: "Name", "Name";
     number: "Number", "Nummer";

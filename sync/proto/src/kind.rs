@@ -60,6 +60,10 @@ kinds! {
     REQUEST_WATCH = 0x030b "Request.Watch" SMALL;
     REQUEST_STOP = 0x030c "Request.Stop" SMALL;
     REQUEST_UNDO = 0x0310 "Request.Undo" SMALL;
+    REQUEST_CHANGES = 0x0320 "Request.Changes" SMALL;
+    REQUEST_PASSED = 0x0321 "Request.Passed" SMALL;
+    REQUEST_FOLLOWERS = 0x0322 "Request.Followers" SMALL;
+    REQUEST_REMOVE_FOLLOWER = 0x0323 "Request.RemoveFollower" SMALL;
 
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;
@@ -75,6 +79,9 @@ kinds! {
     REPLY_STOPPING = 0x038b "Reply.Stopping" SMALL;
     REPLY_UNDO_LINE = 0x0390 "Reply.UndoLine" LARGE;
     REPLY_UNDONE = 0x0391 "Reply.Undone" SMALL;
+    REPLY_CHANGE = 0x03a0 "Reply.Change" LARGE;
+    REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
+    REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;
     END = 0x03f0 "End" SMALL;
     FAILURE = 0x03f1 "Failure" LARGE;
 }

@@ -178,6 +178,11 @@ fn import() -> impl Strategy<Value = ImportBatch> {
     )
 }
 
+fn changes() -> impl Strategy<Value = ChangesRequest> {
+    (of(text()), of(any::<u64>()), any::<(bool, u32, bool)>())
+        .prop_map(|(follower, after, (from_now, rows, wait))| ChangesRequest { follower, after, from_now, rows, wait })
+}
+
 pub(super) fn request() -> BoxedStrategy<Request> {
     use Request as R;
     let plain = prop_oneof![
@@ -185,6 +190,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         Just(R::Nodes),
         Just(R::Conflicts),
         Just(R::Quarantine),
+        Just(R::Followers),
         Just(R::Watch),
         Just(R::Stop),
     ];
@@ -207,6 +213,9 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         (transaction(), text(), vec(open_reference(), 0..4))
             .prop_map(|(run, description, links)| R::ImportLinks(ImportLinks { run, description, links })),
         (text(), any::<u32>()).prop_map(|(name, valid_days)| R::AddNode { name, valid_days }),
+        changes().prop_map(R::Changes),
+        (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
+        text().prop_map(|follower| R::RemoveFollower { follower }),
     ]
     .boxed()
 }
@@ -372,6 +381,38 @@ fn event() -> impl Strategy<Value = Event> {
     )
 }
 
+fn change_line() -> impl Strategy<Value = ChangeLine> {
+    let row = (any::<(u64, u64, u64)>(), time(), text(), transaction(), of(any::<u64>()));
+    let change = (of(object()), text(), text(), output(), output());
+    (row, change).prop_map(
+        |(((sequence, number, count), time, cause, transaction, position), (object, entity, attribute, old, new))| {
+            ChangeLine {
+                sequence,
+                number,
+                count,
+                time,
+                cause,
+                transaction,
+                position,
+                object,
+                entity,
+                attribute,
+                old,
+                new,
+            }
+        },
+    )
+}
+
+fn follower() -> impl Strategy<Value = FollowerLine> {
+    (text(), any::<(u64, u64)>(), time()).prop_map(|(name, (cursor, behind), moved)| FollowerLine {
+        name,
+        cursor,
+        behind,
+        moved,
+    })
+}
+
 fn reply() -> impl Strategy<Value = Reply> {
     let saved = (of(transaction()), of(any::<u64>()), any::<bool>(), vec((text(), object()), 0..4))
         .prop_map(|(transaction, position, pending, ids)| Saved { transaction, position, pending, ids });
@@ -395,6 +436,9 @@ fn reply() -> impl Strategy<Value = Reply> {
         event().prop_map(Reply::Event),
         undo_line().prop_map(|line| Reply::UndoLine(Box::new(line))),
         undone().prop_map(Reply::Undone),
+        change_line().prop_map(Reply::Change),
+        any::<(u64, u64)>().prop_map(|(cursor, end)| Reply::Reached(Reached { cursor, end })),
+        follower().prop_map(Reply::Follower),
         Just(Reply::Stopping),
     ]
 }

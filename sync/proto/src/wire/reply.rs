@@ -3,8 +3,9 @@
 use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::{
-    ConflictLine, Event, HistoryLine, Imported, NodeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output,
-    PeerStatus, QuarantineLine, Reply, RowOutcome, Saved, StampView, Status, UndoLine, Undone,
+    ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, NodeLine, ObjectDetail, ObjectView, Obstacle,
+    OpenReference, Output, PeerStatus, QuarantineLine, Reached, Reply, RowOutcome, Saved, StampView, Status, UndoLine,
+    Undone,
 };
 use mytism_core::time::Timestamp;
 
@@ -31,6 +32,9 @@ messages! {
         REPLY_EVENT Event(Event);
         REPLY_UNDO_LINE UndoLine(Box<UndoLine>);
         REPLY_UNDONE Undone(Undone);
+        REPLY_CHANGE Change(ChangeLine);
+        REPLY_REACHED Reached(Reached);
+        REPLY_FOLLOWER Follower(FollowerLine);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -106,6 +110,18 @@ mirror! {
         "t" transaction: TransactionId, "p" position: u64, "c" code: String, "r" reason: String,
         "d" description: String, "s" stamp: StampView,
     }
+}
+mirror! {
+    ChangeLine as ChangeForm {
+        "s" sequence: u64, "i" number: u64, "k" count: u64, "t" time: Timestamp, "c" cause: String,
+        "x" transaction: TransactionId, "e" entity: String, "a" attribute: String, "b" old: Output, "v" new: Output,
+    } optional { "p" position: u64, "o" object: ObjectId }
+}
+mirror! {
+    Reached as ReachedForm { "c" cursor: u64, "e" end: u64 }
+}
+mirror! {
+    FollowerLine as FollowerForm { "a" name: String, "c" cursor: u64, "b" behind: u64, "t" moved: Timestamp }
 }
 mirror! {
     Event as EventForm { "t" time: Timestamp, "k" kind: String, "n" peer: String, "m" text: String }

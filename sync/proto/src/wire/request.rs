@@ -2,8 +2,8 @@
 
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::{
-    ChangeRequest, ChangeTarget, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input, OpenReference,
-    QueryRequest, Request, SaveRequest, UndoRequest,
+    ChangeRequest, ChangeTarget, ChangesRequest, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input,
+    OpenReference, QueryRequest, Request, SaveRequest, UndoRequest,
 };
 
 use crate::error::Problem;
@@ -24,6 +24,7 @@ messages! {
         REQUEST_IMPORT_LINKS ImportLinks(ImportLinks);
         REQUEST_HISTORY History(HistoryRequest);
         REQUEST_UNDO Undo(UndoRequest);
+        REQUEST_CHANGES Changes(ChangesRequest);
     }
     sole {}
     fields {
@@ -33,6 +34,9 @@ messages! {
         REQUEST_ADD_NODE AddNode { "a" name: String, "d" valid_days: u32 };
         REQUEST_CONFLICTS Conflicts {};
         REQUEST_QUARANTINE Quarantine {};
+        REQUEST_PASSED Passed { "f" follower: String, "b" from: u64, "t" to: u64 };
+        REQUEST_FOLLOWERS Followers {};
+        REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
     }
@@ -61,6 +65,10 @@ mirror! {
         "d" description: String, "e" entity: String, "c" columns: Vec<String>, "w" rows: Vec<Vec<Option<String>>>,
         "m" mode: ImportMode, "s" skip_bad_rows: bool, "n" dry_run: bool,
     } optional { "r" run: TransactionId, "k" key: String }
+}
+mirror! {
+    ChangesRequest as ChangesForm { "e" from_now: bool, "n" rows: u32, "w" wait: bool }
+    optional { "f" follower: String, "a" after: u64 }
 }
 mirror! {
     ImportLinks as ImportLinksForm { "r" run: TransactionId, "d" description: String, "l" links: Vec<OpenReference> }
