@@ -427,6 +427,9 @@ pub(crate) struct Bench {
     /// How long the node works in each of three rounds, where the work itself does not say
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=600))]
     pub(crate) seconds: u32,
+    /// Ten times as much where a measurement can be larger
+    #[arg(long)]
+    pub(crate) long: bool,
 }
 
 fn object(text: &str) -> Result<ObjectId, String> {

@@ -1,13 +1,14 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`replicate`]: what is measured, each with a sketch of what it should cost
+//! 1. [`commit`], [`replicate`], [`journal`]: what is measured, each with a sketch of what it should cost
 //! 2. [`plain`]: the other side
 //! 3. [`node`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
 
 mod commit;
 mod figures;
+mod journal;
 mod machine;
 mod node;
 mod plain;
@@ -32,6 +33,8 @@ struct Settings {
     time: Duration,
     /// How often node and plain engine take turns.
     rounds: u32,
+    /// Whether what can be larger is ten times as large.
+    long: bool,
 }
 
 /// One measurement.
@@ -39,13 +42,15 @@ struct Settings {
 enum Bench {
     Commit(commit::Parameters),
     Replicate(replicate::Parameters),
+    Journal(journal::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 3] = [
+const BENCHES: [(&str, Bench); 4] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
+    ("journal", Bench::Journal(journal::Parameters { rows: 1_000_000 })),
 ];
 
 impl Bench {
@@ -53,6 +58,10 @@ impl Bench {
         match self {
             Self::Commit(parameters) => commit::run(parameters, settings),
             Self::Replicate(parameters) => replicate::run(parameters, settings),
+            Self::Journal(journal::Parameters { rows }) if settings.long => {
+                journal::run(journal::Parameters { rows: rows * 10 }, settings)
+            }
+            Self::Journal(parameters) => journal::run(parameters, settings),
         }
     }
 }
@@ -64,6 +73,7 @@ pub(crate) fn run(arguments: &args::Bench, output: &mut Output<'_>) -> Result<()
         directory: arguments.dir.clone().unwrap_or_else(std::env::temp_dir),
         time: Duration::from_secs(u64::from(arguments.seconds)),
         rounds: 3,
+        long: arguments.long,
     };
     if !output.json {
         let kind = machine::file_system(&settings.directory).map_or_else(String::new, |kind| format!(" ({kind})"));
@@ -91,7 +101,7 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, replicate"),
+            None => failure.hint("there are: commit, replicate, journal"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

@@ -73,6 +73,11 @@ impl Node {
         Ok(Self { app, directory, groups })
     }
 
+    /// One whose commits are not noted.
+    pub(super) fn of(app: App, directory: PathBuf) -> Self {
+        Self { app, directory, groups: Arc::default() }
+    }
+
     /// Lets branches join, one in each directory. They are filled when all are known, so that nothing that any of them
     /// lacks afterwards is about a branch.
     pub(super) fn branches(&self, directories: Vec<PathBuf>) -> Result<Vec<Self>, Failure> {

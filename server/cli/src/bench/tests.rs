@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::*;
 
 fn settings(directory: &Path) -> Settings {
-    Settings { directory: directory.to_owned(), time: Duration::from_millis(100), rounds: 1 }
+    Settings { directory: directory.to_owned(), time: Duration::from_millis(100), rounds: 1, long: false }
 }
 
 /// Runs a measurement in a directory, which must be empty afterwards.
@@ -44,6 +44,18 @@ fn a_branch_catches_up_and_is_replayed() {
 }
 
 #[test]
+fn steps_behind_a_long_and_a_short_journal_are_measured() {
+    let document = measured(Bench::Journal(journal::Parameters { rows: 30_000 }));
+    assert_eq!(
+        (&document["bench"], &document["rows"], &document["n"]),
+        (&"journal".into(), &30_000.into(), &20_000.into())
+    );
+    for name in ["value", "raw", "ratio"] {
+        assert!(number(&document, name) > 0.0, "{name} in {document}");
+    }
+}
+
+#[test]
 fn measurements_are_chosen_by_name() {
     let count = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -55,5 +67,5 @@ fn measurements_are_chosen_by_name() {
     assert_eq!(count(&["commit", "replicate", "commit"]), Ok(3));
     let unknown = |hint: &str| Err(("unknown-bench".to_owned(), hint.to_owned()));
     assert_eq!(count(&["comit"]), unknown("did you mean \"commit\"?"));
-    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, replicate"));
+    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, replicate, journal"));
 }
