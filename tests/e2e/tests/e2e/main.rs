@@ -5,12 +5,13 @@
 //! 2. [`real_input`]: a firm's data, a branch, an interrupted day
 //! 3. [`cuts`]: lines and processes that end at any moment
 //! 4. [`conflict_and_refusal`]: both sides wanted different things
-//! 5. [`command_line`]: what programs may rely on
-//! 6. [`life`]: starting and stopping, service managers, settings of a node that runs
-//! 7. [`configuration`]: who a node is by its file and its database, secrets
-//! 8. [`past`]: earlier states, and undoing
-//! 9. [`documents`]: commands in the documentation exist
-//! 10. [`demo_once`]: the demonstration
+//! 5. [`following`]: what becomes visible, for programs that follow it
+//! 6. [`command_line`]: what programs may rely on
+//! 7. [`life`]: starting and stopping, service managers, settings of a node that runs
+//! 8. [`configuration`]: who a node is by its file and its database, secrets
+//! 9. [`past`]: earlier states, and undoing
+//! 10. [`documents`]: commands in the documentation exist
+//! 11. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -20,6 +21,7 @@ mod conflict_and_refusal;
 mod cuts;
 mod demo_once;
 mod documents;
+mod following;
 mod life;
 mod past;
 mod real_input;
