@@ -93,6 +93,10 @@ pub struct Live {
     pub retry_max: Duration,
     /// A branch asks for more ids when fewer than this many are left.
     pub id_reserve: u64,
+    /// How long rows of the journal are kept at least.
+    pub journal_time: Duration,
+    /// How many rows of the journal are kept at most.
+    pub journal_rows: u64,
     /// Who has not said who he is after this time is cut off.
     pub max_wait_for_auth: Duration,
     /// With more such connections from one address, new ones are refused.
@@ -259,6 +263,8 @@ fn build_live(values: &Values) -> Live {
         retry_min: milliseconds(&table::RETRY_MINIMUM),
         retry_max: milliseconds(&table::RETRY_MAXIMUM),
         id_reserve: values.number(&table::RESERVE).unwrap_or_default(),
+        journal_time: Duration::from_secs(values.number(&table::JOURNAL_DAYS).unwrap_or_default() * 86_400),
+        journal_rows: values.number(&table::JOURNAL_ROWS).unwrap_or_default(),
         max_wait_for_auth: milliseconds(&table::MAX_WAIT),
         hard_max_unauthed: values.small(&table::HARD_MAX).unwrap_or_default(),
         soft_max_unauthed: values.small(&table::SOFT_MAX).unwrap_or_default(),

@@ -13,8 +13,6 @@ use crate::node::Shared;
 const PAUSE: Duration = Duration::from_secs(60);
 /// Pause between two steps of work.
 const BREATH: Duration = Duration::from_millis(50);
-/// What of the journal is kept.
-const KEEP: Keep = Keep { time: Duration::from_secs(30 * 86_400), rows: 10_000_000 };
 
 /// Works until the node stops.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -32,7 +30,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// Takes a step; whether another one may find more.
 async fn trim(shared: &Arc<Shared>) -> bool {
     let app = Arc::clone(&shared.app);
-    let step = tokio::task::spawn_blocking(move || app.trim_journal(KEEP)).await;
+    let live = shared.live();
+    let keep = Keep { time: live.journal_time, rows: live.journal_rows };
+    let step = tokio::task::spawn_blocking(move || app.trim_journal(keep)).await;
     match step {
         Ok(Ok(trimmed)) => told(&trimmed),
         Ok(Err(error)) => failed(&error),

@@ -11,6 +11,7 @@ pub const SECTIONS: &[Section] = &[
     Section::read("SocketProtocol", "protocolDriverCfg", "Where the node listens for clients and for other nodes."),
     Section::read("SyncService", "syncServiceCfg", "How nodes find each other and keep in step."),
     Section::read("KeyGen", "keyGeneratorCfg", "The ids and numbers that a branch keeps in stock."),
+    Section::read("Journal", "", "What became visible at the node, for those who follow it."),
     Section::read(
         "FileVault",
         "fileVaultCfg",
@@ -98,6 +99,12 @@ used_keys! {
 
     RESERVE = Key::new("KeyGen", "reserve", number(1, 1_000_000_000, "ids"), "65536",
         "A branch asks the head office for more object ids when fewer than this many are left.").watched();
+
+    JOURNAL_DAYS = Key::new("Journal", "keepDays", number(1, 36_500, "days"), "30",
+        "Rows of the journal are kept so long, and longer where a follower has not done with them.").watched();
+    JOURNAL_ROWS = Key::new("Journal", "maxRows", number(1, 1_000_000_000, "rows"), "10000000",
+        "Never more rows than this are kept; a follower that is further behind loses the oldest, and the log of the node says so.")
+        .watched();
 
     HTTP_HOST = Key::new("DeploySite", "host", Kind::Listen, "*",
         "Where the web pages are served; localhost behind a reverse proxy. This version serves none.");

@@ -63,7 +63,10 @@ fn a_follower_goes_on_where_it_was_cut_off() {
     customer(head.project(), "A", "Berlin");
     let mut following = Following::start(head.project(), "labels", &[]);
     let first = following.city("Berlin");
-    assert_eq!((&first["entity"], &first["attribute"], &first["cause"]), (&json!("Customer"), &json!("City"), &json!("saved")));
+    assert_eq!(
+        (&first["entity"], &first["attribute"], &first["cause"]),
+        (&json!("Customer"), &json!("City"), &json!("saved"))
+    );
     // It waits, and is told at once.
     customer(head.project(), "B", "Bonn");
     let second = following.city("Bonn");
