@@ -17,7 +17,9 @@ use super::names::quoted;
 use super::overlay::Overlay;
 use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
-use crate::{Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View};
+use crate::{
+    Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View,
+};
 
 pub(super) struct SqliteView {
     shared: Arc<Shared>,

@@ -92,7 +92,8 @@ fn a_follower_goes_on_where_it_was_cut_off() {
     assert_eq!(sequence(&following.city("Celle")), sequence(last) + 1);
     head.stop();
     assert!(following.lines.next().is_none(), "it ends with the node");
-    assert_eq!(following.process.wait().unwrap().code(), Some(4));
+    let status = following.process.wait().unwrap().code();
+    assert!(matches!(status, Some(1 | 4)), "the node says that it stops, or is gone already: {status:?}");
     let removed = head.project().run_json(&["followers", "remove", "labels"], "").success().json();
     assert_eq!(removed["name"], "labels");
     let _error = head.project().run_json(&["followers", "remove", "labels"], "").error(3, "unknown-follower");
