@@ -65,21 +65,37 @@ impl RunningNode {
         }
     }
 
+    /// Starts it while it is down, and kills it after that time, whether it serves by then or not.
+    #[track_caller]
+    pub fn start_and_kill(&mut self, after: Duration) {
+        assert!(self.child.is_none(), "the node of {} runs", self.project.name());
+        let mut child = self.spawn();
+        // Not how long something may take: any moment is as good as another.
+        std::thread::sleep(after);
+        child.kill().expect("a process can be killed by its parent");
+        child.wait().expect("a killed process ends");
+    }
+
     /// Starts it again after [`Self::kill9`] or [`Self::stop`], or first stops it; waits until it serves and returns
     /// what it said then.
     #[track_caller]
     pub fn restart(&mut self) -> Json {
         self.stop();
-        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log can be written");
-        let mut command = self.project.command(&["--json", "start"]);
-        command.stdout(Stdio::piped()).stderr(log);
-        let call = process::call(&command);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start `{call}`: {error}"));
+        let mut child = self.spawn();
         let said = child.stdout.take().map(first_line);
         self.child = Some(child);
         let line = said.and_then(|said| said.recv_timeout(START_DEADLINE).ok()).unwrap_or_default();
         let document = serde_json::from_str::<Json>(&line).ok().filter(|ready| ready["pid"].is_u64());
         document.unwrap_or_else(|| panic!("the node of {} does not serve; it said {line:?}", self.project.name()))
+    }
+
+    #[track_caller]
+    fn spawn(&self) -> Child {
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file()).expect("a log can be written");
+        let mut command = self.project.command(&["--json", "start"]);
+        command.stdout(Stdio::piped()).stderr(log);
+        let call = process::call(&command);
+        command.spawn().unwrap_or_else(|error| panic!("cannot start `{call}`: {error}"))
     }
 
     /// Waits until the process ended by itself, and says how.

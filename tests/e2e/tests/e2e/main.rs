@@ -4,14 +4,15 @@
 //! 1. [`trade`]: the wholesaler that all tests work with
 //! 2. [`real_input`]: a firm's data, a branch, an interrupted day
 //! 3. [`cuts`]: lines and processes that end at any moment
-//! 4. [`conflict_and_refusal`]: both sides wanted different things
-//! 5. [`following`]: what becomes visible, for programs that follow it
-//! 6. [`command_line`]: what programs may rely on
-//! 7. [`life`]: starting and stopping, service managers, settings of a node that runs
-//! 8. [`configuration`]: who a node is by its file and its database, secrets
-//! 9. [`past`]: earlier states, and undoing
-//! 10. [`documents`]: commands in the documentation exist
-//! 11. [`demo_once`]: the demonstration
+//! 4. [`kills`]: many save at once, and their node is killed again and again
+//! 5. [`life`]: starting and stopping, service managers, settings of a node that runs
+//! 6. [`configuration`]: who a node is by its file and its database, secrets
+//! 7. [`past`]: earlier states, and undoing
+//! 8. [`conflict_and_refusal`]: both sides wanted different things
+//! 9. [`following`]: what becomes visible, for programs that follow it
+//! 10. [`command_line`]: what programs may rely on
+//! 11. [`documents`]: commands in the documentation exist
+//! 12. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -22,6 +23,7 @@ mod cuts;
 mod demo_once;
 mod documents;
 mod following;
+mod kills;
 mod life;
 mod past;
 mod real_input;
