@@ -241,6 +241,9 @@ pub struct QueryRequest {
     /// As it was then: a number is a position of the log, else it is a time (RFC 3339, without zone in that of the
     /// node; a day is its first moment) and means the last position by then. `None` is now.
     pub as_of: Option<String>,
+    /// Whether a reference comes with the key of its target, by which an import finds it, in the place of its display
+    /// text; `None` means no.
+    pub keys: Option<bool>,
 }
 
 /// Which changes of an object to tell.

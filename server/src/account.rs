@@ -156,7 +156,7 @@ impl Account {
 
 fn wrong(what: &str) -> Failure {
     Failure::usage("wrong-account-file", format!("the account file cannot be used: {what}"))
-        .hint("export it again at the head office with `mytism nodes add NAME --export FILE`")
+        .hint("export it again at the head office with `./mytism nodes add NAME --export FILE`")
 }
 
 fn hex(bytes: &[u8]) -> String {

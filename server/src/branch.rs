@@ -88,14 +88,17 @@ async fn session(shared: &Arc<Shared>, key: PublicKey, name: &str) -> Result<(),
 }
 
 async fn reach(shared: &Shared, key: PublicKey) -> Result<PeerConnection, LineEnd> {
-    let mut last = LineEnd::Lost("no address of the head office is known".to_owned());
+    let mut failed = Vec::new();
     for address in &shared.config.head_office {
         match connect(&address.to_string(), &shared.key, key, CONNECT_DEADLINE).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => last = LineEnd::Lost(error.to_string()),
+            Err(error) => failed.push(error.to_string()),
         }
     }
-    Err(last)
+    if failed.is_empty() {
+        failed.push("no address of the head office is known".to_owned());
+    }
+    Err(LineEnd::Lost(failed.join("; ")))
 }
 
 /// What the work beside the line came to.

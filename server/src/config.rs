@@ -205,7 +205,7 @@ pub fn read_text(path: &Path) -> Result<String, Vec<ConfigProblem>> {
     };
     let cannot = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => {
-            unreadable(None, "there is no such file".into(), "make the project with `mytism init` or `mytism join`")
+            unreadable(None, "there is no such file".into(), "make the project with `./mytism init` or `./mytism join`")
         }
         _ => unreadable(None, format!("cannot be read: {error}"), ""),
     };
@@ -333,7 +333,7 @@ impl Judge<'_> {
         ] {
             if missing && !config.authoritative && !self.values.is_given(key) {
                 let problem = self.error("config-missing", key, "a branch (authoritative = 0) cannot do without it");
-                problems.push(problem.hint("`mytism join` writes it; the head office exports it with `nodes add`"));
+                problems.push(problem.hint("`./mytism join` writes it; the head office exports it with `nodes add`"));
             }
             if !missing && config.authoritative {
                 problems.push(self.useless(key, "it has no effect at the head office (authoritative = 1)"));

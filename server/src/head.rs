@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mytism_app::AppError;
-use mytism_core::failure::Failure;
+use mytism_core::failure::{Failure, FailureKind};
 use mytism_core::id::{Hash, NodeId, TransactionId};
 use mytism_core::operation::Event;
 use mytism_format::{hash, transaction};
@@ -91,7 +91,12 @@ async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerCon
         Err(end) => Err(end),
     };
     if let Err(end) = end {
-        tracing::debug!(peer = %connection.peer(), "line ends: {end}");
+        match &end {
+            LineEnd::Own(failure) if failure.kind == FailureKind::Failed => {
+                tracing::warn!(peer = %connection.peer(), "line ends: {end}");
+            }
+            _ => tracing::debug!(peer = %connection.peer(), "line ends: {end}"),
+        }
         if let Some(message) = end.reject() {
             // The other side may be gone; the reason stands in the log here.
             let _gone = line.send(&message);

@@ -36,7 +36,7 @@ pub(crate) fn first_start(project: &Project, config: &Config) -> Result<(), Fail
     if !config.authoritative {
         let message =
             format!("{} is the configuration of a branch, and {} is missing", file.display(), directory.display());
-        return missing(message, "`mytism join` makes a branch");
+        return missing(message, "`./mytism join` makes a branch");
     }
     if let Some(number) = config.node_number {
         let message = format!(

@@ -155,15 +155,17 @@ async fn fetch(
 }
 
 async fn reach(account: &Account, key: &NodeKey) -> Result<PeerConnection, LineEnd> {
-    let mut last = None;
+    let mut failed = Vec::new();
     for address in &account.addresses {
         match connect(address, key, account.key, DEADLINE).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => last = Some(error.to_string()),
+            Err(error) => failed.push(error.to_string()),
         }
     }
-    let reason = last.unwrap_or_else(|| "the account file names no address".to_owned());
-    Err(LineEnd::Lost(reason))
+    if failed.is_empty() {
+        failed.push("the account file names no address".to_owned());
+    }
+    Err(LineEnd::Lost(failed.join("\n")))
 }
 
 struct Received {

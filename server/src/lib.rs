@@ -19,6 +19,7 @@ pub mod config;
 mod head;
 mod housekeeping;
 mod identity;
+mod holder;
 pub mod join;
 mod line;
 pub mod node;
@@ -30,6 +31,7 @@ mod sessions;
 mod settings;
 pub mod setup;
 mod supervisor;
+mod troubles;
 
 pub use join::{JoinOptions, JoinProgress, JoinReport, join};
 pub use node::{Hooks, Ready, serve};

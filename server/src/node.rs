@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::branch;
 use crate::config::{Config, Listen, Live};
 use crate::head;
+use crate::holder::holder;
 use crate::housekeeping;
 use crate::identity;
 use crate::line::LineEnd;
@@ -36,6 +37,7 @@ use crate::project::Project;
 use crate::sessions;
 use crate::settings::{OnLogLevel, Settings};
 use crate::supervisor::Supervisor;
+use crate::troubles::Troubles;
 
 /// How long to wait for a command to let go of the data.
 const COMMAND_PATIENCE: Duration = Duration::from_secs(10);
@@ -69,6 +71,7 @@ pub(crate) struct Shared {
     /// What of the configuration may change while the node runs.
     pub(crate) live: watch::Sender<Arc<Live>>,
     pub(crate) peers: Peers,
+    pub(crate) troubles: Troubles,
     /// The end of the log after each commit; also sent when a branch saved something.
     pub(crate) commits: watch::Sender<Position>,
     /// Drawn at each start.
@@ -156,16 +159,17 @@ fn open_patiently(project: &Project) -> Result<Arc<App>, Failure> {
 
 fn in_use(project: &Project) -> Failure {
     let directory = project.directory().display();
-    match Presence::read(project) {
-        Some(Presence { ready: Ready { pid, node, .. }, .. }) => {
-            let message = format!("{directory} is in use: its node {node} runs already, as process {pid}");
-            Failure::failed("project-in-use", message).hint("`mytism stop` shuts it down, `mytism status` tells more")
+    let holder = holder(&project.lock_file()).map(|holder| holder.to_string());
+    let message = match (Presence::read(project), holder) {
+        (Some(Presence { ready: Ready { pid, node, .. }, .. }), holder) => {
+            let holder = holder.unwrap_or_else(|| format!("process {pid}"));
+            format!("{directory} is in use: its node {node} runs already, as {holder}")
         }
-        None => {
-            let message = format!("{directory} is in use: its node starts, or a command works on its data");
-            Failure::failed("project-in-use", message).hint("`mytism status` tells whether the node runs")
-        }
-    }
+        (None, Some(holder)) => format!("{directory} is in use by {holder}: its node starts, or a command works on its data"),
+        (None, None) => format!("{directory} is in use: its node starts, or a command works on its data"),
+    };
+    let hint = "`./mytism status` tells whether the node runs, `./mytism stop` shuts it down";
+    Failure::failed("project-in-use", message).hint(hint)
 }
 
 /// What is told while a node runs.
@@ -263,6 +267,7 @@ fn share(config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Fai
         live: watch::Sender::new(Arc::new(config.live.clone())),
         config,
         peers: Peers::default(),
+        troubles: Troubles::default(),
         commits,
         run: random_run()?,
         stop: watch::Sender::new(false),

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Operations, Reply, Request, Sink};
+use mytism_core::operation::{Operations, PeerStatus, Reply, Request, Sink};
 
 use crate::account::{Account, Secret};
 use crate::node::{Shared, open};
@@ -17,12 +18,18 @@ pub(crate) struct RunningNode(pub(crate) Arc<Shared>);
 
 impl Operations for RunningNode {
     fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        self.answer(request, sink).inspect_err(|failure| self.0.troubles.note(failure, Instant::now()))
+    }
+}
+
+impl RunningNode {
+    fn answer(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
         let shared = &self.0;
         let reply = match request {
             Request::Status => {
                 let mut status = shared.app.status().map_err(|error| error.failure())?;
                 status.since = Some(shared.started);
-                status.sync = shared.peers.all();
+                status.sync = self.lines()?;
                 Reply::Status(Box::new(status))
             }
             Request::AddNode { name, valid_days } => Reply::Account { file: self.add_node(&name, valid_days)? },
@@ -36,9 +43,24 @@ impl Operations for RunningNode {
         let _closed = sink(reply);
         Ok(())
     }
-}
 
-impl RunningNode {
+    /// The lines to other nodes. At the head office also those to branches that have not connected since the start.
+    fn lines(&self) -> Result<Vec<PeerStatus>, Failure> {
+        let shared = &self.0;
+        if shared.app.identity().authoritative {
+            shared.app.call(&Context::local(), Request::Nodes, &mut |reply| {
+                if let Reply::Node(node) = reply
+                    && node.joined
+                    && node.role == "branch"
+                {
+                    shared.peers.update(&node.name, |_| {});
+                }
+                Ok(())
+            })?;
+        }
+        Ok(shared.peers.all())
+    }
+
     fn add_node(&self, name: &str, valid_days: u32) -> Result<String, Failure> {
         let shared = &self.0;
         crate::setup::node_name(Some(name))?;

@@ -41,6 +41,12 @@ impl Project {
         self.directory.join("data")
     }
 
+    /// Whoever works on the data holds the lock of this file.
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.data().join("lock")
+    }
+
     /// The node's private key.
     #[must_use]
     pub fn key_file(&self) -> PathBuf {
@@ -112,7 +118,7 @@ impl Project {
     pub fn config(&self) -> Result<Config, Failure> {
         if !self.exists() {
             let message = format!("there is no project in {}", self.directory.display());
-            let hint = "make one with `mytism init`, or name its directory with --project";
+            let hint = "make one with `./mytism init`, or name its directory with --project";
             return Err(Failure::failed("no-project", message).hint(hint));
         }
         let config = Config::load(&self.config_file(), &Process::of(&self.directory));
@@ -156,7 +162,7 @@ fn config_failure(problems: &[ConfigProblem]) -> Failure {
         return first.clone();
     }
     let all: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
-    Failure { message: all.join("\n"), hint: "`mytism check-config` lists them".to_owned(), ..first.clone() }
+    Failure { message: all.join("\n"), hint: "`./mytism check-config` lists them".to_owned(), ..first.clone() }
 }
 
 /// A directory that only its owner may enter, with those above it.

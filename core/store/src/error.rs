@@ -71,7 +71,9 @@ impl StoreError {
         let (code, hint) = match self {
             Self::InUse { .. } => ("project-in-use", "stop the node that uses it, or go through it"),
             Self::Exists { .. } => ("project-exists", "choose another directory, or remove this one"),
-            Self::Missing { .. } => ("no-project", "make one with `mytism init`, or name the directory with --project"),
+            Self::Missing { .. } => {
+                ("no-project", "make one with `./mytism init`, or name the directory with --project")
+            }
             Self::File { .. } => ("file-error", "check that the directory exists and may be written"),
             Self::Newer { .. } => ("newer-database", "use the program version that wrote it, or a newer one"),
             Self::Full(_) => ("disk-full", "make room on the disk and try again; nothing was changed"),

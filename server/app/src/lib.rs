@@ -163,7 +163,7 @@ impl App {
             Request::RemoveFollower { follower } => one(sink, Reply::Follower(self.remove_follower(&follower)?)),
             Request::Watch | Request::Stop | Request::AddNode { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
-                return Err(failure.hint("start it with `mytism start`").into());
+                return Err(failure.hint("start it with `./mytism start`").into());
             }
         }
         Ok(())

@@ -19,6 +19,8 @@ pub(crate) struct Presenter<'v> {
     schema: &'v Schema,
     view: &'v dyn View,
     texts: HashMap<ObjectId, String>,
+    /// Whether the key of an object stands for it, not its display text.
+    keys: bool,
     nodes: HashMap<NodeId, String>,
 }
 
@@ -27,7 +29,12 @@ impl<'v> Presenter<'v> {
     const TEXTS: usize = 50_000;
 
     pub(crate) fn new(schema: &'v Schema, view: &'v dyn View) -> Self {
-        Self { schema, view, texts: HashMap::new(), nodes: HashMap::new() }
+        Self { schema, view, texts: HashMap::new(), keys: false, nodes: HashMap::new() }
+    }
+
+    /// The same, but that keys stand for referenced objects. One without a key has no text.
+    pub(crate) fn with_keys(self) -> Self {
+        Self { keys: true, ..self }
     }
 
     /// An object with all it holds.
@@ -86,6 +93,7 @@ impl<'v> Presenter<'v> {
             return Ok(text.clone());
         }
         let text = match self.view.object(id)? {
+            Some(state) if self.keys => key_text(self.schema, &state),
             Some(state) => display_text(self.schema, &state),
             None => String::new(),
         };
@@ -120,6 +128,13 @@ fn display_text(schema: &Schema, state: &ObjectState) -> String {
     let attributes = entity.map(|entity| [entity.display, entity.key]).unwrap_or_default();
     let texts = attributes.into_iter().flatten().map(|attribute| state.get(Slot::attribute(attribute)));
     texts.into_iter().find(|value| !value.is_null()).map_or_else(String::new, |value| value.to_string())
+}
+
+/// What an import finds an object by.
+fn key_text(schema: &Schema, state: &ObjectState) -> String {
+    let key = schema.entity_by_id(state.entity).and_then(|entity| entity.key);
+    let value = key.map_or(Value::Null, |key| state.get(Slot::attribute(key)));
+    if value.is_null() { String::new() } else { value.to_string() }
 }
 
 /// The node object of a number.

@@ -33,6 +33,9 @@ pub(crate) fn query(
         parsed.select.iter().flatten().map(|item| (item.name.clone(), item.expr.kind.clone())).collect();
     let options = QueryOptions { deleted: request.deleted, limit: request.limit };
     let mut presenter = Presenter::new(schema, view);
+    if request.keys == Some(true) {
+        presenter = presenter.with_keys();
+    }
     let mut failed = None;
     view.query(&parsed, options, &mut |row| {
         let reply = match row {

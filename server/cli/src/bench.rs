@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &args::Bench, output: &mut Output<'_>) -> Result<()
     if !output.json {
         let kind = machine::file_system(&settings.directory).map_or_else(String::new, |kind| format!(" ({kind})"));
         output.line(format_args!("{}{kind}", settings.directory.display()));
-        output.line(figures::heading());
+        output.line(figures::heading(output.words));
     }
     for bench in benches {
         output.flush();

@@ -9,6 +9,7 @@ use mytism_core::operation::{ChangeRequest, ChangeTarget, Input, ReferenceInput,
 use serde_json::{Map, Value as Json};
 
 use crate::report::not_in_this_version;
+use crate::strict::{self, Twice};
 
 /// The longest document, in bytes; a request that is larger could not be sent either.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
@@ -19,6 +20,12 @@ pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 /// `json-syntax` with line and column, or `wrong-document` with the path of what is wrong.
 pub(crate) fn read(text: &str) -> Result<SaveRequest, Failure> {
     let document: Json = serde_json::from_str(text).map_err(|error| syntax(&error))?;
+    if let Some(twice) = strict::field_twice(text) {
+        let Twice { name, line, column } = twice;
+        let message = format!("line {line} column {column}: the field \"{name}\" stands twice in one object");
+        let failure = Failure::usage("wrong-document", message).hint("leave one out; nothing was saved");
+        return Err(failure.at(line, column));
+    }
     let fields = fields(&document, "", &["description", "changes"])?;
     let description = match fields.get("description") {
         None | Some(Json::Null) => String::new(),
@@ -267,6 +274,9 @@ mod tests {
         wrong(&value("[1]"), "changes[0].values.A[0]: a reference", "");
         wrong(&value(r#"{"add":5}"#), "changes[0].values.A.add: a list", "");
         wrong(&value(r#"{"add":[],"remov":[]}"#), "changes[0].values.A.remov", "\"remove\"");
+        wrong("{\"changes\":[],\n \"changes\":[]}", "line 2 column 10: the field \"changes\"", "leave one out");
+        wrong(r#"{"changes":[{"id":1,"values":{"A":1,"B":2,"A":3}}]}"#, "the field \"A\" stands twice", "");
+        wrong(&value(r#"{"ref":1,"ref":2}"#), "the field \"ref\" stands twice", "");
         check(&value(r#"{"file":"a.pdf"}"#), "not-in-this-version", "files", "");
         check("{\"changes\":[\n,]}", "json-syntax", "line 2 column 1", "");
         check("", "json-syntax", "EOF", "");

@@ -1,7 +1,7 @@
 //! The one binary: the node and the command line, by which people and programs work with it.
 //!
 //! What goes in: [`args`] (the words of the command line), [`draft`] (the document of a save), [`rows`] (files of an
-//! import). What comes out: [`json`] for programs, [`people`] and [`table`] for people in the language of [`words`], both
+//! import); [`strict`] sees what a JSON parser passes over. What comes out: [`json`] for programs, [`people`] and [`table`] for people in the language of [`words`], both
 //! through [`output`]; failures through [`report`]. In between: [`command`], which asks a node that [`node`] found. Only
 //! [`node`] knows the server and the client library, and only [`bench`], which measures them, how objects are stored.
 
@@ -16,6 +16,7 @@ mod output;
 mod people;
 mod report;
 mod rows;
+mod strict;
 mod table;
 mod words;
 

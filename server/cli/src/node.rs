@@ -41,8 +41,7 @@ pub(crate) fn open(directory: &Path) -> Result<Box<dyn Operations>, Failure> {
             Err(unreachable) => match mytism_server::direct(directory) {
                 Err(failure) if failure.code == "project-in-use" && begun.elapsed() < PATIENCE => sleep(PAUSE),
                 Err(failure) if failure.code == "project-in-use" => {
-                    let hint =
-                        "a process holds the data without answering: a node that starts or hangs, or another command";
+                    let hint = format!("{}; it starts, hangs, or is another command", failure.message);
                     return Err(unreachable.hint(hint));
                 }
                 opened => return opened,
@@ -73,13 +72,13 @@ fn project(directory: &Path) -> Result<Project, Failure> {
         return Ok(project);
     }
     let message = format!("there is no project in {}", directory.display());
-    let hint = format!("make one with `{} init`, or name its directory with --project", crate::program());
-    Err(Failure::failed("no-project", message).hint(hint))
+    Err(Failure::failed("no-project", message)
+        .hint("make one with `./mytism init`, or name its directory with --project"))
 }
 
 /// Whether no process holds the data.
 fn is_free(project: &Project) -> bool {
-    let Ok(lock) = File::open(project.data().join("lock")) else { return true };
+    let Ok(lock) = File::open(project.lock_file()) else { return true };
     !matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
 }
 

@@ -54,12 +54,12 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
     let position = fill(words.position, &[&words.count(status.log_position)]);
     let node = output.bold(&harmless(&status.node));
     output.line(format!("{node}  {role}   {up}   {version}   {position}"));
-    let objects = words.counted(status.objects, words.one_object, words.objects);
+    let objects = fill(words.objects, &[&words.count(status.objects)]);
     entry(output, words.status_store, &[format!("SQLite {}   {objects}", words.bytes(status.database_bytes))]);
     entry(output, words.status_schema, &[harmless(&status.schema)]);
     let peers = if is_head_office { words.branches } else { words.head_office_line };
     let width = status.sync.iter().map(|peer| peer.name.chars().count()).max().unwrap_or_default();
-    entry(output, peers, &status.sync.iter().map(|one| peer(one, width, words)).collect::<Vec<_>>());
+    entry(output, peers, &status.sync.iter().map(|one| peer(one, is_head_office, width, words)).collect::<Vec<_>>());
     if status.pending > 0 {
         entry(output, words.pending, &[fill(words.pending_saves, &[&words.count(status.pending)])]);
     }
@@ -85,12 +85,15 @@ fn entry(output: &mut Output<'_>, label: &str, lines: &[String]) {
     }
 }
 
-fn peer(peer: &PeerStatus, width: usize, words: &Words) -> String {
+fn peer(peer: &PeerStatus, is_branch: bool, width: usize, words: &Words) -> String {
     let state = match (peer.state.as_str(), peer.pending) {
         ("connected", 0) => words.in_step,
         ("connected", _) => words.catching_up,
         ("stopped", _) => words.peer_stopped,
-        _ => words.connecting,
+        // Branches connect to the head office, never the other way.
+        _ if !is_branch => words.connecting,
+        _ if *peer == never_seen(peer) => words.not_seen,
+        _ => words.not_connected,
     };
     let lag = peer.lag_ms.map(|lag| words.milliseconds(lag));
     let behind = (peer.pending > 0).then(|| fill(words.behind, &[&words.count(peer.pending)]));
@@ -98,6 +101,11 @@ fn peer(peer: &PeerStatus, width: usize, words: &Words) -> String {
     let error = error.map(|error| fill(words.last_error, &[&harmless(error)]));
     let rest: Vec<String> = [behind, lag, error].into_iter().flatten().collect();
     format!("{:<width$}  {state:<16}  {}", harmless(&peer.name), rest.join("   ")).trim_end().to_owned()
+}
+
+/// What is told of a branch that has not connected since the start.
+fn never_seen(peer: &PeerStatus) -> PeerStatus {
+    PeerStatus { name: peer.name.clone(), state: peer.state.clone(), ..PeerStatus::default() }
 }
 
 fn health(status: &Status, output: &Output<'_>) -> String {
@@ -294,6 +302,7 @@ mod tests {
             PeerStatus { lag_ms: Some(0.94), ..peer("berlin", "connected", 0) },
             peer("bonn", "connected", 12_400),
             PeerStatus { last_error: Some("timed out".into()), ..peer("lisboa", "connecting", 0) },
+            peer("riga", "connecting", 0),
         ];
         let given = Status { sync, conflicts: 3, quarantine: 1, ..node() };
         let text = written(|output| {
@@ -303,7 +312,8 @@ mod tests {
         for line in [
             "  Filialen    berlin  auf gleichem Stand  0,9 ms",
             "              bonn    holt auf          12.400 zurück",
-            "              lisboa  verbindet         letzter Fehler: timed out",
+            "              lisboa  nicht verbunden   letzter Fehler: timed out",
+            "              riga    seit dem Start nicht gesehen",
             "  zu tun      3 Konflikte        ./mytism conflicts",
             "              1 in Quarantäne    ./mytism quarantine",
             "  Zustand     Achtung: lisboa ist nicht erreichbar",

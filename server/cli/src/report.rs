@@ -5,6 +5,7 @@ use mytism_core::query::render_caret;
 use serde_json::{Value as Json, json};
 
 use crate::output::harmless;
+use crate::program;
 
 /// A failure with the text that its place is in.
 #[derive(Debug)]
@@ -28,9 +29,18 @@ impl From<Failure> for Trouble {
     }
 }
 
+/// Hints come from many places, also from nodes, which cannot know what the program is called here; they all write this.
+const PROGRAM: &str = "`./mytism ";
+
+/// A hint with the program called as the user called it.
+fn as_called(hint: &str, program: &str) -> String {
+    hint.replace(PROGRAM, &format!("`{program} "))
+}
+
 /// For programs.
 pub(crate) fn document(failure: &Failure) -> Json {
-    let hint = if failure.hint.is_empty() { Json::Null } else { Json::from(failure.hint.as_str()) };
+    let hint = as_called(&failure.hint, &program());
+    let hint = if hint.is_empty() { Json::Null } else { Json::from(hint) };
     let at = failure.at.map_or(Json::Null, |place| json!({"line": place.line, "column": place.column}));
     json!({"error": {"code": failure.code, "message": failure.message, "hint": hint, "at": at}})
 }
@@ -48,7 +58,8 @@ pub(crate) fn lines(trouble: &Trouble, colour: bool) -> String {
         (Some(given), Some(place)) => render_caret(given, place.line, place.column, 0),
         _ => String::new(),
     };
-    let mut hints = failure.hint.lines().map(harmless);
+    let hint = as_called(&failure.hint, &program());
+    let mut hints = hint.lines().map(harmless);
     if !caret.is_empty() {
         text.push_str(&caret);
         if let Some(first) = hints.next() {
@@ -106,6 +117,14 @@ mod tests {
         check(&Failure::failed("x", "m").hint("a\nb").into(), "error[x]: m\n  a\n  b\n");
         check(&Failure::failed("x", "a\u{1b}[0m").into(), "error[x]: a·[0m\n");
         check(&Failure::failed("x", "one\ntwo").into(), "error[x]: one\n  two\n");
+    }
+
+    #[test]
+    fn hints_call_the_program_as_the_user_does() {
+        let check = |hint: &str, expected: &str| assert_eq!(as_called(hint, "./shop"), expected);
+        check("start it with `./mytism start`", "start it with `./shop start`");
+        check("`./mytism a` or `./mytism b`", "`./shop a` or `./shop b`");
+        check("mytism.ini", "mytism.ini");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use csv::StringRecord;
 use mytism_core::failure::Failure;
 use serde_json::Value as Json;
 
+use crate::strict;
+use crate::words::fill;
+
 /// The longest row, in bytes. Without a limit one forgotten quotation mark would make a row of the whole file.
 const ROW_BYTES_MAX: u64 = 64 << 20;
 /// The longest header line that is looked at to find the delimiter, in bytes.
@@ -225,7 +228,7 @@ fn next_csv(
     let inside = record.iter().flat_map(str::bytes).filter(|byte| *byte == b'\n').count() as u64;
     let line = reader.position().line().saturating_sub(inside + 1);
     if record.len() != columns.len() {
-        let message = format!("the row has {} cells, the header line {}", record.len(), columns.len());
+        let message = fill("the row has {} {cell|cells}, the header line {}", &[&record.len(), &columns.len()]);
         return Err(Bad::Row { number, line, raw: Raw::Csv(record), message });
     }
     let cells = record.iter().map(|cell| (!cell.is_empty()).then(|| cell.to_owned())).collect();
@@ -278,6 +281,9 @@ fn next_json(
 /// Names and values of an object without objects in it.
 fn flat(text: &str) -> Result<(Vec<String>, Vec<Option<String>>), String> {
     let json: Json = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    if let Some(twice) = strict::field_twice(text) {
+        return Err(format!("column {}: the field \"{}\" stands twice", twice.column, twice.name));
+    }
     let Json::Object(fields) = json else { return Err("an object is expected".to_owned()) };
     let mut names = Vec::with_capacity(fields.len());
     let mut cells = Vec::with_capacity(fields.len());
@@ -368,7 +374,7 @@ mod tests {
         check("A\n\n1\n\n\n2\n", &["3: A=1", "6: A=2"]);
         check(
             "A,B\n1\n1,2,3\n4,5\n",
-            &["2! the row has 1 cells, the header line 2", "3! the row has 3 cells, the header line 2", "4: A=4 B=5"],
+            &["2! the row has 1 cell, the header line 2", "3! the row has 3 cells, the header line 2", "4: A=4 B=5"],
         );
         check("A,B\n", &[]);
     }
@@ -383,6 +389,7 @@ mod tests {
         let bad = "1! A: a text, number, true, false or null is expected; a reference is the key of its target";
         check("{\"A\":{}}\n{\"A\":1}", &[bad, "2: A=1"]);
         check("[1]\n{}\n", &["1! an object is expected", "2! the object is empty"]);
+        check("{\"A\":1,\"B\":2,\"A\":3}", &["1! column 16: the field \"A\" stands twice"]);
         check("{\n", &["1! no JSON: EOF while parsing an object at line 1 column 1"]);
     }
 

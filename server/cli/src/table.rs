@@ -71,7 +71,7 @@ impl Rows {
             return output.line(words.nothing_found);
         }
         self.show(output);
-        output.line(words.counted(self.count, words.one_row, words.rows));
+        output.line(fill(words.rows, &[&words.count(self.count)]));
         if self.pending {
             output.line(words.pending_mark);
         }
@@ -235,7 +235,7 @@ mod tests {
             assert!(shown.contains(expected), "{width}:\n{shown}");
         };
         check(80, "1 row\n");
-        check(42, "1 more columns: C; --json shows all");
+        check(42, "1 more column: C; --json shows all");
         check(5, "2 more columns: B, C");
         assert!(shown_at(42).contains("xxxxxxxxxxxxxxxxxxx…"), "{}", shown_at(42));
         assert!(shown(None, &[row]).contains(&long));

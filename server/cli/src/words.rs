@@ -4,7 +4,7 @@
 /// Makes the structure of all words and its two columns from one table, so that no word can lack in a language.
 macro_rules! words {
     ($($name:ident: $english:literal, $german:literal;)+) => {
-        /// All words in one language. `{}` stands for what is filled in.
+        /// All words in one language. `{}` stands for what is filled in, `{row|rows}` for one of two forms, see [`fill`].
         #[derive(Debug)]
         pub(crate) struct Words {
             $(pub(crate) $name: &'static str,)+
@@ -34,7 +34,7 @@ words! {
     received: "Received", "Empfangen";
     new_head_office: "new, authoritative node \"{}\"", "neu, Zentrale \"{}\"";
     new_branch: "new, branch \"{}\"", "neu, Filiale \"{}\"";
-    entities: "{} entities", "{} Entitäten";
+    entities: "{} {entity|entities}", "{} {Entität|Entitäten}";
     then_status: "then {} status", "danach {} status";
     serves: "{} serves", "{} läuft";
     ports_are: "ports {}", "Ports {}";
@@ -52,21 +52,22 @@ words! {
     version: "version {}", "Version {}";
     position: "position {}", "Position {}";
     status_store: "store", "Speicher";
-    objects: "{} objects", "{} Objekte";
-    one_object: "1 object", "1 Objekt";
+    objects: "{} {object|objects}", "{} {Objekt|Objekte}";
     status_schema: "schema", "Schema";
     branches: "branches", "Filialen";
     head_office_line: "head office", "Zentrale";
     pending: "pending", "offen";
-    pending_saves: "{} transactions on which the head office has not decided", "{} Transaktionen, über die die Zentrale noch nicht entschieden hat";
+    pending_saves: "{} {transaction|transactions} on which the head office has not decided", "{} {Transaktion|Transaktionen}, über die die Zentrale noch nicht entschieden hat";
     in_step: "in step", "auf gleichem Stand";
     catching_up: "catching up", "holt auf";
     connecting: "connecting", "verbindet";
+    not_connected: "not connected", "nicht verbunden";
+    not_seen: "not seen since the start", "seit dem Start nicht gesehen";
     peer_stopped: "stopped", "angehalten";
     behind: "{} behind", "{} zurück";
     last_error: "last error: {}", "letzter Fehler: {}";
     needs_you: "needs you", "zu tun";
-    conflicts: "{} conflicts", "{} Konflikte";
+    conflicts: "{} {conflict|conflicts}", "{} {Konflikt|Konflikte}";
     in_quarantine: "{} in quarantine", "{} in Quarantäne";
     health: "health", "Zustand";
     health_good: "good", "gut";
@@ -77,11 +78,10 @@ words! {
     deleted: "deleted", "gelöscht";
     created: "created", "angelegt";
     changed: "changed", "geändert";
-    by_at: "{} by {} at {}", "{} von {} an {}";
+    by_at: "{} by {} at {}", "{} von {}, Knoten {}";
     made_or_deleted: "(object)", "(Objekt)";
-    rows: "{} rows", "{} Zeilen";
-    one_row: "1 row", "1 Zeile";
-    not_shown: "{} more columns: {}; --json shows all", "{} weitere Spalten: {}; --json zeigt alle";
+    rows: "{} {row|rows}", "{} {Zeile|Zeilen}";
+    not_shown: "{} more {column|columns}: {}; --json shows all", "{} weitere {Spalte|Spalten}: {}; --json zeigt alle";
     entity: "Entity", "Entität";
     pending_mark: "* the head office has not decided yet", "* die Zentrale hat noch nicht entschieden";
     nothing_found: "nothing found", "nichts gefunden";
@@ -98,7 +98,7 @@ words! {
     undo_was: "was {}, became {}, is {}", "war {}, wurde {}, ist {}";
     undo_changed_since: "changed {}   transaction {}", "geändert {}   Transaktion {}";
     new_object: "{} is object {}", "{} ist Objekt {}";
-    import_done: "{} rows read: {} new, {} changed, {} unchanged, {} bad", "{} Zeilen gelesen: {} neu, {} geändert, {} unverändert, {} fehlerhaft";
+    import_done: "{} {row|rows} read: {} new, {} changed, {} unchanged, {} bad", "{} {Zeile|Zeilen} gelesen: {} neu, {} geändert, {} unverändert, {} fehlerhaft";
     import_dry: "dry run, nothing was saved", "Probelauf, nichts wurde gespeichert";
     import_run: "import {}", "Import {}";
     import_links: "references", "Verweise";
@@ -119,6 +119,7 @@ words! {
     moved: "Moved", "Bewegt";
     no_followers: "nobody follows", "niemand folgt";
     follower_removed: "the follower \"{}\" is forgotten; it stood at {}", "\"{}\" ist vergessen; der Zeiger stand auf {}";
+    exported: "{} {row|rows} written to {}", "{} {Zeile|Zeilen} nach {} geschrieben";
     // nodes, conflicts, quarantine, check-config
     name: "Name", "Name";
     number: "Number", "Nummer";
@@ -126,7 +127,7 @@ words! {
     joined: "Joined", "Beigetreten";
     yes: "yes", "ja";
     no: "no", "nein";
-    account_written: "account of branch \"{}\" written to {}; it holds a secret and is good for {} days", "Konto der Filiale \"{}\" nach {} geschrieben; es enthält ein Geheimnis und gilt {} Tage";
+    account_written: "account of branch \"{}\" written to {}; it holds a secret and is good for {} {day|days}", "Konto der Filiale \"{}\" nach {} geschrieben; es enthält ein Geheimnis und gilt {} {Tag|Tage}";
     copy_and_join: "copy it to the branch, and there: {} join --sync-account FILE", "auf die Filiale kopieren, und dort: {} join --sync-account DATEI";
     no_conflicts: "no conflicts", "keine Konflikte";
     no_quarantine: "nothing in quarantine", "nichts in Quarantäne";
@@ -138,6 +139,10 @@ words! {
     not_in_effect: "not in effect yet", "noch ohne Wirkung";
     in_effect_at_start: "at start", "beim Start";
     in_effect_at_once: "within seconds", "binnen Sekunden";
+    // bench
+    bench_ratio: "ratio", "Anteil";
+    bench_count: "n", "Anzahl";
+    bench_group: "n/commit", "je Commit";
     error: "error", "Fehler";
     warning: "warning", "Warnung";
 }
@@ -157,16 +162,25 @@ fn of(variable: impl Fn(&str) -> Option<String>) -> &'static Words {
     if set.as_ref().is_some_and(is_german) { &GERMAN } else { &ENGLISH }
 }
 
-/// The template with its `{}` filled in, in order.
+/// The template with its `{}` filled in, in order. `{row|rows}` becomes its first half where the part before it is 1, else
+/// its second one.
 pub(crate) fn fill(template: &str, parts: &[&dyn std::fmt::Display]) -> String {
-    let mut pieces = template.split("{}");
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for (index, piece) in pieces.enumerate() {
-        if let Some(part) = parts.get(index) {
-            text.push_str(&part.to_string());
+    let mut parts = parts.iter();
+    let (mut text, mut last, mut rest) = (String::new(), String::new(), template);
+    while let Some((before, place, after)) = rest
+        .split_once('{')
+        .and_then(|(before, inside)| inside.split_once('}').map(|(place, after)| (before, place, after)))
+    {
+        text.push_str(before);
+        if let Some((one, many)) = place.split_once('|') {
+            text.push_str(if last == "1" { one } else { many });
+        } else {
+            last = parts.next().map(ToString::to_string).unwrap_or_default();
+            text.push_str(&last);
         }
-        text.push_str(piece);
+        rest = after;
     }
+    text.push_str(rest);
     text
 }
 
@@ -182,11 +196,6 @@ impl Words {
             text.push(digit);
         }
         text
-    }
-
-    /// `3 objects`, with another word for one.
-    pub(crate) fn counted(&self, number: u64, one: &str, many: &str) -> String {
-        if number == 1 { one.to_owned() } else { fill(many, &[&self.count(number)]) }
     }
 
     /// A size with a unit of thousands: `1.8 GB`.
@@ -278,5 +287,19 @@ mod tests {
         assert_eq!(fill("{} of {}", &[&1, &"two"]), "1 of two");
         assert_eq!(fill("none", &[&1]), "none");
         assert_eq!(fill("{} and {}", &[&"{}"]), "{} and ");
+        assert_eq!(fill("{} and {", &[&1]), "1 and {");
+    }
+
+    #[test]
+    fn words_agree_with_the_number_before_them() {
+        let check = |count: u64, expected: &str| {
+            let text = fill("{} {row|rows} {was|were} read from {}", &[&ENGLISH.count(count), &"a.csv"]);
+            assert_eq!(text, expected);
+        };
+        check(0, "0 rows were read from a.csv");
+        check(1, "1 row was read from a.csv");
+        check(2, "2 rows were read from a.csv");
+        check(1001, "1,001 rows were read from a.csv");
+        assert_eq!(fill(GERMAN.objects, &[&1]), "1 Objekt");
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Closed, Operations, Output as Out, Reply, Request};
+use mytism_core::operation::{Closed, Operations, Output as Out, QueryRequest, Reply, Request};
 use mytism_core::value::Value;
 use serde_json::json;
 
@@ -29,7 +29,8 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut 
         args::Format::Xlsx => return Err(not_in_this_version("spreadsheets").hint("write --format csv").into()),
     };
     let (mut count, mut broken) = (0u64, None);
-    let request = Request::Query(query_request(&arguments.text, &arguments.params));
+    let keys = (arguments.format == args::Format::Csv).then_some(true);
+    let request = Request::Query(QueryRequest { keys, ..query_request(&arguments.text, &arguments.params) });
     node.call(request, &mut |reply| {
         count += 1;
         form.write(reply).map_err(|failure| {
@@ -153,7 +154,7 @@ fn mixed() -> Failure {
     .hint("name the attributes in a `select`, query one entity, or write --format jsonl")
 }
 
-/// A value as an import reads it: references by their text, moments in UTC.
+/// A value as an import reads it: references by the key of their target, moments in UTC.
 fn cell(value: &Out) -> String {
     match value {
         Out::Value(Value::Null) => String::new(),

@@ -237,7 +237,10 @@ impl<'a> Import<'a> {
     fn stopped(&self, failure: Failure) -> Failure {
         let Some(run) = self.run else { return failure };
         let saved = self.counts.inserted + self.counts.updated;
-        let hint = format!("{saved} rows before it were saved, as import {run}; `--mode upsert` takes the file again");
+        let hint = fill(
+            "{} {row|rows} before it {was|were} saved, as import {}; `--mode upsert` takes the file again",
+            &[&saved, &run],
+        );
         let hint = if failure.hint.is_empty() { hint } else { format!("{}\n{hint}", failure.hint) };
         Failure { hint, ..failure }
     }
@@ -272,7 +275,8 @@ impl<'a> Import<'a> {
         }
         let Some((_, line, message)) = lost.first() else { return Ok(()) };
         if self.arguments.on_error == OnError::Stop {
-            let more = if lost.len() > 1 { format!(" (and {} more rows)", lost.len() - 1) } else { String::new() };
+            let more =
+                if lost.len() > 1 { fill(" (and {} more {row|rows})", &[&(lost.len() - 1)]) } else { String::new() };
             return Err(self.stopped(self.row_failure(*line, "unknown-reference", &format!("{message}{more}"))));
         }
         self.bad.write_again(&self.arguments.file, &lost)

@@ -62,7 +62,7 @@ pub(crate) fn join(directory: &Path, arguments: &args::Join, output: &mut Output
     let project = format!("{:<18} {}", made.directory.display(), fill(words.new_branch, &[&made.node]));
     entry(output, words.project, &project);
     entry(output, words.head_office, &harmless(&made.head_office));
-    let objects = words.counted(made.objects, words.one_object, words.objects);
+    let objects = fill(words.objects, &[&words.count(made.objects)]);
     let position = fill(words.position, &[&words.count(made.position)]);
     entry(output, words.received, &format!("{objects:<18} {position}"));
     next(directory, output);

@@ -119,7 +119,7 @@ fn document(from: impl Read) -> Result<String, Failure> {
     read.map_err(|error| Failure::failed("input-failed", format!("standard input cannot be read: {error}")))?;
     if bytes.len() as u64 > draft::DOCUMENT_BYTES_MAX {
         let message = format!("the document is larger than {} MB", draft::DOCUMENT_BYTES_MAX >> 20);
-        return Err(Failure::usage("request-invalid", message).hint("`mytism import` takes any number of rows"));
+        return Err(Failure::usage("request-invalid", message).hint("`./mytism import` takes any number of rows"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
@@ -178,6 +178,7 @@ mod tests {
             limit: Some(2),
             deleted: true,
             as_of: Some("7".into()),
+            keys: None,
         };
         assert_eq!(node.asked.into_inner(), [Request::Query(request)]);
     }

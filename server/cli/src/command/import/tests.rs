@@ -203,7 +203,7 @@ fn the_first_bad_row_ends_it_with_its_line() {
         assert_eq!(failure.kind.exit_status(), 3);
     };
     check("K,V\na,1\n\"b\nb\",1\nc,bad\n".into(), "a.csv line 5: V is bad", "", 5);
-    check("K,V\na\n".into(), "a.csv line 2: the row has 1 cells, the header line 2", "", 2);
+    check("K,V\na\n".into(), "a.csv line 2: the row has 1 cell, the header line 2", "", 2);
     let saved = "1000 rows before it were saved, as import 2-1-7";
     check(format!("K,V\n{rows}a,\nb,bad\n"), "a.csv line 1003: V is bad", saved, 1003);
 }
@@ -215,7 +215,7 @@ fn bad_rows_are_passed_over_into_a_file() {
     let errors = done.errors.unwrap();
     let mut lines: Vec<&str> = errors.lines().collect();
     lines.sort_unstable();
-    let expected = ["\"c;\";bad;V is bad", "K;V;error", "b;bad;V is bad", "d;the row has 1 cells, the header line 2"];
+    let expected = ["\"c;\";bad;V is bad", "K;V;error", "b;bad;V is bad", "d;the row has 1 cell, the header line 2"];
     assert_eq!(lines, expected);
     let done = import("a.jsonl", "{\"K\":\"b\",\"V\":\"bad\"}\nnonsense\n", skip);
     assert_eq!(done.result.unwrap(), told("null", [2, 0, 0, 0, 2]));
