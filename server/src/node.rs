@@ -132,6 +132,12 @@ impl Shared {
 pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
     let store = SqliteStore::open(&project.data()).map_err(|error| match error {
         StoreError::InUse { .. } => in_use(project),
+        // There is a project, so there was a database; a new one in its place would hide the loss.
+        StoreError::Missing { path } => {
+            let message = format!("{} is missing, though a node lives in this project", path.display());
+            let hint = "put it back, or restore the last good backup; nothing was changed";
+            Failure::failed("database-missing", message).hint(hint)
+        }
         other => other.failure(),
     })?;
     let schema = store.schema();
@@ -211,7 +217,10 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     let authoritative = shared.app.identity().authoritative;
     let settings = Settings::new(project, hooks.log_level);
     let clients = local::bind(&project.socket()).await;
-    let clients = clients.map_err(|error| Failure::failed("socket-error", error.to_string()))?;
+    let clients = clients.map_err(|error| {
+        Failure::failed("socket-error", error.to_string())
+            .hint("check that the project directory may be written and has room")
+    })?;
     let mut tasks = JoinSet::new();
     let mut tls = None;
     if authoritative {

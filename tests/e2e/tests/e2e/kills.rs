@@ -94,7 +94,7 @@ fn a_large_database_is_back_at_once() {
     let mut known = Known::default();
     let mut times = Vec::new();
     for round in 0..5 {
-        let savers = Savers::start(node.project(), &mut known, &mut dice, round);
+        let savers = Savers::start(node.project(), &known, &mut dice, round);
         savers.wait_for(200);
         node.kill9();
         savers.end(&mut known);
