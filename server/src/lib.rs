@@ -20,6 +20,7 @@ mod head;
 mod housekeeping;
 mod identity;
 mod holder;
+mod identity;
 pub mod join;
 mod line;
 pub mod node;

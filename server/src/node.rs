@@ -171,7 +171,9 @@ fn in_use(project: &Project) -> Failure {
             let holder = holder.unwrap_or_else(|| format!("process {pid}"));
             format!("{directory} is in use: its node {node} runs already, as {holder}")
         }
-        (None, Some(holder)) => format!("{directory} is in use by {holder}: its node starts, or a command works on its data"),
+        (None, Some(holder)) => {
+            format!("{directory} is in use by {holder}: its node starts, or a command works on its data")
+        }
         (None, None) => format!("{directory} is in use: its node starts, or a command works on its data"),
     };
     let hint = "`./mytism status` tells whether the node runs, `./mytism stop` shuts it down";
