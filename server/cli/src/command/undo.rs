@@ -43,7 +43,7 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Undo, output: &mut Ou
 
 fn show(undone: &Undone, dry_run: bool, output: &mut Output<'_>) {
     let words = output.words;
-    let objects = words.counted(undone.objects, words.one_object, words.objects);
+    let objects = fill(words.objects, &[&words.count(undone.objects)]);
     match undone.transaction {
         _ if dry_run => output.line(format!("{}   {objects}", words.undo_dry)),
         None => output.line(words.nothing_to_undo),
