@@ -66,7 +66,7 @@ impl Followers {
         if self.0.len() >= Self::MOST && !self.0.contains_key(name) {
             let message = format!("the journal has {} followers, the most that it can have", Self::MOST);
             let failure = Failure::refused("too-many-followers", message);
-            return Err(failure.hint("remove those that nobody needs: `mytism followers`").into());
+            return Err(failure.hint("remove those that nobody needs: `./mytism followers`").into());
         }
         Arc::make_mut(&mut self.0).insert(name.to_owned(), Place { cursor, moved });
         Ok(())
@@ -122,7 +122,7 @@ fn check_name(name: &str) -> Result<(), AppError> {
 
 fn unknown(name: &str) -> AppError {
     let failure = Failure::refused("unknown-follower", format!("the journal has no follower \"{name}\""));
-    failure.hint("`mytism followers` lists them").into()
+    failure.hint("`./mytism followers` lists them").into()
 }
 
 /// Moves a cursor, in the layer of the work that goes with it.

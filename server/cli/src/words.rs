@@ -103,7 +103,6 @@ words! {
     import_run: "import {}", "Import {}";
     import_links: "references", "Verweise";
     bad_rows_in: "the bad rows stand in {}", "die fehlerhaften Zeilen stehen in {}";
-    exported: "{} rows written to {}", "{} Zeilen nach {} geschrieben";
     // changes, followers
     row_of_journal: "row {}", "Zeile {}";
     no_changes: "nothing became visible", "nichts wurde sichtbar";
