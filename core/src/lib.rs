@@ -10,10 +10,11 @@
 //! 4. [`change`]: one change of one slot, the unit that is logged, replicated and merged
 //! 5. [`merge`]: what becomes of a change that meets another
 //! 6. [`journal`]: why a change became visible at a node
-//! 7. [`input`]: values as people and programs write them, brought to the kind that the schema asks for
-//! 8. [`query`]: the query language, from text to a typed tree
-//! 9. [`operation`]: what can be asked of a node, and what it answers
-//! 10. [`failure`]: the one form in which a refusal reaches a person or a program
+//! 7. [`number`]: numbers that people see, and the ranges and patterns that they come from
+//! 8. [`input`]: values as people and programs write them, brought to the kind that the schema asks for
+//! 9. [`query`]: the query language, from text to a typed tree
+//! 10. [`operation`]: what can be asked of a node, and what it answers
+//! 11. [`failure`]: the one form in which a refusal reaches a person or a program
 
 pub mod change;
 pub mod failure;
@@ -21,6 +22,7 @@ pub mod id;
 pub mod input;
 pub mod journal;
 pub mod merge;
+pub mod number;
 pub mod operation;
 pub mod query;
 pub mod schema;

@@ -9,6 +9,7 @@ mod journal;
 
 use crate::failure::Failure;
 use crate::id::{ObjectId, TransactionId};
+use crate::number::Number;
 use crate::time::Timestamp;
 use crate::value::Value;
 
@@ -88,6 +89,20 @@ pub enum Request {
         /// Its name.
         follower: String,
     },
+    /// The number ranges of all nodes; answers [`Reply::NumberRange`], one each.
+    NumberRanges,
+    /// Numbers that no object holds though they were drawn, or may have been; answers [`Reply::VoidNumber`], one each.
+    VoidNumbers {
+        /// Only of the ranges with the name of this one, which is named by its object's id or its name.
+        range: Option<String>,
+    },
+    /// Set the next number of a range by hand; answers one [`Reply::Saved`].
+    SetNextNumber {
+        /// Id of its object, or its name; then the one that belongs to the node that is asked.
+        range: String,
+        /// The number that comes next.
+        next: Number,
+    },
     /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
     Watch,
     /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
@@ -130,6 +145,10 @@ pub enum Reply {
     Reached(Reached),
     /// A follower of the journal.
     Follower(FollowerLine),
+    /// A number range.
+    NumberRange(NumberRangeLine),
+    /// Numbers that may be missing.
+    VoidNumber(VoidNumberLine),
     /// Something happened.
     Event(Event),
     /// The node goes down.
@@ -546,6 +565,52 @@ pub struct QuarantineLine {
     pub stamp: StampView,
 }
 
+/// A number range.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NumberRangeLine {
+    /// Its object.
+    pub id: ObjectId,
+    /// Its name.
+    pub name: String,
+    /// Name of the node that it belongs to; empty where it belongs to none.
+    pub node: String,
+    /// The number that comes next, as far as the node that is asked knows; `None` where none is left.
+    pub next: Option<Number>,
+    /// How many numbers are left.
+    pub left: u64,
+    /// The smallest number.
+    pub min: Number,
+    /// The largest number.
+    pub max: Number,
+    /// From one number to the next.
+    pub increment: Number,
+    /// The last number that its node may give without asking the head office, where the node that is asked knows it.
+    pub leased: Option<Number>,
+    /// `valid`, `low` (a tenth or less is left), `used-up`, `waiting` (for the head office to lease more), `invalid` or
+    /// `no-node`.
+    pub state: String,
+}
+
+/// A run of numbers that no object holds though they were drawn, or may have been.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VoidNumberLine {
+    /// Name of the range.
+    pub range: String,
+    /// Name of the node that it belongs to.
+    pub node: String,
+    /// The first one.
+    pub from: Number,
+    /// The last one.
+    pub to: Number,
+    /// `refused`: the transaction that drew it was refused. `may-be-missing`: given or not in a part of the node's life
+    /// that its database does not know.
+    pub cause: String,
+    /// The refused transaction.
+    pub transaction: Option<TransactionId>,
+    /// When it was saved, or when the gap was noticed.
+    pub time: Timestamp,
+}
+
 /// How a node is.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Status {
@@ -603,7 +668,8 @@ pub struct PeerStatus {
 pub struct Event {
     /// When.
     pub time: Timestamp,
-    /// A word: `saved`, `sent`, `received`, `accepted`, `merged`, `conflict`, `refused`, `connected`, `disconnected`.
+    /// A word: `saved`, `sent`, `received`, `accepted`, `merged`, `conflict`, `refused`, `connected`, `disconnected`,
+    /// `warning`.
     pub kind: String,
     /// The other node, where there is one.
     pub peer: String,

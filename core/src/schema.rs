@@ -9,6 +9,7 @@ mod check;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::id::{AttributeId, EntityId, EnumId};
+use crate::number::Pattern;
 use crate::value::Value;
 
 pub use check::{DefPath, SchemaProblem};
@@ -64,6 +65,17 @@ pub struct MemberDef {
     pub indexed: bool,
     /// The value of a new object that gives none, as text in the form of an import.
     pub default: Option<String>,
+    /// The number ranges from which a new object that gives none gets its value.
+    pub number: Option<NumberDef>,
+}
+
+/// Where the value of an attribute is drawn from, as written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NumberDef {
+    /// Name of the number ranges; each node draws from its own one.
+    pub range: String,
+    /// How the number is written, see [`crate::number::Pattern`]; only for strings.
+    pub pattern: Option<String>,
 }
 
 /// What a member holds, as written.
@@ -195,8 +207,19 @@ pub struct Member {
     pub indexed: bool,
     /// The value of a new object that gives none.
     pub default: Value,
+    /// The number ranges from which a new object that gives none gets its value.
+    pub numbering: Option<Numbering>,
     /// The entity that declares it.
     pub declared_in: EntityId,
+}
+
+/// Where the value of an attribute is drawn from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Numbering {
+    /// Name of the number ranges; each node draws from its own one.
+    pub range: String,
+    /// How the number is written; an integer holds the number itself.
+    pub pattern: Option<Pattern>,
 }
 
 /// What a member holds.
@@ -319,6 +342,11 @@ impl Entity {
     /// The members that stand in the object's own row, in order.
     pub fn columns(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.kind.is_column())
+    }
+
+    /// The attributes whose values are drawn from number ranges, in order.
+    pub fn numbered(&self) -> impl Iterator<Item = (&Member, &Numbering)> {
+        self.members.iter().filter_map(|member| Some((member, member.numbering.as_ref()?)))
     }
 
     /// The many-to-many relations that objects of this entity own.

@@ -39,6 +39,13 @@ impl Timestamp {
         self.0
     }
 
+    /// The day of this moment in a zone.
+    #[must_use]
+    pub fn day_in(self, zone: &TimeZone) -> Date {
+        let instant = jiff::Timestamp::from_microsecond(self.0).unwrap_or_default();
+        Date(zone.to_datetime(instant).date())
+    }
+
     /// Reads RFC 3339; a text without zone is taken in `zone`. Also accepts a blank in place of the `T`, and a date
     /// alone as its first moment. A local time that a clock change skips or doubles is taken as jiff's "compatible"
     /// rule has it (RFC 5545): the moment after a gap, the first of a doubled pair.
@@ -90,6 +97,12 @@ impl Date {
     pub fn from_days(days: i32) -> Option<Self> {
         let epoch = civil::Date::constant(1970, 1, 1);
         epoch.checked_add(jiff::Span::new().try_days(days).ok()?).ok().filter(|date| date.year() >= 1).map(Self)
+    }
+
+    /// Year, month and day of the month.
+    #[must_use]
+    pub fn year_month_day(self) -> (i16, i8, i8) {
+        (self.0.year(), self.0.month(), self.0.day())
     }
 
     /// Days since 1970-01-01.
@@ -150,6 +163,17 @@ mod tests {
         assert_eq!(Timestamp::from_micros(MICROS_MAX).unwrap().to_string(), "9999-12-30T22:00:00Z");
         assert_eq!(Timestamp::from_micros(MICROS_MIN - 1), None);
         assert_eq!(Timestamp::from_micros(MICROS_MAX + 1), None);
+    }
+
+    #[test]
+    fn a_moment_lies_in_another_day_elsewhere() {
+        let moment = Timestamp::parse("2026-12-31T23:30:00Z", &TimeZone::UTC).unwrap();
+        assert_eq!(moment.day_in(&TimeZone::UTC).year_month_day(), (2026, 12, 31));
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        assert_eq!(moment.day_in(&berlin).year_month_day(), (2027, 1, 1));
+        for micros in [MICROS_MIN, MICROS_MAX] {
+            let _day = Timestamp(micros).day_in(&berlin);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod kind;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mytism_core::schema::{DefPath, EntityDef, EnumWordDef, KindDef, MemberDef, SchemaDef};
+use mytism_core::schema::{DefPath, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, SchemaDef};
 use roxmltree::Node;
 
 use crate::source::Place;
@@ -117,6 +117,7 @@ fn member(node: Node<'_, '_>, file: InFile, at: DefPath, draft: &mut Draft, read
         unique: stands_in_row && words.flag("unique"),
         indexed: stands_in_row && words.flag("indexed"),
         default: if stands_in_row && !is_reference { words.text("default") } else { None },
+        number: if stands_in_row && !is_reference { number(&mut words) } else { None },
         id: id(&mut words, "id", file),
         // A stand-in that most conditions on a member hold for, so that one mistake is told once.
         kind: kind.unwrap_or(KindDef::String { max: 1 }),
@@ -126,6 +127,15 @@ fn member(node: Node<'_, '_>, file: InFile, at: DefPath, draft: &mut Draft, read
     }
     words.finish(Some(at));
     member
+}
+
+/// The number ranges that an attribute gets its values from.
+fn number(words: &mut Words<'_, '_, '_>) -> Option<NumberDef> {
+    let (range, pattern) = (words.name("number"), words.name("pattern"));
+    if range.is_none() && pattern.is_some() {
+        words.problem("pattern", "a pattern needs number=\"…\", the name of the number ranges".to_owned());
+    }
+    range.map(|range| NumberDef { range, pattern })
 }
 
 /// An id that is written out; those of the system's own files are not for projects.

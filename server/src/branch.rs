@@ -7,6 +7,7 @@ use std::time::Duration;
 use mytism_app::{AppError, ArrivingEntry};
 use mytism_core::failure::Failure;
 use mytism_core::id::{BlockId, Hash, Position};
+use mytism_core::number::LeaseWish;
 use mytism_format::{entry, hash, transaction};
 use mytism_proto::{EntryFrame, PROTOCOL_VERSION, PeerMessage};
 use mytism_sync::uplink::Uplink;
@@ -104,9 +105,20 @@ async fn reach(shared: &Shared, key: PublicKey) -> Result<PeerConnection, LineEn
 /// What the work beside the line came to.
 enum Done {
     Pending(Vec<PendingItem>),
-    Applied { position: Position, hash: Hash, settled: Option<u64> },
+    Applied {
+        position: Position,
+        hash: Hash,
+        settled: Option<u64>,
+    },
     BlocksTaken,
-    IdsLeft(u64),
+    Stock {
+        ids: u64,
+        ids_wanted: u64,
+        wishes: Vec<LeaseWish>,
+    },
+    LeasesTaken,
+    /// Nothing that the conversation has to know.
+    Shown,
 }
 
 async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
@@ -135,7 +147,7 @@ async fn converse(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(
     let mut out = Vec::new();
     let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
     uplink.go_on(&mut out);
-    count_ids(shared, &mut work);
+    count_stock(shared, &mut work);
     loop {
         for effect in out.drain(..) {
             carry_out(shared, line, name, effect, &mut work)?;
@@ -152,10 +164,15 @@ async fn converse(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(
                     Done::Applied { position, hash, settled } => {
                         uplink.on_applied(position, hash, settled, &mut out);
                         report_lag(shared, name, &uplink);
-                        count_ids(shared, &mut work);
+                        count_stock(shared, &mut work);
+                        show_next_numbers(shared, &mut work);
                     }
-                    Done::BlocksTaken => {}
-                    Done::IdsLeft(left) => uplink.on_ids_left(left, shared.live().id_reserve, &mut out),
+                    Done::BlocksTaken => count_stock(shared, &mut work),
+                    Done::Stock { ids, ids_wanted, wishes } => {
+                        uplink.on_ids_left(ids, ids_wanted, &mut out);
+                        uplink.on_lease_wishes(wishes, &mut out);
+                    }
+                    Done::LeasesTaken | Done::Shown => {}
                 }
             }
             () = stopping.wait() => return Err(LineEnd::Stopping),
@@ -173,10 +190,23 @@ fn report_lag(shared: &Shared, name: &str, uplink: &Uplink) {
     });
 }
 
-/// Ids are counted when a line begins and as entries come; a save that draws ids sooner or later brings entries.
-fn count_ids(shared: &Arc<Shared>, work: &mut JoinSet<Result<Done, LineEnd>>) {
+/// Ids and numbers are counted when a line begins and as entries come; a save that draws them sooner or later brings
+/// entries.
+fn count_stock(shared: &Arc<Shared>, work: &mut JoinSet<Result<Done, LineEnd>>) {
     let shared = Arc::clone(shared);
-    work.spawn_blocking(move || Ok(Done::IdsLeft(shared.app.ids_left())));
+    work.spawn_blocking(move || {
+        let (ids, ids_wanted) = (shared.app.ids_left(), shared.app.ids_wanted(shared.live().id_reserve));
+        Ok(Done::Stock { ids, ids_wanted, wishes: shared.app.lease_wishes()? })
+    });
+}
+
+/// What was drawn while the line was cut shows in the ranges once all of it is settled.
+fn show_next_numbers(shared: &Arc<Shared>, work: &mut JoinSet<Result<Done, LineEnd>>) {
+    let shared = Arc::clone(shared);
+    work.spawn_blocking(move || {
+        shared.app.show_next_numbers()?;
+        Ok(Done::Shown)
+    });
 }
 
 fn hello(shared: &Shared) -> Result<PeerMessage, LineEnd> {
@@ -225,7 +255,10 @@ fn carry_out(
                 Ok(shared.app.take_blocks(blocks).map(|()| Done::BlocksTaken)?)
             });
         }
-        Effect::ReadLog { .. } | Effect::Admit(_) | Effect::GiveBlock => {}
+        Effect::TakeLeases(leases) => {
+            work.spawn_blocking(move || Ok(shared.app.take_leases(leases).map(|()| Done::LeasesTaken)?));
+        }
+        Effect::ReadLog { .. } | Effect::Admit(_) | Effect::GiveBlock | Effect::GrantLeases(_) => {}
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mytism_app::numbers::LeasePolicy;
 use mytism_core::id::NodeId;
 
 pub mod cluster;
@@ -97,6 +98,8 @@ pub struct Live {
     pub journal_time: Duration,
     /// How many rows of the journal are kept at most.
     pub journal_rows: u64,
+    /// How far ahead of its use the node leases numbers, and a branch keeps ids.
+    pub leases: LeasePolicy,
     /// Who has not said who he is after this time is cut off.
     pub max_wait_for_auth: Duration,
     /// With more such connections from one address, new ones are refused.
@@ -265,6 +268,11 @@ fn build_live(values: &Values) -> Live {
         id_reserve: values.number(&table::RESERVE).unwrap_or_default(),
         journal_time: Duration::from_secs(values.number(&table::JOURNAL_DAYS).unwrap_or_default() * 86_400),
         journal_rows: values.number(&table::JOURNAL_ROWS).unwrap_or_default(),
+        leases: LeasePolicy {
+            days: values.small(&table::LEASE_DAYS).unwrap_or_default(),
+            numbers: values.number(&table::LEASE_MINIMUM).unwrap_or_default(),
+            id_days: values.small(&table::RESERVE_DAYS).unwrap_or_default(),
+        },
         max_wait_for_auth: milliseconds(&table::MAX_WAIT),
         hard_max_unauthed: values.small(&table::HARD_MAX).unwrap_or_default(),
         soft_max_unauthed: values.small(&table::SOFT_MAX).unwrap_or_default(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mytism_app::AppError;
 use mytism_core::failure::{Failure, FailureKind};
 use mytism_core::id::{Hash, NodeId, TransactionId};
+use mytism_core::number::Lease;
 use mytism_core::operation::Event;
 use mytism_format::{hash, transaction};
 use mytism_proto::{PROTOCOL_VERSION, PeerMessage};
@@ -290,6 +291,7 @@ enum Done {
     Log(Vec<LogItem>),
     Admitted,
     Block(i64),
+    Leases(Vec<Lease>),
 }
 
 /// One conversation with a branch, until one side ends it.
@@ -340,6 +342,7 @@ async fn talk(
                     Done::Log(items) => feed.on_log(items, shared.now(), &mut out),
                     Done::Admitted => feed.on_admitted(&mut out),
                     Done::Block(block) => feed.on_block(vec![block], &mut out),
+                    Done::Leases(leases) => feed.on_leases(leases, &mut out),
                 }
             }
             () = presence.probe.notified() => line.send(&PeerMessage::Ping { sent: shared.now() })?,
@@ -378,7 +381,14 @@ fn carry_out(
         Effect::GiveBlock => {
             work.spawn_blocking(move || Ok(shared.app.give_block(node).map(|block| Done::Block(block.get()))?));
         }
-        Effect::Apply(_) | Effect::ReadPending { .. } | Effect::Offer(_) | Effect::TakeBlocks(_) => {}
+        Effect::GrantLeases(wishes) => {
+            work.spawn_blocking(move || Ok(Done::Leases(shared.app.grant_leases(node, wishes)?)));
+        }
+        Effect::Apply(_)
+        | Effect::ReadPending { .. }
+        | Effect::Offer(_)
+        | Effect::TakeBlocks(_)
+        | Effect::TakeLeases(_) => {}
     }
     Ok(())
 }

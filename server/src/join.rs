@@ -19,6 +19,7 @@ use mytism_transport::connector::connect;
 use mytism_transport::identity::NodeKey;
 
 use crate::account::{Account, EXPORTER_LABEL};
+use crate::ledger::FileLedger;
 use crate::line::{Line, LineEnd};
 use crate::project::{Project, file_failure, make_directory, write_durably};
 use crate::setup::{Ports, header, set, set_ports};
@@ -236,7 +237,8 @@ fn check_worthless(project: &Project) -> Result<(), Failure> {
         Err(_) => return Ok(()),
     };
     let schema = store.schema();
-    let Ok(app) = App::open(Arc::new(store), schema, Arc::new(Machine::default())) else { return Ok(()) };
+    let machine = Machine::with_ledger(FileLedger::at(project.numbers_file()));
+    let Ok(app) = App::open(Arc::new(store), schema, Arc::new(machine)) else { return Ok(()) };
     let waiting = app.view().and_then(|view| Ok(view.pending_count()?)).map_err(|error| error.failure())?;
     if app.identity().authoritative || waiting > 0 { Err(project.without_configuration()) } else { Ok(()) }
 }

@@ -7,7 +7,8 @@
 //! 1. [`project`]: the directory of a node and what stands where in it
 //! 2. [`config`] reads `mytism.ini`
 //! 3. [`setup`]: a new head office; [`account`] and [`join`]: a new branch
-//! 4. [`node`]: the running node, from boot to shutdown; `identity`: whether configuration and database belong together;
+//! 4. [`node`]: the running node, from boot to shutdown; `ledger`: the note beside its database; `identity`: whether
+//!    configuration and database belong together;
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
 //! 6. `housekeeping`: what it does while nobody asks
@@ -21,6 +22,7 @@ mod holder;
 mod housekeeping;
 mod identity;
 pub mod join;
+mod ledger;
 mod line;
 pub mod node;
 pub mod operations;

@@ -30,6 +30,7 @@ use crate::head;
 use crate::holder::holder;
 use crate::housekeeping;
 use crate::identity;
+use crate::ledger::FileLedger;
 use crate::line::LineEnd;
 use crate::peers::Peers;
 use crate::presence::{self, Presence};
@@ -142,7 +143,9 @@ pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
     })?;
     let schema = store.schema();
     let store: Arc<dyn Store> = Arc::new(store);
-    let app = App::open(store, schema, Arc::new(Machine::default())).map_err(|error| error.failure())?;
+    let machine = Arc::new(Machine::with_ledger(FileLedger::at(project.numbers_file())));
+    let app = App::open(store, schema, machine).map_err(|error| error.failure())?;
+    app.on_warning(Box::new(|text| tracing::warn!("{text}")));
     project.check_incarnation(app.identity().incarnation)?;
     Ok(Arc::new(app))
 }
@@ -203,6 +206,7 @@ pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
     let app = open_patiently(&project)?;
     presence::clear(&project);
     identity::check(&project, &config, app.identity())?;
+    app.lease_by(config.live.leases);
     let key = NodeKey::load(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
     identity::note_number(&project, &config, app.identity());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();

@@ -113,6 +113,8 @@ impl Operations for Direct {
 /// When there is no project, or a process uses it.
 pub fn direct(directory: &Path) -> Result<Box<dyn Operations>, Failure> {
     let project = Project::at(directory);
-    project.config()?;
-    Ok(Box::new(Direct(open(&project)?)))
+    let config = project.config()?;
+    let app = open(&project)?;
+    app.lease_by(config.live.leases);
+    Ok(Box::new(Direct(app)))
 }

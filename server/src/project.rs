@@ -59,6 +59,12 @@ impl Project {
         self.directory.join("state").join("incarnation")
     }
 
+    /// What was leased and given of number ranges; outside of the database for the same reason.
+    #[must_use]
+    pub fn numbers_file(&self) -> PathBuf {
+        self.directory.join("state").join("numbers")
+    }
+
     /// What the node writes about its work when nobody looks on.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

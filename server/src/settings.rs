@@ -117,6 +117,7 @@ impl Settings {
         if shared.live().log_level != config.live.log_level {
             (self.on_log_level)(config.live.log_level);
         }
+        shared.app.lease_by(config.live.leases);
         shared.live.send_replace(Arc::new(config.live.clone()));
     }
 }

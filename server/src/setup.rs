@@ -13,6 +13,7 @@ use mytism_store::sqlite::SqliteStore;
 use mytism_transport::identity::NodeKey;
 
 use crate::config::{self, write_value};
+use crate::ledger::FileLedger;
 use crate::project::{Project, file_failure, write_durably};
 
 /// What a new head office shall be.
@@ -111,7 +112,8 @@ fn bring_to_life(project: &Project, schema: &Arc<Schema>, name: &str) -> Result<
     key.save(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
     let store = SqliteStore::create(&project.data(), Arc::clone(schema)).map_err(|error| error.failure())?;
     let store: Arc<dyn Store> = Arc::new(store);
-    let app = App::create_head_office(store, Arc::clone(schema), Arc::new(Machine::default()), name);
+    let machine = Machine::with_ledger(FileLedger::at(project.numbers_file()));
+    let app = App::create_head_office(store, Arc::clone(schema), Arc::new(machine), name);
     app.map_err(|error| error.failure())
 }
 

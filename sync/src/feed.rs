@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use mytism_core::id::{NodeId, Position, TransactionId};
+use mytism_core::number::Lease;
 use mytism_core::time::Timestamp;
 use mytism_proto::{EntryFrame, PeerMessage};
 
@@ -109,6 +110,7 @@ impl Feed {
             PeerMessage::Ack { position, .. } => self.on_ack(position, out)?,
             PeerMessage::Offer { transactions, .. } => self.on_offer(transactions, ids, out)?,
             PeerMessage::BlockRequest { .. } => out.push(Effect::GiveBlock),
+            PeerMessage::LeaseRequest { wishes } => out.push(Effect::GrantLeases(wishes)),
             PeerMessage::Ping { sent } => out.push(Effect::Send(PeerMessage::Pong { ping: sent, time: now })),
             PeerMessage::Pong { .. } => {}
             _ => return Err(Violation::unexpected("a message of the other side")),
@@ -169,6 +171,11 @@ impl Feed {
     pub fn on_admitted(&mut self, out: &mut Vec<Effect>) {
         self.admitting = false;
         self.admit(out);
+    }
+
+    /// Leases of numbers for the branch; also said when there are none, so that it may ask again.
+    pub fn on_leases(&mut self, leases: Vec<Lease>, out: &mut Vec<Effect>) {
+        out.push(Effect::Send(PeerMessage::LeaseGrant { leases }));
     }
 
     /// Blocks of ids for the branch.

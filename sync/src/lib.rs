@@ -16,6 +16,7 @@ pub mod greeting;
 pub mod uplink;
 
 use mytism_core::id::{Hash, Position, TransactionId};
+use mytism_core::number::{Lease, LeaseWish};
 use mytism_proto::PeerMessage;
 
 /// Bytes on their way to a peer that it has not confirmed.
@@ -74,6 +75,10 @@ pub enum Effect {
     Offer(Vec<Vec<u8>>),
     /// Add blocks to the own ids.
     TakeBlocks(Vec<i64>),
+    /// Lease numbers to the branch as it wishes and give the leases to [`feed::Feed::on_leases`].
+    GrantLeases(Vec<LeaseWish>),
+    /// Take leases of numbers.
+    TakeLeases(Vec<Lease>),
 }
 
 /// A peer that breaks the rules; the connection ends.

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use mytism_core::id::{Hash, Position};
+use mytism_core::number::LeaseWish;
 use mytism_core::time::Timestamp;
 use mytism_proto::{EntryFrame, PeerMessage};
 
@@ -26,6 +27,9 @@ pub struct Uplink {
     /// Whether there may be pending transactions that were not read.
     more: bool,
     asked_for_block: bool,
+    /// Whether the head office was told in this session which leases are held here.
+    told_leases: bool,
+    asked_for_leases: bool,
     lag_micros: Option<i64>,
 }
 
@@ -49,6 +53,8 @@ impl Uplink {
             reading: false,
             more: true,
             asked_for_block: false,
+            told_leases: false,
+            asked_for_leases: false,
             lag_micros: None,
         }
     }
@@ -111,6 +117,12 @@ impl Uplink {
                 self.asked_for_block = false;
                 out.push(Effect::TakeBlocks(blocks));
             }
+            PeerMessage::LeaseGrant { leases } => {
+                self.asked_for_leases = false;
+                if !leases.is_empty() {
+                    out.push(Effect::TakeLeases(leases));
+                }
+            }
             PeerMessage::Ping { sent } => out.push(Effect::Send(PeerMessage::Pong { ping: sent, time: now })),
             PeerMessage::Pong { .. } => {}
             _ => return Err(Violation::unexpected("a message of the other side")),
@@ -149,11 +161,25 @@ impl Uplink {
             out.push(Effect::Send(PeerMessage::BlockRequest { free: left }));
         }
     }
+
+    /// What is held of the own number ranges. All of them are told once in a session, so that the head office can say
+    /// what was lost; later only when more are wished, and not before the last answer came.
+    pub fn on_lease_wishes(&mut self, wishes: Vec<LeaseWish>, out: &mut Vec<Effect>) {
+        let wanted = wishes.iter().any(|wish| wish.wanted > 0);
+        if wishes.is_empty() || self.asked_for_leases || self.told_leases && !wanted {
+            return;
+        }
+        self.told_leases = true;
+        self.asked_for_leases = true;
+        out.push(Effect::Send(PeerMessage::LeaseRequest { wishes }));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mytism_core::id::ObjectId;
+    use mytism_core::number::Lease;
 
     fn now() -> Timestamp {
         Timestamp::saturating_from_micros(5)
@@ -214,6 +240,27 @@ mod tests {
         uplink.on_applied(Position::default(), Hash::default(), None, &mut out);
         assert!(out.iter().any(|effect| matches!(effect, Effect::Apply(second) if second.len() == 2)));
         assert!(uplink.on_message(PeerMessage::Done {}, now(), &mut out).is_err());
+    }
+
+    #[test]
+    fn leases_are_told_once_and_asked_for_one_at_a_time() {
+        let wish = |wanted| LeaseWish { range: ObjectId::new(7).unwrap(), held: None, given: None, wanted };
+        let mut uplink = Uplink::new();
+        let mut out = Vec::new();
+        uplink.on_lease_wishes(Vec::new(), &mut out);
+        assert!(out.is_empty(), "there is nothing to tell");
+        uplink.on_lease_wishes(vec![wish(0)], &mut out);
+        assert_eq!(out.len(), 1, "all is told once");
+        uplink.on_lease_wishes(vec![wish(20)], &mut out);
+        assert_eq!(out.len(), 1, "the answer has not come");
+        uplink.on_message(PeerMessage::LeaseGrant { leases: Vec::new() }, now(), &mut out).unwrap();
+        uplink.on_lease_wishes(vec![wish(0)], &mut out);
+        assert_eq!(out.len(), 1, "nothing is wished");
+        uplink.on_lease_wishes(vec![wish(0), wish(20)], &mut out);
+        assert_eq!(out.len(), 2);
+        let lease = Lease { range: ObjectId::new(7).unwrap(), passed: None, is_lost: false, end: None };
+        uplink.on_message(PeerMessage::LeaseGrant { leases: vec![lease] }, now(), &mut out).unwrap();
+        assert_eq!(out.pop(), Some(Effect::TakeLeases(vec![lease])));
     }
 
     #[test]

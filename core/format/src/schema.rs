@@ -3,7 +3,7 @@
 //!
 //! Lists stand as bytes in a field: each element with its length (u32 big-endian) before it.
 
-use mytism_core::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, OnDelete, SchemaDef};
+use mytism_core::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef};
 
 use crate::FormatError;
 use crate::map::{MapReader, MapWriter};
@@ -69,12 +69,16 @@ fn read_entity(body: &[u8]) -> Result<EntityDef, FormatError> {
 }
 
 fn write_member(member: &MemberDef) -> Result<Vec<u8>, FormatError> {
-    let present =
-        usize::from(member.id.is_some()) + usize::from(member.label.is_some()) + usize::from(member.default.is_some());
+    let number = member.number.as_ref();
+    let pattern = number.and_then(|number| number.pattern.as_deref());
+    let optional = [member.id.is_some(), member.label.is_some(), member.default.is_some(), number.is_some()];
+    let present = optional.into_iter().filter(|present| *present).count() + usize::from(pattern.is_some());
     let mut map = Fields::new(5 + present);
     map.number("i", member.id);
     map.text("lb", member.label.as_deref());
     map.text("df", member.default.as_deref());
+    map.text("nr", number.map(|number| number.range.as_str()));
+    map.text("np", pattern);
     let kind = write_kind(&member.kind)?;
     Ok(map
         .0
@@ -97,6 +101,12 @@ fn read_member(body: &[u8]) -> Result<MemberDef, FormatError> {
         unique: fields.boolean("u")?,
         indexed: fields.boolean("ix")?,
         default: fields.text_if("df")?.map(str::to_owned),
+        number: match fields.text_if("nr")? {
+            Some(range) => {
+                Some(NumberDef { range: range.to_owned(), pattern: fields.text_if("np")?.map(str::to_owned) })
+            }
+            None => None,
+        },
     })
 }
 
@@ -251,6 +261,11 @@ mod tests {
             unique: false,
             indexed: true,
             default: Some("x".into()),
+            number: None,
+        };
+        let numbered = |pattern: Option<&str>| MemberDef {
+            number: Some(NumberDef { range: "Invoices".into(), pattern: pattern.map(Into::into) }),
+            ..member("Number", KindDef::String { max: 40 })
         };
         let words = vec![EnumWordDef { id: 1, name: "open".into(), label: Some("offen".into()) }];
         let kinds = vec![
@@ -281,7 +296,11 @@ mod tests {
                     display: None,
                     members: kinds.into_iter().map(|kind| member("Name", kind)).collect(),
                 },
-                EntityDef { name: "Other".into(), ..EntityDef::default() },
+                EntityDef {
+                    name: "Other".into(),
+                    members: vec![numbered(None), numbered(Some("R-{n:06}"))],
+                    ..EntityDef::default()
+                },
             ],
         };
         let bytes = write(&schema).unwrap();

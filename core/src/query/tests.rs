@@ -9,7 +9,17 @@ use crate::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, OnDelete, Schema
 
 fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
     let name = name.to_owned();
-    MemberDef { id: Some(id), name, label: None, kind, not_null: false, unique: false, indexed: false, default: None }
+    MemberDef {
+        id: Some(id),
+        name,
+        label: None,
+        kind,
+        not_null: false,
+        unique: false,
+        indexed: false,
+        default: None,
+        number: None,
+    }
 }
 
 fn to_one(target: &str) -> KindDef {

@@ -195,6 +195,50 @@ fn lists_of_words() {
 }
 
 #[test]
+fn numbers_of_ranges() {
+    let schema = project_of(&[(
+        "a.xml",
+        "<Schema><Entity name='A'><Attribute name='No' type='string' number='Invoices' pattern='R-{yyyy}-{n:06}'/>\
+         <Attribute name='Plain' type='string' number='Plain'/><Attribute name='n' type='integer' number='Orders'/>\
+         </Entity></Schema>",
+    )])
+    .unwrap();
+    let entity = schema.entity("A").unwrap();
+    let shown: Vec<_> = entity
+        .numbered()
+        .map(|(member, number)| {
+            let pattern = number.pattern.as_ref().map(|pattern| pattern.text());
+            (member.name.as_str(), number.range.as_str(), pattern)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [("No", "Invoices", Some("R-{yyyy}-{n:06}")), ("Plain", "Plain", Some("{n}")), ("n", "Orders", None)]
+    );
+    check_member(
+        "<Attribute name='a' type='string' number='N' pattern='R-{nn}'/>",
+        "a.xml:3:46: A.a has a pattern that is not understood: {nn} means nothing; possible are {n}, {n:06}, {yyyy}, \
+         {yy}, {mm}, {dd} (character 3 of the pattern)",
+    );
+    check_member(
+        "<Attribute name='a' type='date' number='N'/>",
+        "a.xml:3:33: A.a is a date, which holds no number of a range; an integer or a string does",
+    );
+    check_member(
+        "<Attribute name='a' type='string' pattern='{n}'/>",
+        "a.xml:3:35: a pattern needs number=\"…\", the name of the number ranges",
+    );
+    check_member(
+        "<Relation name='a' type='to-one' target='User' number='N'/>",
+        "a.xml:3:48: Relation has no attribute number",
+    );
+    check_member(
+        "<Attribute name='a' type='integer' number=''/>",
+        "a.xml:3:36: number is empty; leave it out or give it a name",
+    );
+}
+
+#[test]
 fn what_the_names_mean() {
     check_member(
         "<Relation name='b' type='to-one' target='Usr'/>",

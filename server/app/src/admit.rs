@@ -20,6 +20,7 @@ use crate::constraint;
 use crate::error::AppError;
 use crate::journal::{self, Seen};
 use crate::lane::Work;
+use crate::numbers::{self, Arriving};
 use crate::record;
 
 /// Decides on the transactions that a branch offers, in their order; returns the counter of the last one known.
@@ -167,7 +168,15 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
             ours: &ours,
             changed_since: since.is_some(),
         };
-        match decide(&meeting) {
+        let verdict = decide(&meeting);
+        let arriving = numbers::arriving_next(work, &stored.transaction.changes, change, verdict == Verdict::KeepOurs)?;
+        let verdict = match arriving {
+            Arriving::Ordinary => verdict,
+            Arriving::Take => Verdict::Apply,
+            // As if it were there already: nothing is to be done, and it is no conflict.
+            Arriving::Leave => Verdict::Same,
+        };
+        match verdict {
             Verdict::Apply if ours == change.old => work.workspace.apply(change, stamp, number)?,
             Verdict::Apply => {
                 let taken = Change { old: ours.clone(), ..change.clone() };
@@ -186,6 +195,7 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
         &Outcome::Accepted { overrides: merged.overrides.clone(), extra: merged.extra.clone() },
     );
     constraint::check(&mut work.workspace, &happened)?;
+    numbers::check(work, &happened)?;
     for found in std::mem::take(&mut merged.conflicts) {
         let changes = conflict::record(work, stored, &found, own, number)?;
         merged.extra.extend(changes);

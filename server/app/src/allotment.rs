@@ -5,12 +5,14 @@
 //! the ids a little ahead of what is drawn, so that not every commit has to write them; a crash costs the ids between.
 
 use mytism_core::id::{BlockId, NodeId, ObjectId};
+use mytism_core::time::Timestamp;
 use mytism_store::Write;
 
 use crate::cluster::Blocks;
 use crate::error::AppError;
 use crate::foundation::Identity;
 use crate::ids::Ids;
+use crate::numbers::Use;
 
 /// Ids that the database is ahead.
 const AHEAD: i64 = 256;
@@ -20,16 +22,20 @@ const AHEAD: i64 = 256;
 pub(crate) struct Allotment {
     pub(crate) ids: Ids,
     pub(crate) blocks: Blocks,
+    /// How many ids were drawn lately, by which a branch knows how many to keep in stock. It is kept with the ids.
+    pub(crate) used: Use,
 }
 
 impl Allotment {
     /// An id for a new object. The head office gives itself a block when it has none left.
-    pub(crate) fn draw(&mut self, identity: &Identity) -> Result<ObjectId, AppError> {
+    pub(crate) fn draw(&mut self, identity: &Identity, now: Timestamp, window: i64) -> Result<ObjectId, AppError> {
         if identity.authoritative && self.ids.left() == 0 {
             let block = self.blocks.give(identity.node)?;
             self.ids.add(block);
         }
-        self.ids.draw()
+        let id = self.ids.draw()?;
+        self.used.add(1, now, window);
+        Ok(id)
     }
 
     /// Gives the next block to a node.
@@ -43,7 +49,7 @@ impl Allotment {
         if self.ids.is_covered_by(&kept.ids) && self.blocks == kept.blocks {
             return None;
         }
-        let held = Self { ids: self.ids.ahead(AHEAD), blocks: self.blocks.clone() };
+        let held = Self { ids: self.ids.ahead(AHEAD), blocks: self.blocks.clone(), used: self.used };
         Some((held.writes(kept), held))
     }
 
@@ -57,6 +63,7 @@ impl Allotment {
         let ids = (self.ids != kept.ids).then(|| Write::Put { key: Ids::KEY, value: self.ids.to_bytes() });
         let blocks =
             (self.blocks != kept.blocks).then(|| Write::Put { key: Blocks::KEY, value: self.blocks.to_bytes() });
-        ids.into_iter().chain(blocks).collect()
+        let used = ids.is_some().then(|| Write::Put { key: Use::KEY, value: self.used.to_bytes() });
+        ids.into_iter().chain(used).chain(blocks).collect()
     }
 }

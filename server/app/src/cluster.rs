@@ -221,10 +221,19 @@ impl App {
     /// When the database cannot be written.
     pub fn take_blocks(&self, blocks: Vec<BlockId>) -> Result<(), AppError> {
         self.lane.execute(move |work| {
+            work.foundation.reminders.settle("ids");
             let mut allotment = work.foundation.allotment();
             blocks.iter().for_each(|block| allotment.ids.add(*block));
             Ok(())
         })
+    }
+
+    /// How many ids for new objects a branch keeps in stock: `least`, or what it drew within the days of the policy where
+    /// that is more.
+    #[must_use]
+    pub fn ids_wanted(&self, least: u64) -> u64 {
+        let window = self.foundation.reminders.policy().id_window_micros();
+        least.max(self.foundation.allotment().used.recent(self.foundation.surroundings.now(), window))
     }
 
     /// How many ids for new objects are left here.

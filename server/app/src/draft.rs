@@ -16,6 +16,7 @@ use crate::constraint::{self, describe};
 use crate::context::Context;
 use crate::error::AppError;
 use crate::lane::Work;
+use crate::numbers;
 use crate::prepare::Drafted;
 use crate::record::{About, META};
 
@@ -41,6 +42,7 @@ pub(crate) struct Draft<'w, 'v> {
     stamp: Stamp,
     version: Option<u64>,
     labels: HashMap<String, ObjectId>,
+    made: Vec<ObjectId>,
     changes: Vec<Change>,
 }
 
@@ -49,13 +51,26 @@ impl<'w, 'v> Draft<'w, 'v> {
         let stamp = work.stamp(context);
         let version = work.next_version();
         let schema = work.workspace.schema;
-        Self { schema, zone: context.zone.clone(), stamp, version, labels: HashMap::new(), changes: Vec::new(), work }
+        Self {
+            schema,
+            zone: context.zone.clone(),
+            stamp,
+            version,
+            labels: HashMap::new(),
+            made: Vec::new(),
+            changes: Vec::new(),
+            work,
+        }
     }
 
     /// Takes in a whole request.
     pub(crate) fn take(&mut self, request: &SaveRequest) -> Result<(), AppError> {
         for change in &request.changes {
             if let ChangeTarget::New { label, entity } = &change.target {
+                let is_given = |member: &Member| {
+                    change.values.iter().any(|(name, value)| *name == member.name && *value != Input::Null)
+                };
+                numbers::leave_to_lane(self.work, find_entity(self.schema, entity)?, is_given)?;
                 self.make(label, entity)?;
             }
         }
@@ -63,10 +78,13 @@ impl<'w, 'v> Draft<'w, 'v> {
     }
 
     /// Checks what was gathered and gives it out, with the labels of new objects.
-    pub(crate) fn finish(self) -> Result<(Vec<Change>, Stamp), AppError> {
+    pub(crate) fn finish(mut self) -> Result<(Vec<Change>, Stamp), AppError> {
+        let made = std::mem::take(&mut self.made);
+        numbers::fill(&mut self, &made)?;
         let (changes, untouched) = one_per_slot(self.changes);
         untouched.into_iter().try_for_each(|object| self.work.workspace.restore_meta(object))?;
         constraint::check(&mut self.work.workspace, &changes)?;
+        numbers::check(self.work, &changes)?;
         Ok((changes, self.stamp))
     }
 
@@ -94,6 +112,7 @@ impl<'w, 'v> Draft<'w, 'v> {
             return Err(Failure::usage("abstract-entity", message).into());
         }
         let id = self.new_id()?;
+        self.made.push(id);
         self.record(id, entity.id, Slot::LIFE, Life::Alive.value())?;
         for member in entity.columns().filter(|member| !member.default.is_null()) {
             self.record(id, entity.id, Slot::attribute(member.id), member.default.clone())?;

@@ -13,6 +13,7 @@ use crate::behaviour::Behaviour;
 use crate::desks::Desks;
 use crate::journal::News;
 use crate::lane::{OnCommit, State};
+use crate::numbers::Reminders;
 use crate::surroundings::Surroundings;
 
 /// Who this node is.
@@ -38,6 +39,7 @@ pub(crate) struct Foundation {
     /// Where work is prepared.
     pub(crate) desks: Desks,
     pub(crate) news: News,
+    pub(crate) reminders: Reminders,
     allotment: Mutex<Allotment>,
     published: RwLock<Arc<Published>>,
     behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
@@ -68,6 +70,7 @@ impl Foundation {
             watchers: Watchers::default(),
             desks: Desks::new(),
             news: News::at(state.journal),
+            reminders: Reminders::default(),
             allotment: Mutex::new(allotment),
             published: RwLock::new(Arc::new(Published { group: 0, state })),
             behaviours: RwLock::default(),

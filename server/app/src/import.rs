@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::draft::{Draft, find_entity, member};
 use crate::error::AppError;
 use crate::lane::Work;
+use crate::numbers;
 use crate::prepare::Drafted;
 use crate::record::About;
 
@@ -30,6 +31,7 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
     let mut changes = Vec::new();
     let mut imported = Imported { run: batch.run, rows: Vec::with_capacity(batch.rows.len()), open: Vec::new() };
     for (number, row) in (0u64..).zip(&batch.rows) {
+        let numbers = work.state.numbers.clone();
         work.workspace.begin();
         match import_row(work, context, &plan, number, row) {
             Ok(done) => {
@@ -40,6 +42,8 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
             }
             Err(AppError::Refused(failure)) if batch.skip_bad_rows => {
                 work.workspace.roll_back();
+                // A row that fails wastes no number.
+                work.state.numbers = numbers;
                 imported.rows.push(RowOutcome::Failed { code: failure.code, message: failure.message });
             }
             Err(AppError::Refused(failure)) => {
@@ -52,6 +56,7 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
         }
     }
     let about = About { description: batch.description.clone(), run: Some(batch.run), schema: None };
+    let changes = numbers::once_per_range(changes);
     Ok(Drafted { about, stamp: work.stamp(context), changes, answer: imported })
 }
 
@@ -165,7 +170,13 @@ fn import_row(
         (None, ImportMode::Update) => {
             return Err(AppError::refused("unknown-key", format!("there is no {} with this key", plan.entity.name)));
         }
-        (_, ImportMode::Insert) | (None, ImportMode::Upsert) => (draft.make_object(plan.entity)?, true),
+        (_, ImportMode::Insert) | (None, ImportMode::Upsert) => {
+            let is_given = |member: &Member| {
+                plan.columns.iter().zip(row).any(|(column, cell)| column.member.id == member.id && cell.is_some())
+            };
+            numbers::leave_to_lane(draft.work, plan.entity, is_given)?;
+            (draft.make_object(plan.entity)?, true)
+        }
     };
     let entity = draft.entity_of(id)?;
     let mut open = Vec::new();

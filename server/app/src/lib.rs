@@ -10,7 +10,8 @@
 //! 6. `journal` and [`follower`]: what became visible here, and who reads it
 //! 7. `import`, `reading`, `output`: rows in, rows out
 //! 8. `cluster`: nodes, their accounts, blocks of ids
-//! 9. [`snapshot`]: all of it at one position, for a new branch
+//! 9. [`numbers`]: numbers that never go back
+//! 10. [`snapshot`]: all of it at one position, for a new branch
 //!
 //! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
 
@@ -32,6 +33,7 @@ mod ids;
 mod import;
 mod journal;
 mod lane;
+pub mod numbers;
 mod output;
 mod past;
 mod prepare;
@@ -161,6 +163,13 @@ impl App {
             Request::Passed { follower, from, to } => one(sink, Reply::Reached(self.passed(&follower, from, to)?)),
             Request::Followers => self.list_followers(sink)?,
             Request::RemoveFollower { follower } => one(sink, Reply::Follower(self.remove_follower(&follower)?)),
+            Request::NumberRanges => numbers::ranges(schema, &*self.view()?, self.identity(), sink)?,
+            Request::VoidNumbers { range } => {
+                numbers::void(schema, &*self.view()?, self.identity(), range.as_deref(), sink)?;
+            }
+            Request::SetNextNumber { range, next } => {
+                one(sink, Reply::Saved(self.set_next_number(context, &range, next)?));
+            }
             Request::Watch | Request::Stop | Request::AddNode { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `./mytism start`").into());

@@ -20,6 +20,7 @@ use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity};
 use crate::ids::Ids;
 use crate::lane::{Lane, State, Work};
+use crate::numbers::{self, Use};
 use crate::record::{self, About};
 use crate::surroundings::Surroundings;
 
@@ -68,7 +69,9 @@ impl App {
                 return Err(AppError::failed("incomplete-join", message));
             }
         };
+        let (numbers, warnings) = numbers::open(&*store, &*surroundings, identity.node)?;
         let state = State {
+            numbers,
             head: view.head()?,
             counter: view.last_counter(identity.node, identity.incarnation)?,
             journal: view.journal_bounds()?.1,
@@ -78,10 +81,12 @@ impl App {
         let allotment = Allotment {
             ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
             blocks: view.get(Blocks::KEY)?.map(|bytes| Blocks::from_bytes(&bytes)).unwrap_or_default(),
+            used: view.get(Use::KEY)?.map(|bytes| Use::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);
         let foundation = Foundation::new(store, schema, surroundings, identity, allotment, state.clone());
         let foundation = Arc::new(foundation);
+        warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
         let lane = Lane::start(Arc::clone(&foundation), state)?;
         Ok(Self { foundation, lane })
     }

@@ -1,4 +1,5 @@
-//! What the node takes from the machine: the time and randomness. Given in, so that a test can decide both.
+//! What the node takes from the machine: the time, randomness, and a note outside of the database. Given in, so that a
+//! test can decide all of them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,11 +8,15 @@ use mytism_format::hash::Secret;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::error::AppError;
+use crate::numbers::{Ledger, MemoryLedger};
 
-/// The clock and the source of randomness.
+/// The clock, the source of randomness, and the ledger.
 pub trait Surroundings: Send + Sync {
     /// The time.
     fn now(&self) -> Timestamp;
+
+    /// What of the numbers stands outside of the database.
+    fn ledger(&self) -> &dyn Ledger;
 
     /// Fills bytes with randomness that nobody can guess.
     ///
@@ -34,11 +39,21 @@ pub trait Surroundings: Send + Sync {
 #[derive(Debug)]
 pub struct Machine {
     random: SystemRandom,
+    ledger: Box<dyn Ledger>,
+}
+
+impl Machine {
+    /// Those of the machine, with a ledger that outlives the process.
+    #[must_use]
+    pub fn with_ledger(ledger: impl Ledger + 'static) -> Self {
+        Self { random: SystemRandom::new(), ledger: Box::new(ledger) }
+    }
 }
 
 impl Default for Machine {
+    /// With a ledger that ends with the process: for nodes that live no longer.
     fn default() -> Self {
-        Self { random: SystemRandom::new() }
+        Self::with_ledger(MemoryLedger::default())
     }
 }
 
@@ -49,6 +64,10 @@ impl Surroundings for Machine {
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
         };
         Timestamp::saturating_from_micros(micros)
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        &*self.ledger
     }
 
     fn random(&self, bytes: &mut [u8]) -> Result<(), AppError> {

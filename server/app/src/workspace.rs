@@ -507,7 +507,8 @@ impl<'v> Workspace<'v> {
 
 /// Whether objects are looked up by this attribute while a transaction is checked.
 const fn is_looked_up(member: &Member) -> bool {
-    member.unique || matches!(member.kind, Kind::ToOne { .. })
+    // Ranges of one name are looked up to see that they don't overlap.
+    member.unique || matches!(member.kind, Kind::ToOne { .. }) || member.id.0 == crate::numbers::NAME.0
 }
 
 fn object_write(id: ObjectId, before: Option<ObjectState>, now: Option<ObjectState>) -> Option<Write> {

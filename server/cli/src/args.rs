@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mytism_core::failure::Failure;
 use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::number::Number;
 use mytism_core::operation::ImportMode;
 
 /// The name of the program, and of the project where the program is called by no other name.
@@ -100,6 +101,8 @@ pub(crate) enum Command {
     Conflicts,
     /// Transactions that the head office refused
     Quarantine,
+    /// Number ranges, numbers that may be missing, and the next number set by hand
+    Numbers(Numbers),
     /// Tell everything that is wrong with mytism.ini
     CheckConfig,
     /// Every setting in force, and where it comes from
@@ -407,6 +410,40 @@ pub(crate) struct AddNode {
     /// The account file to write; holds a secret
     #[arg(long, value_name = "FILE")]
     pub(crate) export: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Numbers {
+    #[command(subcommand)]
+    pub(crate) command: Option<NumbersCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum NumbersCommand {
+    /// Numbers that no object holds though they were drawn, or may have been
+    Void(VoidNumbers),
+    /// Set the next number of a range by hand
+    Set(SetNumber),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VoidNumbers {
+    /// Only of the ranges of this name
+    #[arg(value_name = "RANGE")]
+    pub(crate) range: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SetNumber {
+    /// Name of the range that belongs to this node, or the id of its object
+    #[arg(value_name = "RANGE")]
+    pub(crate) range: String,
+    /// The number that comes next
+    #[arg(value_name = "NEXT", allow_negative_numbers = true)]
+    pub(crate) next: Number,
+    /// Without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]

@@ -6,7 +6,8 @@
 //! 3. [`journal`]: what became visible, and who follows it
 //! 4. [`import`] and [`export`]: rows in files
 //! 5. [`cluster`]: status, nodes, conflicts, quarantine
-//! 6. [`configuration`]: what is wrong with it, and what is in force
+//! 6. [`numbers`]: number ranges
+//! 7. [`configuration`]: what is wrong with it, and what is in force
 
 mod background;
 mod cluster;
@@ -15,6 +16,7 @@ mod export;
 mod import;
 mod journal;
 mod life;
+mod numbers;
 mod objects;
 mod progress;
 mod systemd;
@@ -71,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
         Command::Conflicts => cluster::conflicts(&*open()?, output)?,
         Command::Quarantine => cluster::quarantine(&*open()?, output)?,
+        Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),
         Command::ExplainConfig(arguments) => configuration::explain(directory, arguments, output)?,
         Command::Demo(arguments) => demo::run(arguments, output)?,

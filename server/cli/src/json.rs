@@ -4,9 +4,10 @@
 //! beyond; moments are RFC 3339 with `Z`; nothing is `null`; sets are lists; an object is `{"ref":id,"text":"…"}`.
 
 use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
+use mytism_core::number::Number;
 use mytism_core::operation::{
-    ChangeLine, ConflictLine, FollowerLine, HistoryLine, NodeLine, ObjectView, Output, PeerStatus, QuarantineLine,
-    Saved, StampView, Status, UndoLine, Undone,
+    ChangeLine, ConflictLine, FollowerLine, HistoryLine, NodeLine, NumberRangeLine, ObjectView, Output, PeerStatus,
+    QuarantineLine, Saved, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::value::Value;
 use serde_json::{Map, Value as Json, json};
@@ -229,6 +230,36 @@ pub(crate) fn quarantined(line: &QuarantineLine) -> Json {
         "time": line.stamp.time.to_string(),
         "user": line.stamp.user,
         "node": line.stamp.node,
+    })
+}
+
+/// A number range.
+pub(crate) fn number_range(line: &NumberRangeLine) -> Json {
+    let number = |number: Option<Number>| number.map_or(Json::Null, |number| integer(number.0));
+    json!({
+        "id": line.id.get(),
+        "name": line.name,
+        "node": line.node,
+        "next": number(line.next),
+        "left": line.left,
+        "min": integer(line.min.0),
+        "max": integer(line.max.0),
+        "increment": integer(line.increment.0),
+        "leased": number(line.leased),
+        "state": line.state,
+    })
+}
+
+/// Numbers that may be missing.
+pub(crate) fn void_number(line: &VoidNumberLine) -> Json {
+    json!({
+        "range": line.range,
+        "node": line.node,
+        "from": integer(line.from.0),
+        "to": integer(line.to.0),
+        "cause": line.cause,
+        "transaction": transaction(line.transaction),
+        "time": line.time.to_string(),
     })
 }
 

@@ -130,6 +130,27 @@ words! {
     copy_and_join: "copy it to the branch, and there: {} join --sync-account FILE", "auf die Filiale kopieren, und dort: {} join --sync-account DATEI";
     no_conflicts: "no conflicts", "keine Konflikte";
     no_quarantine: "nothing in quarantine", "nichts in Quarantäne";
+    // numbers
+    node: "Node", "Knoten";
+    next_number: "Next", "Nächste";
+    left: "Left", "Übrig";
+    leased_up_to: "Leased up to", "Zugeteilt bis";
+    state: "State", "Zustand";
+    range_valid: "valid", "gültig";
+    range_low: "nearly used up", "fast aufgebraucht";
+    range_used_up: "used up", "aufgebraucht";
+    range_waiting: "waits for the head office", "wartet auf die Zentrale";
+    range_invalid: "invalid", "ungültig";
+    range_no_node: "belongs to no node", "gehört keinem Knoten";
+    no_number_ranges: "no number ranges", "keine Nummernkreise";
+    no_void_numbers: "no numbers are missing", "keine Nummern fehlen";
+    from_number: "From", "Von";
+    to_number: "To", "Bis";
+    cause: "Cause", "Grund";
+    cause_may_be_missing: "may be missing", "fehlt vielleicht";
+    time: "Time", "Zeit";
+    transaction_column: "Transaction", "Transaktion";
+    confirm_number: "the next number of {} becomes {}; type it to confirm", "die nächste Nummer von {} wird {}; zur Bestätigung eintippen";
     kept: "stays", "bleibt";
     other: "kept beside it", "daneben aufbewahrt";
     rule: "rule {}", "Regel {}";

@@ -1,7 +1,8 @@
 //! Settings of the whole cluster. They are objects of the entity `Setting`, so that every node has the same; the table
 //! is here because their names, defaults and limits belong beside those of the file.
 //!
-//! Knows no file; nothing reads these in this version.
+//! Knows no file. In this version only `cluster.timeZone` is read, for the date in numbers; see `numbers` in the use
+//! cases.
 
 use super::kind::Kind;
 
@@ -28,7 +29,12 @@ const fn number(min: u64, max: u64, unit: &'static str) -> Kind {
 
 /// All of them.
 pub const CLUSTER_SETTINGS: &[ClusterSetting] = &[
-    setting("cluster.timeZone", Kind::Text, "Europe/Berlin", "Zone of `today` in everything that replicates."),
+    setting(
+        "cluster.timeZone",
+        Kind::Text,
+        "Europe/Berlin",
+        "Zone of the date in numbers, and of `today` in everything that replicates.",
+    ),
     setting("log.retentionDays", number(1, 36_500, "days"), "0", "The log is shortened behind this age; 0 = never."),
     setting(
         "log.slowestNodeDays",

@@ -99,6 +99,12 @@ used_keys! {
 
     RESERVE = Key::new("KeyGen", "reserve", number(1, 1_000_000_000, "ids"), "65536",
         "A branch asks the head office for more object ids when fewer than this many are left.").watched();
+    RESERVE_DAYS = Key::new("KeyGen", "reserveDays", number(1, 3_650, "days"), "30",
+        "A branch keeps ids in stock for so many days of its own average use, but not fewer than reserve.").watched();
+    LEASE_DAYS = Key::new("KeyGen", "leaseDays", number(1, 3_650, "days"), "30",
+        "A node leases numbers of its number ranges ahead for so many days of its own average use.").watched();
+    LEASE_MINIMUM = Key::new("KeyGen", "leaseMinimum", number(1, 1_000_000, "numbers"), "20",
+        "The fewest numbers that a node leases ahead.").watched();
 
     JOURNAL_DAYS = Key::new("Journal", "keepDays", number(1, 36_500, "days"), "30",
         "Rows of the journal are kept so long, and longer where a follower has not done with them.").watched();
@@ -186,30 +192,6 @@ pub const ACCEPTED: &[Key] = &[
         number_or_zero(1, 1_000_000_000, "entries"),
         "10000",
         "So many of the last entries are compared with the head office after each connection; 0 = none.",
-    )
-    .watched(),
-    Key::later(
-        "KeyGen",
-        "reserveDays",
-        number(1, 3_650, "days"),
-        "30",
-        "A branch keeps ids in stock for so many days of its own average use, but not fewer than reserve.",
-    )
-    .watched(),
-    Key::later(
-        "KeyGen",
-        "leaseDays",
-        number(1, 3_650, "days"),
-        "30",
-        "A branch draws business numbers ahead for so many days of its own average use.",
-    )
-    .watched(),
-    Key::later(
-        "KeyGen",
-        "leaseMinimum",
-        number(1, 1_000_000, "numbers"),
-        "20",
-        "The fewest numbers that a branch draws ahead.",
     )
     .watched(),
     Key::later(

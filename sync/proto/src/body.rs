@@ -1,6 +1,6 @@
 //! Puts a body into its envelope and takes it out, with all checks that are the same for every message.
 
-use mytism_format::envelope::{self, HEADER_BYTES, Header};
+use mytism_format::envelope::{self, FLAG_MAY_SKIP, HEADER_BYTES, Header};
 use rmp_serde::{Deserializer, Serializer};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,8 @@ pub(crate) fn write(kind: &'static Kind, room: usize, body: &impl Serialize) -> 
     // What a reader would refuse is refused here, where somebody can still do something about it.
     let written = out.get(HEADER_BYTES..).unwrap_or_default();
     shape::check(written).map_err(|source| ProtoError::Shape { message, source })?;
-    let header = Header { kind: kind.number, version: kind.version, flags: 0, length };
+    let flags = if kind.may_skip { FLAG_MAY_SKIP } else { 0 };
+    let header = Header { kind: kind.number, version: kind.version, flags, length };
     if let Some(place) = out.first_chunk_mut::<HEADER_BYTES>() {
         *place = header.to_bytes();
     }

@@ -11,6 +11,9 @@ pub(crate) struct Kind {
     pub(crate) version: u8,
     /// Bytes of the body at most.
     pub(crate) limit: u32,
+    /// Whether who does not know it may pass it over: a message that came later, and without which both sides go on as
+    /// before.
+    pub(crate) may_skip: bool,
 }
 
 /// For messages that carry no data of users, and for all that is said before the other side is known.
@@ -19,12 +22,16 @@ pub(crate) const SMALL: u32 = 64 << 10;
 pub(crate) const LARGE: u32 = 64 << 20;
 
 macro_rules! kinds {
-    ($($constant:ident = $number:literal $name:literal $limit:ident;)*) => {
-        $(pub(crate) const $constant: Kind = Kind { number: $number, name: $name, version: 1, limit: $limit };)*
+    ($($constant:ident = $number:literal $name:literal $limit:ident $($skip:ident)?;)*) => {
+        $(pub(crate) const $constant: Kind = Kind {
+            number: $number, name: $name, version: 1, limit: $limit, may_skip: kinds!(@skip $($skip)?),
+        };)*
 
         /// All of them, by number.
         pub(crate) const ALL: &[Kind] = &[$($constant),*];
     };
+    (@skip) => { false };
+    (@skip MAY_SKIP) => { true };
 }
 
 kinds! {
@@ -36,6 +43,8 @@ kinds! {
     ACK = 0x0212 "Ack" SMALL;
     BLOCK_REQUEST = 0x0220 "BlockRequest" SMALL;
     BLOCK_GRANT = 0x0221 "BlockGrant" SMALL;
+    LEASE_REQUEST = 0x0222 "LeaseRequest" LARGE MAY_SKIP;
+    LEASE_GRANT = 0x0223 "LeaseGrant" LARGE MAY_SKIP;
     PING = 0x0230 "Ping" SMALL;
     PONG = 0x0231 "Pong" SMALL;
     JOIN = 0x0240 "Join" SMALL;
@@ -60,6 +69,9 @@ kinds! {
     REQUEST_WATCH = 0x030b "Request.Watch" SMALL;
     REQUEST_STOP = 0x030c "Request.Stop" SMALL;
     REQUEST_UNDO = 0x0310 "Request.Undo" SMALL;
+    REQUEST_NUMBER_RANGES = 0x0318 "Request.NumberRanges" SMALL;
+    REQUEST_VOID_NUMBERS = 0x0319 "Request.VoidNumbers" SMALL;
+    REQUEST_SET_NEXT_NUMBER = 0x031a "Request.SetNextNumber" SMALL;
     REQUEST_CHANGES = 0x0320 "Request.Changes" SMALL;
     REQUEST_PASSED = 0x0321 "Request.Passed" SMALL;
     REQUEST_FOLLOWERS = 0x0322 "Request.Followers" SMALL;
@@ -79,6 +91,8 @@ kinds! {
     REPLY_STOPPING = 0x038b "Reply.Stopping" SMALL;
     REPLY_UNDO_LINE = 0x0390 "Reply.UndoLine" LARGE;
     REPLY_UNDONE = 0x0391 "Reply.Undone" SMALL;
+    REPLY_NUMBER_RANGE = 0x0398 "Reply.NumberRange" LARGE;
+    REPLY_VOID_NUMBER = 0x0399 "Reply.VoidNumber" LARGE;
     REPLY_CHANGE = 0x03a0 "Reply.Change" LARGE;
     REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
     REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;

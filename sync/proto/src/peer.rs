@@ -2,6 +2,7 @@
 //! sends it and what answers it.
 
 use mytism_core::id::{Hash, NodeId, Position};
+use mytism_core::number::{Lease, LeaseWish};
 use mytism_core::time::Timestamp;
 
 use crate::body;
@@ -94,6 +95,18 @@ pub enum PeerMessage {
     BlockGrant {
         /// Numbers of blocks, see [`mytism_core::id::BlockId`].
         blocks: Vec<i64>,
+    },
+    /// Branch: up to where I may give numbers of my ranges, and how many more I would like to lease. Said at the begin of
+    /// each session, and before a lease runs out. Answered by [`Self::LeaseGrant`].
+    LeaseRequest {
+        /// One for each range of the branch.
+        wishes: Vec<LeaseWish>,
+    },
+    /// Head: numbers that are leased to the branch, and those that it must pass over. Ranges about which there is nothing
+    /// to say are left out.
+    LeaseGrant {
+        /// One for each range.
+        leases: Vec<Lease>,
     },
     /// Either side: are you there? Answered by [`Self::Pong`] at once.
     Ping {

@@ -164,7 +164,17 @@ pub(crate) fn object_state() -> ObjectState {
 
 fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
     let (label, default) = (None, None);
-    MemberDef { id: Some(id), name: name.into(), label, kind, not_null: false, unique: false, indexed: false, default }
+    MemberDef {
+        id: Some(id),
+        name: name.into(),
+        label,
+        kind,
+        not_null: false,
+        unique: false,
+        indexed: false,
+        default,
+        number: None,
+    }
 }
 
 /// Every kind of member, and everything that may be left out both there and missing.

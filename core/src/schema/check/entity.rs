@@ -79,6 +79,7 @@ fn add_owners(outline: &Outline<'_>, own: &mut [Vec<Member>]) {
                 unique: false,
                 indexed: false,
                 default: Value::Null,
+                numbering: None,
                 declared_in: outline.id(target),
             });
         }

@@ -9,7 +9,8 @@ use super::outline::Outline;
 use super::{DefPath, Problems};
 use crate::id::{AttributeId, EnumId};
 use crate::input;
-use crate::schema::{EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, OnDelete};
+use crate::number::Pattern;
+use crate::schema::{EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, Numbering, OnDelete};
 use crate::value::Value;
 
 /// The most digits of a decimal.
@@ -32,6 +33,7 @@ pub(super) fn checked(
     let kind = place.kind()?;
     place.check_options(&kind);
     let default = place.default(&kind);
+    let numbering = place.numbering(&kind);
     Some(Member {
         id: AttributeId(member.id.unwrap_or_default()),
         name: member.name.clone(),
@@ -40,6 +42,7 @@ pub(super) fn checked(
         unique: member.unique,
         indexed: member.indexed || member.unique || matches!(kind, Kind::ToOne { .. }),
         default,
+        numbering,
         declared_in: outline.id(index),
         kind,
     })
@@ -189,6 +192,47 @@ impl Place<'_, '_> {
         }
         if member.unique && matches!(kind, Kind::Text) {
             self.problem("unique", || "is a text, which cannot be unique; a string can".to_owned());
+        }
+    }
+
+    fn numbering(&mut self, kind: &Kind) -> Option<Numbering> {
+        let member = self.member;
+        let number = member.number.as_ref()?;
+        let max = match kind {
+            Kind::Integer => None,
+            Kind::String { max } => Some(*max as usize),
+            _ => {
+                self.problem("number", || {
+                    format!("is a {}, which holds no number of a range; an integer or a string does", kind.name())
+                });
+                return None;
+            }
+        };
+        if member.default.is_some() {
+            self.problem("default", || {
+                "has a default, so it would never get a number; leave one of them out".to_owned()
+            });
+        }
+        let pattern = match (&number.pattern, max) {
+            (None, None) => return Some(Numbering { range: number.range.clone(), pattern: None }),
+            (Some(_), None) => {
+                self.problem("pattern", || "is an integer, which holds the number without a pattern".to_owned());
+                return None;
+            }
+            (text, Some(max)) => Pattern::parse(text.as_deref().unwrap_or("{n}")).map(|pattern| (pattern, max)),
+        };
+        match pattern {
+            Ok((pattern, max)) => {
+                if pattern.length_min() > max {
+                    let least = pattern.length_min();
+                    self.problem("pattern", || format!("has a pattern of at least {least} characters, {max} fit"));
+                }
+                Some(Numbering { range: number.range.clone(), pattern: Some(pattern) })
+            }
+            Err(problem) => {
+                self.problem("pattern", || format!("has a pattern that is not understood: {problem}"));
+                None
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! `[abstract] Name[:Parent] [key=K] [display=D] [#id] | Member type [option …] | …`.
 //! Ids that are not given count from 100 (entities), 1000 (members) and 5000 (far sides); `#none` leaves one out.
 
-use super::super::{EntityDef, EnumWordDef, Kind, KindDef, MemberDef, OnDelete, Schema, SchemaDef};
+use super::super::{EntityDef, EnumWordDef, Kind, KindDef, MemberDef, NumberDef, OnDelete, Schema, SchemaDef};
 use crate::value::Value;
 
 fn def(text: &str) -> SchemaDef {
@@ -47,6 +47,7 @@ fn member(text: &str, next: &mut (u32, u32, u32)) -> MemberDef {
         unique: false,
         indexed: false,
         default: None,
+        number: None,
     };
     next.1 += 1;
     for word in words {
@@ -57,6 +58,13 @@ fn member(text: &str, next: &mut (u32, u32, u32)) -> MemberDef {
             "clear" | "cascade" => {
                 let KindDef::ToOne { on_delete, .. } = &mut member.kind else { panic!("{text}") };
                 *on_delete = if word == "clear" { OnDelete::Clear } else { OnDelete::Cascade };
+            }
+            _ if word.starts_with("number=") => {
+                let (range, pattern) = word["number=".len()..].split_once('/').map_or_else(
+                    || (&word["number=".len()..], None),
+                    |(range, pattern)| (range, Some(pattern.to_owned())),
+                );
+                member.number = Some(NumberDef { range: range.to_owned(), pattern });
             }
             _ if word.starts_with("default=") => member.default = word.strip_prefix("default=").map(str::to_owned),
             _ => member.id = word.strip_prefix('#').unwrap().parse().ok(),
@@ -258,6 +266,30 @@ fn words_and_defaults() {
         "A.s@default: A.s has a default that does not fit: \"abc\" is 3 characters long, at most 2 fit",
     );
     check("A | s ->A default=1", "A.s@default: A.s is a relation, which has no default");
+}
+
+#[test]
+fn numbers() {
+    check("A | n integer number=N | s string(6) number=S/R-{n:04} | t string(1) number=N", "");
+    check(
+        "A | s date number=N",
+        "A.s@number: A.s is a date, which holds no number of a range; an integer or a string does",
+    );
+    check(
+        "A | s ->A number=N",
+        "A.s@number: A.s is a to-one, which holds no number of a range; an integer or a string does",
+    );
+    check("A | n integer number=N/{n}", "A.n@pattern: A.n is an integer, which holds the number without a pattern");
+    check("A | s string(5) number=S/R-{n:04}", "A.s@pattern: A.s has a pattern of at least 6 characters, 5 fit");
+    check(
+        "A | s string(9) number=S/R-{m}",
+        "A.s@pattern: A.s has a pattern that is not understood: {m} means nothing; possible are {n}, {n:06}, {yyyy}, \
+         {yy}, {mm}, {dd} (character 3 of the pattern)",
+    );
+    check(
+        "A | n integer number=N default=1",
+        "A.n@default: A.n has a default, so it would never get a number; leave one of them out",
+    );
 }
 
 #[test]

@@ -202,6 +202,7 @@ mod tests {
             unique: false,
             indexed: false,
             default: None,
+            number: None,
         }
     }
 

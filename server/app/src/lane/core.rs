@@ -13,6 +13,7 @@ use crate::desks::Desks;
 use crate::error::AppError;
 use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity};
+use crate::numbers::{self, Standings};
 use crate::reads::Moved;
 
 /// What only who holds the lane may touch.
@@ -84,6 +85,11 @@ impl Core {
         if next.followers != self.state.followers {
             batch.push(Write::Put { key: Followers::KEY, value: next.followers.to_bytes() });
         }
+        let numbers_before = (next.numbers != self.state.numbers).then(|| self.state.numbers.clone());
+        if let Some(before) = &numbers_before {
+            numbers::secure(&foundation, before, &next.numbers)?;
+            batch.push(Write::Put { key: Standings::KEY, value: next.numbers.to_bytes() });
+        }
         let allotment = foundation.allotment().clone();
         let keep = !batch.is_empty() || allotment.has_new_blocks(&self.kept);
         let held = allotment.to_keep(&self.kept).filter(|_| keep).map(|(writes, held)| {
@@ -92,6 +98,9 @@ impl Core {
         });
         if !batch.is_empty() {
             self.write(&batch, &next)?;
+            if let Some(before) = &numbers_before {
+                numbers::note(&foundation, before, &next.numbers);
+            }
             self.group = number;
             foundation.publish(number, next.clone());
         }
@@ -127,7 +136,8 @@ fn read_again(store: &dyn Store, identity: &Identity, state: &State) -> Result<S
     let view = store.view()?;
     let counter = view.last_counter(identity.node, identity.incarnation)?.max(state.counter);
     let (journal, followers) = (view.journal_bounds()?.1, Followers::stored(&*view)?);
-    Ok(State { head: view.head()?, counter, journal, followers, ..state.clone() })
+    let numbers = Standings::read(&*view)?;
+    Ok(State { head: view.head()?, counter, journal, followers, numbers, ..state.clone() })
 }
 
 fn finish(group: Vec<Box<dyn Task>>, failed: Option<AppError>) {

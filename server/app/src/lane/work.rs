@@ -11,8 +11,12 @@ use crate::context::Context;
 use crate::error::AppError;
 use crate::follower::Followers;
 use crate::foundation::Foundation;
+use crate::numbers::Standings;
 use crate::reads::{Key, Moved};
 use crate::workspace::Workspace;
+
+/// So many ids are few, whatever was used before.
+const FEW_IDS: u64 = 1_000;
 
 /// What the lane knows by heart, so that it need not read it for each save.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +31,8 @@ pub(crate) struct State {
     pub(crate) followers: Followers,
     /// Accounts that nobody has used yet; known at the head office alone.
     pub(crate) accounts: Accounts,
+    /// What was given and leased of number ranges.
+    pub(crate) numbers: Standings,
 }
 
 impl State {
@@ -95,7 +101,18 @@ impl<'v> Work<'v> {
             *next -= 1;
             return drawn.ok_or_else(|| AppError::refused("out-of-ids", "there are no ids left to practise with"));
         }
-        self.foundation.allotment().draw(&self.foundation.identity)
+        let foundation = self.foundation;
+        let window = foundation.reminders.policy().id_window_micros();
+        let mut allotment = foundation.allotment();
+        let id = allotment.draw(&foundation.identity, self.now, window)?;
+        let (left, used) = (allotment.ids.left(), allotment.used.recent(self.now, window));
+        drop(allotment);
+        if !foundation.identity.authoritative && left <= (used / 4).max(FEW_IDS) {
+            let node = &foundation.identity.name;
+            let text = format!("{node} has few ids for new objects left, and the head office has not given more yet");
+            foundation.warn_once("ids", text);
+        }
+        Ok(id)
     }
 
     /// Whether anything that some work looked at was changed by a group after `group`. Beside the lane nobody can know.
@@ -116,6 +133,11 @@ impl<'v> Work<'v> {
     #[expect(dead_code, reason = "what is drawn from a number range asks")]
     pub(crate) const fn is_in_lane(&self) -> bool {
         matches!(self.place, Place::Lane { .. })
+    }
+
+    /// Whether numbers may be drawn here: where they are used or taken back, and where nothing is ever committed.
+    pub(crate) const fn may_draw(&self) -> bool {
+        !matches!(self.place, Place::Beside)
     }
 
     /// Lets a piece of work of the group happen on a layer of its own; what it did is dropped where it refuses.

@@ -7,6 +7,7 @@ mod chance;
 mod followers;
 mod hostile;
 mod imports;
+mod numbers;
 mod one_node;
 mod past;
 mod regressions;

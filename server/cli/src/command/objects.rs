@@ -128,7 +128,7 @@ fn document(from: impl Read) -> Result<String, Failure> {
     })
 }
 
-fn show_saved(saved: &Saved, output: &mut Output<'_>) {
+pub(super) fn show_saved(saved: &Saved, output: &mut Output<'_>) {
     let words = output.words;
     let Some(transaction) = saved.transaction else { return output.line(words.nothing_to_save) };
     let state = if saved.pending { words.saved_pending } else { words.saved };

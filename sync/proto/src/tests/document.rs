@@ -2,6 +2,7 @@
 
 use mytism_core::failure::{Failure, Place};
 use mytism_core::id::{Position, TransactionId};
+use mytism_core::number::{Lease, LeaseWish};
 use mytism_core::operation::*;
 
 use crate::kind::{self, Kind, SMALL};
@@ -57,6 +58,8 @@ fn structure_lines() -> Vec<String> {
         ("TransactionId", TransactionId::FIELDS),
         ("StampView", StampView::FIELDS),
         ("EntryFrame", EntryFrame::FIELDS),
+        ("LeaseWish", LeaseWish::FIELDS),
+        ("Lease", Lease::FIELDS),
         ("ChangeRequest", ChangeRequest::FIELDS),
         ("OpenReference", OpenReference::FIELDS),
         ("PeerStatus", PeerStatus::FIELDS),

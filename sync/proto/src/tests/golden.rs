@@ -3,6 +3,7 @@
 
 use mytism_core::failure::Failure;
 use mytism_core::id::{Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::operation::*;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
@@ -48,6 +49,14 @@ fn samples() -> Vec<(&'static str, Sample)> {
         head: position,
         sent: time(),
     };
+    let wish =
+        LeaseWish { range: object(1_048_577), held: Some(Number(240_120)), given: Some(Number(240_113)), wanted: 20 };
+    let first = LeaseWish { range: object(1_048_578), held: None, given: None, wanted: 20 };
+    let lease_request = PeerMessage::LeaseRequest { wishes: vec![wish, first] };
+    let lease =
+        Lease { range: object(1_048_577), passed: Some(Number(240_140)), is_lost: true, end: Some(Number(240_160)) };
+    let used_up = Lease { range: object(1_048_578), passed: None, is_lost: false, end: None };
+    let lease_grant = PeerMessage::LeaseGrant { leases: vec![lease, used_up] };
     let save = Request::Save(SaveRequest {
         description: "price".into(),
         changes: vec![ChangeRequest {
@@ -78,6 +87,8 @@ fn samples() -> Vec<(&'static str, Sample)> {
         ("Hello", Sample::Peer(hello)),
         ("Offer", Sample::Peer(offer)),
         ("Entries", Sample::Peer(entries)),
+        ("LeaseRequest", Sample::Peer(lease_request)),
+        ("LeaseGrant", Sample::Peer(lease_grant)),
         ("Done", Sample::Peer(PeerMessage::Done {})),
         ("Request.Save", Sample::Request(save)),
         ("Request.Undo", Sample::Request(undo)),
@@ -111,6 +122,11 @@ const GOLDEN: &[(&str, &str)] = &[
         "021101000000005084a1669282a165c401e1a174c402a1a281a165c401e2a163c4203333333333333333333333333333\
          333333333333333333333333333333333333a17082a16501a16ecd03e8a174cf000660e935693e00",
     ),
+    (
+        "LeaseRequest",
+        "022201010000002881a1779284a172ce00100001a17714a168ce0003a9f8a167ce0003a9f182a172ce00100002a17714",
+    ),
+    ("LeaseGrant", "022301010000002881a16c9284a172ce00100001a178c3a170ce0003aa0ca165ce0003aa2082a172ce00100002a178c2"),
     ("Done", "025401000000000180"),
     (
         "Request.Save",

@@ -2,6 +2,7 @@
 
 use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{EnumId, Hash, NodeId, OBJECT_ID_MAX, ObjectId, Position, TransactionId};
+use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::operation::*;
 use mytism_core::time::{Date, Timestamp};
 use mytism_core::value::Value;
@@ -85,6 +86,14 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
         (position(), hash()).prop_map(|(position, hash)| P::Ack { position, hash }),
         any::<u64>().prop_map(|free| P::BlockRequest { free }),
         blocks().prop_map(|blocks| P::BlockGrant { blocks }),
+        vec((object(), of(number()), of(number()), any::<u64>()), 0..4).prop_map(|wishes| {
+            let wish = |(range, held, given, wanted)| LeaseWish { range, held, given, wanted };
+            P::LeaseRequest { wishes: wishes.into_iter().map(wish).collect() }
+        }),
+        vec((object(), of(number()), of(number()), any::<bool>()), 0..4).prop_map(|leases| {
+            let lease = |(range, passed, end, is_lost)| Lease { range, passed, is_lost, end };
+            P::LeaseGrant { leases: leases.into_iter().map(lease).collect() }
+        }),
         time().prop_map(|sent| P::Ping { sent }),
         (time(), time()).prop_map(|(ping, time)| P::Pong { ping, time }),
         (text(), any::<[u8; 32]>()).prop_map(|(name, proof)| P::Join { name, proof }),
@@ -100,6 +109,10 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
         Just(P::Done {}),
     ]
     .boxed()
+}
+
+fn number() -> impl Strategy<Value = Number> {
+    any::<i64>().prop_map(Number)
 }
 
 fn input() -> BoxedStrategy<Input> {
@@ -193,6 +206,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         Just(R::Followers),
         Just(R::Watch),
         Just(R::Stop),
+        Just(R::NumberRanges),
     ];
     prop_oneof![
         plain,
@@ -218,6 +232,8 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         changes().prop_map(R::Changes),
         (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
         text().prop_map(|follower| R::RemoveFollower { follower }),
+        of(text()).prop_map(|range| R::VoidNumbers { range }),
+        (text(), number()).prop_map(|(range, next)| R::SetNextNumber { range, next }),
     ]
     .boxed()
 }
@@ -441,8 +457,41 @@ fn reply() -> impl Strategy<Value = Reply> {
         change_line().prop_map(Reply::Change),
         any::<(u64, u64)>().prop_map(|(cursor, end)| Reply::Reached(Reached { cursor, end })),
         follower().prop_map(Reply::Follower),
+        number_range().prop_map(Reply::NumberRange),
+        void_number().prop_map(Reply::VoidNumber),
         Just(Reply::Stopping),
     ]
+}
+
+fn number_range() -> impl Strategy<Value = NumberRangeLine> {
+    let words = (object(), text(), text(), text(), any::<u64>());
+    let numbers = (of(number()), of(number()), number(), number(), number());
+    (words, numbers).prop_map(|((id, name, node, state, left), (next, leased, min, max, increment))| NumberRangeLine {
+        id,
+        name,
+        node,
+        next,
+        left,
+        min,
+        max,
+        increment,
+        leased,
+        state,
+    })
+}
+
+fn void_number() -> impl Strategy<Value = VoidNumberLine> {
+    (text(), text(), number(), number(), text(), of(transaction()), time()).prop_map(
+        |(range, node, from, to, cause, transaction, time)| VoidNumberLine {
+            range,
+            node,
+            from,
+            to,
+            cause,
+            transaction,
+            time,
+        },
+    )
 }
 
 fn failure() -> impl Strategy<Value = Failure> {

@@ -1,6 +1,7 @@
 //! Mirrors of what many messages have: numbers, texts, bytes, ids, times and lists.
 
 use mytism_core::id::{Hash, NodeId, ObjectId, Position, TransactionId};
+use mytism_core::number::Number;
 use mytism_core::operation::StampView;
 use mytism_core::time::Timestamp;
 use serde_bytes::Bytes;
@@ -119,6 +120,18 @@ impl Mirror for ObjectId {
 
     fn from_wire(wire: i64) -> Result<Self, Flaw> {
         Self::new(wire).ok_or_else(|| Problem::ObjectId(wire).into())
+    }
+}
+
+impl Mirror for Number {
+    type Wire<'a> = i64;
+
+    fn to_wire(&self) -> Result<i64, Flaw> {
+        Ok(self.0)
+    }
+
+    fn from_wire(wire: i64) -> Result<Self, Flaw> {
+        Ok(Self(wire))
     }
 }
 

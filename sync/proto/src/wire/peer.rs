@@ -1,6 +1,7 @@
 //! Mirrors of what nodes say to each other.
 
-use mytism_core::id::{BLOCK_SIZE, Hash, NodeId, OBJECT_ID_MAX, Position};
+use mytism_core::id::{BLOCK_SIZE, Hash, NodeId, OBJECT_ID_MAX, ObjectId, Position};
+use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::time::Timestamp;
 
 use crate::error::Problem;
@@ -14,6 +15,13 @@ pub(crate) use bodies::{read, write};
 
 mirror! {
     EntryFrame as EntryFrameForm { "e" entry: Vec<u8> } optional { "t" transaction: Vec<u8> }
+}
+
+mirror! {
+    LeaseWish as LeaseWishForm { "r" range: ObjectId, "w" wanted: u64 } optional { "h" held: Number, "g" given: Number }
+}
+mirror! {
+    Lease as LeaseForm { "r" range: ObjectId, "x" is_lost: bool } optional { "p" passed: Number, "e" end: Number }
 }
 
 /// The number of a block of ids, the only bare `i64` in any message.
@@ -49,6 +57,8 @@ messages! {
         ACK Ack { "p" position: Position, "h" hash: Hash };
         BLOCK_REQUEST BlockRequest { "f" free: u64 };
         BLOCK_GRANT BlockGrant { "b" blocks: Vec<i64> };
+        LEASE_REQUEST LeaseRequest { "w" wishes: Vec<LeaseWish> };
+        LEASE_GRANT LeaseGrant { "l" leases: Vec<Lease> };
         PING Ping { "s" sent: Timestamp };
         PONG Pong { "s" ping: Timestamp, "t" time: Timestamp };
         JOIN Join { "a" name: String, "p" proof: [u8; 32] };

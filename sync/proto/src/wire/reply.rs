@@ -2,10 +2,11 @@
 
 use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::number::Number;
 use mytism_core::operation::{
-    ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, NodeLine, ObjectDetail, ObjectView, Obstacle,
-    OpenReference, Output, PeerStatus, QuarantineLine, Reached, Reply, RowOutcome, Saved, StampView, Status, UndoLine,
-    Undone,
+    ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, NodeLine, NumberRangeLine, ObjectDetail,
+    ObjectView, Obstacle, OpenReference, Output, PeerStatus, QuarantineLine, Reached, Reply, RowOutcome, Saved,
+    StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -35,6 +36,8 @@ messages! {
         REPLY_CHANGE Change(ChangeLine);
         REPLY_REACHED Reached(Reached);
         REPLY_FOLLOWER Follower(FollowerLine);
+        REPLY_NUMBER_RANGE NumberRange(NumberRangeLine);
+        REPLY_VOID_NUMBER VoidNumber(VoidNumberLine);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -122,6 +125,17 @@ mirror! {
 }
 mirror! {
     FollowerLine as FollowerForm { "a" name: String, "c" cursor: u64, "b" behind: u64, "t" moved: Timestamp }
+}
+mirror! {
+    NumberRangeLine as NumberRangeForm {
+        "i" id: ObjectId, "a" name: String, "n" node: String, "l" left: u64, "min" min: Number, "max" max: Number,
+        "s" increment: Number, "z" state: String,
+    } optional { "x" next: Number, "e" leased: Number }
+}
+mirror! {
+    VoidNumberLine as VoidNumberForm {
+        "a" range: String, "n" node: String, "f" from: Number, "u" to: Number, "c" cause: String, "t" time: Timestamp,
+    } optional { "x" transaction: TransactionId }
 }
 mirror! {
     Event as EventForm { "t" time: Timestamp, "k" kind: String, "n" peer: String, "m" text: String }

@@ -1,6 +1,7 @@
 //! Mirrors of what clients ask.
 
 use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::number::Number;
 use mytism_core::operation::{
     ChangeRequest, ChangeTarget, ChangesRequest, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input,
     OpenReference, QueryRequest, Request, SaveRequest, UndoRequest,
@@ -39,6 +40,9 @@ messages! {
         REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
+        REQUEST_NUMBER_RANGES NumberRanges {};
+        REQUEST_VOID_NUMBERS VoidNumbers {} optional { "r" range: String };
+        REQUEST_SET_NEXT_NUMBER SetNextNumber { "r" range: String, "n" next: Number };
     }
 }
 

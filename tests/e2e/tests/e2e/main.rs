@@ -8,13 +8,14 @@
 //! 5. [`life`]: starting and stopping, service managers, settings of a node that runs
 //! 6. [`configuration`]: who a node is by its file and its database, secrets
 //! 7. [`past`]: earlier states, and undoing
-//! 8. [`bad_places`]: disks that are full, databases that are damaged, ports that are taken
-//! 9. [`conflict_and_refusal`]: both sides wanted different things
-//! 10. [`following`]: what becomes visible, for programs that follow it
-//! 11. [`command_line`]: what programs may rely on
-//! 12. [`round_trip`]: what is exported can be imported
-//! 13. [`documents`]: commands in the documentation exist
-//! 14. [`demo_once`]: the demonstration
+//! 8. [`numbers`]: numbers that are never given twice
+//! 9. [`bad_places`]: disks that are full, databases that are damaged, ports that are taken
+//! 10. [`conflict_and_refusal`]: both sides wanted different things
+//! 11. [`following`]: what becomes visible, for programs that follow it
+//! 12. [`command_line`]: what programs may rely on
+//! 13. [`round_trip`]: what is exported can be imported
+//! 14. [`documents`]: commands in the documentation exist
+//! 15. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -28,6 +29,7 @@ mod documents;
 mod following;
 mod kills;
 mod life;
+mod numbers;
 mod past;
 mod real_input;
 mod round_trip;

@@ -11,7 +11,17 @@ use super::*;
 
 fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
     let name = name.to_owned();
-    MemberDef { id: Some(id), name, label: None, kind, not_null: false, unique: false, indexed: false, default: None }
+    MemberDef {
+        id: Some(id),
+        name,
+        label: None,
+        kind,
+        not_null: false,
+        unique: false,
+        indexed: false,
+        default: None,
+        number: None,
+    }
 }
 
 fn schema() -> Schema {
