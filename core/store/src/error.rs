@@ -26,6 +26,15 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// The database has no tables, not even one of its own.
+    #[error("{} is empty: its making was broken off, or its content was lost", path.display())]
+    Unfinished {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Another program holds a lock of the database.
+    #[error("another program holds the database: {0}")]
+    Busy(String),
     /// The file system refuses something.
     #[error("{action} {}: {source}", path.display())]
     File {
@@ -47,6 +56,9 @@ pub enum StoreError {
     /// The disk is full.
     #[error("the disk is full: {0}")]
     Full(String),
+    /// The disk, or what lies between it and the node, fails.
+    #[error("the disk fails: {0}")]
+    Disk(String),
     /// The database may not be written.
     #[error("the database cannot be written: {0}")]
     ReadOnly(String),
@@ -74,9 +86,18 @@ impl StoreError {
             Self::Missing { .. } => {
                 ("no-project", "make one with `./mytism init`, or name the directory with --project")
             }
+            Self::Unfinished { .. } => (
+                "unfinished-database",
+                "if it was being made, run that `./mytism init` or `./mytism join` again; else restore the last good backup",
+            ),
+            Self::Busy(_) => ("database-busy", "end the other program and try again; nothing was changed"),
             Self::File { .. } => ("file-error", "check that the directory exists and may be written"),
             Self::Newer { .. } => ("newer-database", "use the program version that wrote it, or a newer one"),
             Self::Full(_) => ("disk-full", "make room on the disk and try again; nothing was changed"),
+            Self::Disk(_) => (
+                "disk-error",
+                "look at the system's log and check the disk; see whether the save is there before you repeat it",
+            ),
             Self::ReadOnly(_) => ("read-only", "check permissions and mount options; nothing was changed"),
             Self::Damaged(_) | Self::Format(_) => {
                 ("database-damaged", "stop the node and restore the last good backup")
@@ -90,15 +111,19 @@ impl StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode as Code;
+        use rusqlite::{Error, ErrorCode as Code};
         let text = error.to_string();
         if text.contains("integer overflow") {
             return Self::SumOverflow;
         }
-        match error.sqlite_error_code() {
-            Some(Code::DiskFull) => Self::Full(text),
-            Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen) => Self::ReadOnly(text),
-            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Damaged(text),
+        match (error.sqlite_error_code(), &error) {
+            (Some(Code::DiskFull), _) => Self::Full(text),
+            (Some(Code::ReadOnly | Code::PermissionDenied | Code::CannotOpen), _) => Self::ReadOnly(text),
+            (Some(Code::DatabaseBusy | Code::DatabaseLocked), _) => Self::Busy(text),
+            (Some(Code::SystemIoFailure), _) => Self::Disk(text),
+            (Some(Code::DatabaseCorrupt | Code::NotADatabase), _) => Self::Damaged(text),
+            // A column holds what nobody ever writes into it.
+            (None, Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..)) => Self::Damaged(text),
             _ => Self::Engine(text),
         }
     }

@@ -7,6 +7,7 @@ pub mod column;
 pub mod ddl;
 mod migrate;
 pub mod names;
+mod opening;
 mod overlay;
 pub mod query;
 mod statements;
@@ -28,6 +29,10 @@ use statements::Statements;
 
 pub(crate) const FILE: &str = "objects.db";
 const LOCK: &str = "lock";
+
+/// Keys of what the database says about itself.
+const FORMAT_KEY: &str = "format";
+const SCHEMA_KEY: &str = "schema";
 
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 512;
@@ -60,47 +65,32 @@ pub enum Durability {
 }
 
 impl SqliteStore {
-    /// Makes the database of a new project in a directory that exists.
+    /// Makes the database of a new project in a directory that exists. One whose making was broken off, so that it
+    /// holds nothing, is made anew.
     ///
     /// # Errors
     /// When there is one already, another process holds it, or the disk refuses.
     pub fn create(directory: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
         let lock = lock(directory)?;
         let path = directory.join(FILE);
-        if path.exists() {
-            return Err(StoreError::Exists { path });
-        }
-        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         let names = Names::new(&schema);
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(tables::CREATE)?;
-        transaction.execute_batch(tables::CREATE_JOURNAL)?;
-        for statement in ddl::create_tables(&schema, &names) {
-            transaction.execute_batch(&statement)?;
-        }
-        let definition = mytism_format::schema::write(schema.def())?;
-        let mut insert = transaction.prepare("INSERT INTO mytism_meta(key, value) VALUES (?, ?)")?;
-        insert.execute((FORMAT_KEY, tables::FORMAT.to_be_bytes()))?;
-        insert.execute((SCHEMA_KEY, definition))?;
-        drop(insert);
-        transaction.commit()?;
+        let connection = opening::create(&path, &schema, &names)?;
         Self::with(path, connection, schema, names, lock)
     }
 
     /// Opens the database of a project.
     ///
     /// # Errors
-    /// When there is none, another process holds it, it was written by a newer program, or it is damaged.
+    /// When there is none or its making was broken off, another process holds it, it may not be written, it was written
+    /// by a newer program, or it is damaged. Nothing about it was changed then.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
         if !path.exists() {
             return Err(StoreError::Missing { path });
         }
         let lock = lock(directory)?;
-        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        migrate::to_this_format(&mut connection)?;
-        let schema = Arc::new(read_schema(&connection)?);
+        let (connection, schema) = opening::open(&path)?;
+        let schema = Arc::new(schema);
         let names = Names::new(&schema);
         Self::with(path, connection, schema, names, lock)
     }
@@ -156,9 +146,6 @@ impl Store for SqliteStore {
     }
 }
 
-const FORMAT_KEY: &str = "format";
-const SCHEMA_KEY: &str = "schema";
-
 fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
@@ -181,16 +168,6 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     query::register_functions(&connection)?;
     Ok(connection)
-}
-
-fn read_schema(connection: &Connection) -> Result<Schema, StoreError> {
-    let sql = "SELECT value FROM mytism_meta WHERE key = ?";
-    let bytes = connection.query_row(sql, [SCHEMA_KEY], |row| row.get::<_, Vec<u8>>(0))?;
-    let definition = mytism_format::schema::read(&bytes)?;
-    Schema::new(definition).map_err(|problems| {
-        let first = problems.first().map_or_else(String::new, ToString::to_string);
-        StoreError::Damaged(format!("the stored schema does not hold: {first}"))
-    })
 }
 
 impl Shared {

@@ -76,8 +76,10 @@ pub enum Trouble {
     Full,
     /// Nothing can be changed or synced.
     Failing,
-    /// One change or sync fails, those after it succeed.
-    Once,
+    /// One sync fails, whatever is around it succeeds.
+    Sync,
+    /// Files can only be opened to read them; those that are open stay as they are.
+    ReadOnly,
 }
 
 /// A directory that is watched as long as this lives.
@@ -124,7 +126,7 @@ impl Disk {
         self.watched.state().lies = true;
     }
 
-    /// Lets so many changes pass and then be in trouble.
+    /// Lets so many changes pass (for [`Trouble::Sync`]: so many syncs) and then be in trouble.
     pub fn trouble(&self, trouble: Trouble, after: usize) {
         let mut state = self.watched.state();
         (state.trouble, state.refused) = (Some((trouble, after)), 0);
@@ -173,6 +175,8 @@ pub(crate) enum Change {
     Within,
     /// Makes it safe.
     Sync,
+    /// Opens a file to write it.
+    Open,
 }
 
 #[derive(Default)]
@@ -251,6 +255,15 @@ impl State {
     pub(crate) fn refuses(&mut self, change: Change) -> Option<Trouble> {
         let (trouble, passing) = self.trouble.as_mut()?;
         let trouble = *trouble;
+        if trouble == Trouble::Sync && change != Change::Sync {
+            return None;
+        }
+        if trouble == Trouble::ReadOnly && change != Change::Open {
+            return None;
+        }
+        if trouble != Trouble::ReadOnly && change == Change::Open {
+            return None;
+        }
         if *passing > 0 {
             *passing -= 1;
             return None;
@@ -258,7 +271,7 @@ impl State {
         if trouble == Trouble::Full && change != Change::Grow {
             return None;
         }
-        if trouble == Trouble::Once {
+        if trouble == Trouble::Sync {
             self.trouble = None;
         }
         self.refused += 1;

@@ -103,6 +103,11 @@ unsafe extern "C" fn open(
     if creates && !is_there && state.refuses(Change::Grow).is_some() {
         return ffi::SQLITE_CANTOPEN;
     }
+    let writes = flags & ffi::SQLITE_OPEN_READWRITE != 0;
+    let flags = match writes.then(|| state.refuses(Change::Open)).flatten() {
+        Some(_) => flags & !(ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_CREATE) | ffi::SQLITE_OPEN_READONLY,
+        None => flags,
+    };
     // SAFETY: within the memory that the engine gave, behind our part.
     let behind = unsafe { file.byte_add(BEHIND) };
     // SAFETY: passed on as it came.
@@ -231,7 +236,7 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, bytes: *const c_void, l
     }
     match trouble {
         Some(Trouble::Full) => ffi::SQLITE_FULL,
-        Some(Trouble::Failing | Trouble::Once) => ffi::SQLITE_IOERR_WRITE,
+        Some(_) => ffi::SQLITE_IOERR_WRITE,
         None => result,
     }
 }

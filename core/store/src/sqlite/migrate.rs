@@ -3,21 +3,14 @@
 
 use rusqlite::Connection;
 
-use super::{FORMAT_KEY, tables};
+use super::FORMAT_KEY;
 use crate::StoreError;
 
 /// What makes each format from the one before, the first step format 2.
-const STEPS: &[&str] = &[tables::CREATE_JOURNAL];
+const STEPS: &[&str] = &[super::tables::CREATE_JOURNAL];
 
-/// Brings the database to the format of this program.
-pub(super) fn to_this_format(connection: &mut Connection) -> Result<(), StoreError> {
-    let found = format(connection)?;
-    if found > tables::FORMAT {
-        return Err(StoreError::Newer { found, known: tables::FORMAT });
-    }
-    if found == 0 {
-        return Err(StoreError::Damaged("its format is not a number from 1 up".to_owned()));
-    }
+/// Brings a database of the format `found` to that of this program.
+pub(super) fn to_this_format(connection: &mut Connection, found: u32) -> Result<(), StoreError> {
     for (to, step) in (2..).zip(STEPS).filter(|(to, _)| *to > found) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
@@ -28,8 +21,12 @@ pub(super) fn to_this_format(connection: &mut Connection) -> Result<(), StoreErr
     Ok(())
 }
 
-fn format(connection: &Connection) -> Result<u32, StoreError> {
+/// The format of a database; one that does not say it is damaged.
+pub(super) fn format(connection: &Connection) -> Result<u32, StoreError> {
     let sql = "SELECT value FROM mytism_meta WHERE key = ?";
     let bytes = connection.query_row(sql, [FORMAT_KEY], |row| row.get::<_, Vec<u8>>(0))?;
-    Ok(bytes.try_into().map_or(0, u32::from_be_bytes))
+    match bytes.try_into().map_or(0, u32::from_be_bytes) {
+        0 => Err(StoreError::Damaged("its format is not a number from 1 up".to_owned())),
+        found => Ok(found),
+    }
 }

@@ -22,12 +22,28 @@ pub(super) fn commit(connection: &Connection, shared: &Shared, batch: &Batch) ->
         run("ROLLBACK")?;
     }
     run("BEGIN IMMEDIATE")?;
-    let written = batch.iter().try_for_each(|write| apply(connection, shared, write)).and_then(|()| run("COMMIT"));
+    let applied = batch.iter().try_for_each(|write| apply(connection, shared, write));
+    let was_whole = applied.is_ok();
+    let written = applied.and_then(|()| run("COMMIT"));
     if written.is_err() && !connection.is_autocommit() {
         // Where even this fails, nothing is committed all the same, and the next commit tries it again.
         let _tried = run("ROLLBACK");
     }
+    if written.is_err() && was_whole {
+        withdraw(connection);
+    }
     written
+}
+
+/// Makes sure that a commit which failed at its very end does not come back to life.
+///
+/// The log of writes may hold it whole by then, so that the next start would find it, though it was refused. Writing
+/// something else takes the place of its beginning, and what begins wrong is void. The engine leaves out what changes
+/// nothing, so a number that means nothing counts up.
+fn withdraw(connection: &Connection) {
+    let count = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
+    // Where the disk still fails, the next save that succeeds does the same.
+    let _still_failing = count.and_then(|count| connection.pragma_update(None, "user_version", count.wrapping_add(1)));
 }
 
 fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), StoreError> {

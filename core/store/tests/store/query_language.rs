@@ -9,7 +9,7 @@ use mytism_store::sqlite::names::Names;
 use mytism_store::sqlite::query::{compile, register_functions};
 use rusqlite::{Connection, params_from_iter};
 
-const MANUAL: &str = include_str!("../../../docs/query-language.md");
+const MANUAL: &str = include_str!("../../../../docs/query-language.md");
 
 /// The blocks that are marked as queries.
 fn examples() -> impl Iterator<Item = &'static str> {
