@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mytism_core::change::{Change, Life, Slot};
+use mytism_core::failure::Failure;
 use mytism_core::id::{BlockId, EntityId, NodeId, ObjectId, system};
 use mytism_core::schema::{Member, Schema};
 use mytism_core::value::Value;
@@ -28,7 +29,7 @@ const IDENTITY: &str = "identity";
 
 impl App {
     /// Makes the head office of a new cluster on an empty store: the schema is the first entry of its log, the users,
-    /// groups and nodes that every cluster has are the second.
+    /// groups and nodes that every cluster has are the second. All of it becomes durable at once, or nothing.
     ///
     /// # Errors
     /// When the store cannot be written or the schema lacks a system entity.
@@ -39,15 +40,8 @@ impl App {
         name: &str,
     ) -> Result<Self, AppError> {
         let identity = Identity { name: name.to_owned(), node: NodeId(1), incarnation: 1, authoritative: true };
-        let mut blocks = Blocks::default();
-        let mut ids = Ids::default();
-        ids.add(blocks.give(identity.node)?);
-        store.commit(&vec![
-            put_identity(&identity),
-            Write::Put { key: Ids::KEY, value: ids.to_bytes() },
-            Write::Put { key: Blocks::KEY, value: blocks.to_bytes() },
-        ])?;
-        let app = Self::open(store, schema, surroundings)?;
+        let state = State { head: None, counter: 0, accounts: Accounts::default() };
+        let app = Self::start(store, schema, surroundings, identity, Allotment::default(), state)?;
         app.lane.execute(first_entries)?;
         Ok(app)
     }
@@ -64,10 +58,7 @@ impl App {
         let view = store.view()?;
         let identity = match view.get(IDENTITY)? {
             Some(bytes) => read_identity(&bytes)?,
-            None => {
-                let message = "the database was never filled: a join was broken off";
-                return Err(AppError::failed("incomplete-join", message));
-            }
+            None => return Err(unfinished()),
         };
         let (numbers, warnings) = numbers::open(&*store, &*surroundings, identity.node)?;
         let state = State {
@@ -84,12 +75,30 @@ impl App {
             used: view.get(Use::KEY)?.map(|bytes| Use::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);
+        Self::start(store, schema, surroundings, identity, allotment, state)
+    }
+
+    fn start(
+        store: Arc<dyn Store>,
+        schema: Arc<Schema>,
+        surroundings: Arc<dyn Surroundings>,
+        identity: Identity,
+        allotment: Allotment,
+        state: State,
+    ) -> Result<Self, AppError> {
         let foundation = Foundation::new(store, schema, surroundings, identity, allotment, state.clone());
         let foundation = Arc::new(foundation);
         warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
         let lane = Lane::start(Arc::clone(&foundation), state)?;
         Ok(Self { foundation, lane })
     }
+}
+
+/// The store has its tables, but nobody ever said whose it is.
+fn unfinished() -> AppError {
+    let message = "the database was never filled: an init or a join was broken off";
+    let hint = "run that `mytism init` or `mytism join` again; nothing was saved yet";
+    Failure::failed("unfinished-database", message).hint(hint).into()
 }
 
 /// What makes a store that of a branch, written last when it is filled.
@@ -120,6 +129,8 @@ fn read_identity(bytes: &[u8]) -> Result<Identity, AppError> {
 }
 
 fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
+    first_ids(work.foundation)?;
+    work.workspace.write(put_identity(&work.foundation.identity));
     let context = Context::system();
     let about =
         About { description: "The schema".to_owned(), run: None, schema: Some(work.workspace.schema.def().clone()) };
@@ -155,6 +166,14 @@ fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
     constraint::check(&mut work.workspace, &changes)?;
     let about = About { description: "The first users, groups and node".to_owned(), ..About::default() };
     record::own(work, about, stamp, changes)?;
+    Ok(())
+}
+
+/// The first block of ids goes to the head office itself.
+fn first_ids(foundation: &Foundation) -> Result<(), AppError> {
+    let mut allotment = foundation.allotment();
+    let block = allotment.give(foundation.identity.node)?;
+    allotment.ids.add(block);
     Ok(())
 }
 

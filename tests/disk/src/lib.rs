@@ -7,6 +7,7 @@
 //! 1. [`Disk`]: watches one directory, notes the order of what happens there, makes trouble
 //! 2. [`Recording`]: what happened, and the images that it could have left
 //! 3. [`Dice`]: chance that can be had again
+//! 4. [`flaws`]: what the engine finds wrong
 //!
 //! # What a loss of power may leave
 //!
@@ -34,5 +35,19 @@ mod recording;
 mod tests;
 mod vfs;
 
+use std::path::Path;
+
+use rusqlite::Connection;
+
 pub use dice::Dice;
 pub use recording::{Disk, Moment, Recording, Trouble};
+
+/// What the engine itself finds wrong with a database; empty for nothing.
+///
+/// # Errors
+/// When it cannot even look.
+pub fn flaws(database: &Path) -> Result<String, rusqlite::Error> {
+    let connection = Connection::open(database)?;
+    let found: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    Ok(if found == "ok" { String::new() } else { found })
+}

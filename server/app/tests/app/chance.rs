@@ -4,9 +4,9 @@
 
 #![allow(clippy::print_stderr, reason = "who reads of a failure must learn the seed")]
 
-mod dice;
 mod model;
 mod place;
+mod power;
 mod reader;
 mod saves;
 mod then;
@@ -15,8 +15,8 @@ mod verdict;
 use std::time::{Duration, Instant};
 
 use mytism_core::id::TransactionId;
+use mytism_disk_under_test::Dice;
 
-use dice::Dice;
 use model::Model;
 use place::Place;
 use reader::Reader;

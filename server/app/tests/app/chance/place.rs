@@ -9,15 +9,15 @@ use mytism_app::surroundings::Machine;
 use mytism_app::{App, AppError, ArrivingEntry, Context, Identity};
 use mytism_core::id::NodeId;
 use mytism_core::schema::Schema;
+use mytism_disk_under_test::Dice;
 use mytism_store::sqlite::{Durability, SqliteStore};
 use mytism_store::{Batch, LogRow, Store, StoreError, View};
-
-use super::dice::Dice;
 
 pub(super) struct Place {
     app: Option<App>,
     directory: tempfile::TempDir,
     weather: Arc<Weather>,
+    durability: Durability,
 }
 
 /// What goes on around all nodes.
@@ -56,25 +56,35 @@ impl Store for Moody {
 
 impl Place {
     pub(super) fn head() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("chance.xml");
+        Self::head_in(tempfile::tempdir().unwrap(), Durability::None)
+    }
+
+    /// A head office in a directory that is empty.
+    pub(super) fn head_in(directory: tempfile::TempDir, durability: Durability) -> Self {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let file = elsewhere.path().join("chance.xml");
         std::fs::write(&file, include_str!("schema.xml")).unwrap();
         let schema = Arc::new(mytism_schema::project(Some(&file)).unwrap());
         let weather = Arc::default();
-        let store = moody(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap(), &weather);
+        let store = SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap();
+        let store = moody(store, &weather, durability);
         let app = App::create_head_office(store, schema, Arc::new(Machine::default()), "head").unwrap();
-        Self { app: None, directory, weather }.with(app)
+        Self { app: None, directory, weather, durability }.with(app)
     }
 
     /// A new branch of this head office, which may be saving meanwhile.
     pub(super) fn branch(&self, name: &str) -> Self {
+        self.branch_in(name, tempfile::tempdir().unwrap(), Durability::None)
+    }
+
+    /// The same in a directory that is empty.
+    pub(super) fn branch_in(&self, name: &str, directory: tempfile::TempDir, durability: Durability) -> Self {
         let head = self.app();
         head.add_node(&Context::local(), name, 14, &"0".repeat(64)).unwrap();
         let known = head.known_node(name).unwrap().unwrap();
         let enrolled = head.enrol(known.node, &format!("{:064}", known.node.0)).unwrap();
-        let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::create(directory.path(), Arc::clone(head.schema())).unwrap();
-        let store = moody(store, &self.weather);
+        let store = moody(store, &self.weather, durability);
         let mut loader = Loader::new(Arc::clone(&store));
         let mut snapshot = head.snapshot().unwrap();
         while let Some(part) = snapshot.next_objects().unwrap() {
@@ -87,7 +97,7 @@ impl Place {
         let identity = Identity { name: name.to_owned(), node, incarnation, authoritative: false };
         loader.finish(&identity, &enrolled.blocks, snapshot.head.position, snapshot.head.hash).unwrap();
         let app = App::open(store, Arc::clone(head.schema()), Arc::new(Machine::default())).unwrap();
-        Self { app: None, directory, weather: Arc::clone(&self.weather) }.with(app)
+        Self { app: None, directory, weather: Arc::clone(&self.weather), durability }.with(app)
     }
 
     fn with(mut self, app: App) -> Self {
@@ -122,16 +132,16 @@ impl Place {
     /// Closes the database and opens it again.
     pub(super) fn restart(self) -> Self {
         let schema = Arc::clone(self.app().schema());
-        let Self { app, directory, weather } = self;
+        let Self { app, directory, weather, durability } = self;
         drop(app);
-        let store = moody(SqliteStore::open(directory.path()).unwrap(), &weather);
+        let store = moody(SqliteStore::open(directory.path()).unwrap(), &weather, durability);
         let app = App::open(store, schema, Arc::new(Machine::default())).unwrap();
-        Self { app: None, directory, weather }.with(app)
+        Self { app: None, directory, weather, durability }.with(app)
     }
 
     /// Hands the first pending transactions of a branch up to this head office.
     pub(super) fn take_from(&self, branch: &Self, dice: &mut Dice) {
-        let rows = dice.rows(12);
+        let rows = rows(12, dice);
         let pending = branch.app().view().unwrap().pending_after(0, rows, usize::MAX).unwrap();
         let mut offered: Vec<Vec<u8>> = pending.into_iter().map(|row| row.bytes).collect();
         if dice.percent(20) {
@@ -146,7 +156,7 @@ impl Place {
     pub(super) fn give_to(&self, branch: &Self, dice: &mut Dice) {
         let known = branch.app().view().unwrap().head().unwrap().unwrap().position.number;
         let again = if dice.percent(25) { dice.below(4) as u64 } else { 0 };
-        let rows = dice.rows(30);
+        let rows = rows(30, dice);
         let rows = self.app().view().unwrap().log_after(known.saturating_sub(again), rows, usize::MAX).unwrap();
         let own = branch.node();
         let with_content = dice.percent(20);
@@ -161,8 +171,12 @@ impl Place {
     }
 }
 
-fn moody(store: SqliteStore, weather: &Arc<Weather>) -> Arc<dyn Store> {
-    store.set_durability(Durability::None).unwrap();
+fn rows(most: usize, dice: &mut Dice) -> u32 {
+    u32::try_from(1 + dice.below(most)).unwrap()
+}
+
+fn moody(store: SqliteStore, weather: &Arc<Weather>, durability: Durability) -> Arc<dyn Store> {
+    store.set_durability(durability).unwrap();
     Arc::new(Moody { store, weather: Arc::clone(weather) })
 }
 

@@ -9,9 +9,8 @@ use mytism_core::operation::{
 };
 use mytism_core::schema::{Entity, Kind, Member, Schema};
 use mytism_core::value::Value;
+use mytism_disk_under_test::Dice;
 use mytism_format::object::ObjectState;
-
-use super::dice::Dice;
 
 const ENTITIES: [&str; 6] = ["Person", "Firm", "Parcel", "Line", "Group", "User"];
 /// Past so many living objects new ones become rare, so that two people meet.
