@@ -23,6 +23,7 @@ use crate::ledger::FileLedger;
 use crate::line::{Line, LineEnd};
 use crate::project::{Project, file_failure, make_directory, write_durably};
 use crate::setup::{Ports, header, set, set_ports};
+use crate::unfinished;
 
 /// What a new branch shall be.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -74,6 +75,7 @@ const PART_BYTES_MAX: usize = 256 << 20;
 pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Result<JoinReport, Failure> {
     let account = read_account(options)?;
     let project = Project::at(&options.directory);
+    unfinished::clear(&project)?;
     project.create()?;
     let key = load_or_make_key(&project)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -228,17 +230,21 @@ fn empty_store(project: &Project, schema: Schema) -> Result<Arc<dyn Store>, Line
     Ok(Arc::new(store))
 }
 
-/// Whether nothing would be lost with the data of an attempt: they are of a branch, and none of it waits to be sent. What
-/// cannot be opened was broken off while it was made.
+/// Whether nothing would be lost with the data of an attempt: they are of a branch, and none of it waits to be sent, or
+/// they were broken off while they were made. What is damaged may be anything.
 fn check_worthless(project: &Project) -> Result<(), Failure> {
     let store = match SqliteStore::open(&project.data()) {
         Ok(store) => store,
-        Err(error @ StoreError::InUse { .. }) => return Err(error.failure()),
-        Err(_) => return Ok(()),
+        Err(StoreError::Missing { .. } | StoreError::Unfinished { .. }) => return Ok(()),
+        Err(error) => return Err(error.failure()),
     };
     let schema = store.schema();
     let machine = Machine::with_ledger(FileLedger::at(project.numbers_file()));
-    let Ok(app) = App::open(Arc::new(store), schema, Arc::new(machine)) else { return Ok(()) };
+    let app = match App::open(Arc::new(store), schema, Arc::new(machine)) {
+        Ok(app) => app,
+        Err(error) if error.failure().code == "unfinished-database" => return Ok(()),
+        Err(error) => return Err(error.failure()),
+    };
     let waiting = app.view().and_then(|view| Ok(view.pending_count()?)).map_err(|error| error.failure())?;
     if app.identity().authoritative || waiting > 0 { Err(project.without_configuration()) } else { Ok(()) }
 }

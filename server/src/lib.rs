@@ -34,6 +34,7 @@ mod settings;
 pub mod setup;
 mod supervisor;
 mod troubles;
+mod unfinished;
 
 pub use join::{JoinOptions, JoinProgress, JoinReport, join};
 pub use node::{Hooks, Ready, serve};

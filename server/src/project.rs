@@ -53,10 +53,15 @@ impl Project {
         self.directory.join("keys").join("node.key")
     }
 
+    /// Where small things are noted that belong to no other place.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
     /// Which life of the node the database must be; outside of it, so that a restored one is noticed.
     #[must_use]
     pub fn incarnation_file(&self) -> PathBuf {
-        self.directory.join("state").join("incarnation")
+        self.state().join("incarnation")
     }
 
     /// What was leased and given of number ranges; outside of the database for the same reason.
@@ -88,11 +93,7 @@ impl Project {
     /// # Errors
     /// When there is one already, or the disk refuses.
     pub fn create(&self) -> Result<(), Failure> {
-        self.refuse_existing()?;
-        // Noted last when a node is made, so a node lived here; its data are not touched.
-        if self.incarnation_file().exists() {
-            return Err(self.without_configuration());
-        }
+        self.refuse_living()?;
         self.make_directories()
     }
 
@@ -101,13 +102,14 @@ impl Project {
         ["data", "state", "logs"].iter().try_for_each(|name| make_directory(&self.directory.join(name)))
     }
 
-    /// Refuses to make a node where there is one.
-    pub(crate) fn refuse_existing(&self) -> Result<(), Failure> {
-        if !self.exists() {
-            return Ok(());
+    /// Refuses to make a node where there is one, or was one.
+    pub(crate) fn refuse_living(&self) -> Result<(), Failure> {
+        if self.exists() {
+            let message = format!("there is a project in {} already", self.directory.display());
+            return Err(Failure::failed("project-exists", message).hint("choose another directory with --project"));
         }
-        let message = format!("there is a project in {} already", self.directory.display());
-        Err(Failure::failed("project-exists", message).hint("choose another directory with --project"))
+        // Noted last when a node is made, so a node lived here; its data are not touched.
+        if self.incarnation_file().exists() { Err(self.without_configuration()) } else { Ok(()) }
     }
 
     /// The refusal to make a node where the data of one are.

@@ -15,6 +15,7 @@ use mytism_transport::identity::NodeKey;
 use crate::config::{self, write_value};
 use crate::ledger::FileLedger;
 use crate::project::{Project, file_failure, write_durably};
+use crate::unfinished::Unfinished;
 
 /// What a new head office shall be.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -61,25 +62,27 @@ pub struct InitReport {
 ///
 /// # Errors
 /// When the directory is in use, the schema has problems (all of them are in the message), or the disk refuses.
-/// Nothing of a half-made project is left then.
+/// Nothing of a half-made project is left then. What a killed attempt left is taken away by the next one.
 pub fn init(options: &InitOptions) -> Result<InitReport, Failure> {
     let project = Project::at(&options.directory);
     let schema = mytism_schema::project(options.schema.as_deref()).map_err(|problems| schema_failure(&problems))?;
     let name = node_name(options.name.as_deref())?;
     let was_there = options.directory.exists();
-    if project.data().exists() || project.key_file().exists() {
-        project.refuse_existing()?;
-        return Err(project.without_configuration());
-    }
-    project.create()?;
-    let made = fill(&project, options, schema, &name);
+    let unfinished = Unfinished::begin(&project)?;
+    let made = project.create().and_then(|()| fill(&project, options, schema, &name, unfinished));
     if made.is_err() {
         remove_half(&project, was_there);
     }
     made
 }
 
-fn fill(project: &Project, options: &InitOptions, schema: Schema, name: &str) -> Result<InitReport, Failure> {
+fn fill(
+    project: &Project,
+    options: &InitOptions,
+    schema: Schema,
+    name: &str,
+    unfinished: Unfinished,
+) -> Result<InitReport, Failure> {
     let schema = Arc::new(schema);
     let app = bring_to_life(project, &schema, name)?;
     let mut text = header("head office");
@@ -93,6 +96,7 @@ fn fill(project: &Project, options: &InitOptions, schema: Schema, name: &str) ->
     text = set_ports(&text, options.ports)?;
     // With the configuration the project is there.
     write_durably(&project.config_file(), text.as_bytes())?;
+    unfinished.finish()?;
     project.write_incarnation(app.identity().incarnation)?;
     let system_entities = mytism_schema::system().entities.len();
     let def = schema.def();
