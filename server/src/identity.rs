@@ -16,6 +16,7 @@ use tokio::net::lookup_host;
 use crate::config::{Config, ConfigProblem, read_text, write_value};
 use crate::project::{Project, write_durably};
 use crate::setup;
+use crate::unfinished;
 
 /// How long the machine's own name may take to resolve.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
@@ -26,8 +27,10 @@ const LOOKUP_DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the configuration says that a node lived here, or the head office cannot be made; nothing of it is left then.
 pub(crate) fn first_start(project: &Project, config: &Config) -> Result<(), Failure> {
-    let lived = [project.data(), project.key_file(), project.incarnation_file()].iter().any(|path| path.exists());
-    if lived {
+    let has_data = [project.data(), project.key_file()].iter().any(|path| path.exists());
+    // A number in the configuration says that the making came to its end.
+    let is_whole = config.node_number.is_some() || !unfinished::is_noted(project);
+    if project.incarnation_file().exists() || (has_data && is_whole) {
         return Ok(());
     }
     let missing = |message: String, hint: &str| Err(Failure::failed("no-database", message).hint(hint));
@@ -180,5 +183,27 @@ mod tests {
         note_number(&project, &read(), app.identity());
         assert_eq!(std::fs::read_to_string(project.config_file()).unwrap(), text, "once");
         first_start(&project, &read()).unwrap();
+    }
+
+    #[test]
+    fn a_first_start_that_was_killed_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = Project::at(directory.path());
+        let begin = |text: &str| first_start(&project, &config(text));
+        let key = || std::fs::read(project.key_file()).unwrap();
+        begin("").unwrap();
+        let first = key();
+        std::fs::remove_file(project.incarnation_file()).unwrap();
+        begin("").unwrap();
+        assert_eq!(key(), first, "nothing says that it was broken off");
+        std::fs::write(project.state().join("unfinished"), "").unwrap();
+        begin("[DBMan]\nnodeNumber = 1\n").unwrap();
+        assert_eq!(key(), first, "a node with a number was whole");
+        begin("").unwrap();
+        assert_ne!(key(), first, "what was broken off is made anew");
+        std::fs::write(project.state().join("unfinished"), "").unwrap();
+        let second = key();
+        begin("").unwrap();
+        assert_eq!(key(), second, "a node that lived stays");
     }
 }

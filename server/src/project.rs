@@ -108,6 +108,11 @@ impl Project {
             let message = format!("there is a project in {} already", self.directory.display());
             return Err(Failure::failed("project-exists", message).hint("choose another directory with --project"));
         }
+        self.refuse_lived()
+    }
+
+    /// Refuses to make a node where one was.
+    pub(crate) fn refuse_lived(&self) -> Result<(), Failure> {
         // Noted last when a node is made, so a node lived here; its data are not touched.
         if self.incarnation_file().exists() { Err(self.without_configuration()) } else { Ok(()) }
     }

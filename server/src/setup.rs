@@ -68,7 +68,7 @@ pub fn init(options: &InitOptions) -> Result<InitReport, Failure> {
     let schema = mytism_schema::project(options.schema.as_deref()).map_err(|problems| schema_failure(&problems))?;
     let name = node_name(options.name.as_deref())?;
     let was_there = options.directory.exists();
-    let unfinished = Unfinished::begin(&project)?;
+    let unfinished = Unfinished::begin(&project, Project::refuse_living)?;
     let made = project.create().and_then(|()| fill(&project, options, schema, &name, unfinished));
     if made.is_err() {
         remove_half(&project, was_there);
@@ -128,8 +128,10 @@ fn bring_to_life(project: &Project, schema: &Arc<Schema>, name: &str) -> Result<
 /// When the schema has problems or the disk refuses. Nothing of the head office is left then.
 pub(crate) fn found(project: &Project, schema: Option<&Path>, name: &str) -> Result<(), Failure> {
     let schema = mytism_schema::project(schema).map_err(|problems| schema_failure(&problems))?;
+    let unfinished = Unfinished::begin(project, Project::refuse_lived)?;
     let made = project.make_directories().and_then(|()| {
         let app = bring_to_life(project, &Arc::new(schema), name)?;
+        unfinished.finish()?;
         project.write_incarnation(app.identity().incarnation)
     });
     if made.is_err() {

@@ -2,8 +2,8 @@
 //! what a broken-off `init` left, which may be taken away, from the data of a node that lost its configuration, which
 //! may not.
 //!
-//! A node that ever worked has noted its life ([`Project::incarnation_file`]), and one that is whole has its
-//! configuration; where either is there, this note means nothing. It does not know what is being made.
+//! A node that ever worked has noted its life ([`Project::incarnation_file`]), and one that is whole has a configuration
+//! with its number; where either is there, this note means nothing. It does not know what is being made.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -22,21 +22,22 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Notes that a project is being made. What a broken-off attempt left is taken away.
+    /// Notes that a project is being made. What a broken-off attempt left is taken away. `refuse` says whether a project
+    /// may be made here at all.
     ///
     /// # Errors
-    /// When there is a project, or the data of one, somebody else is making one, or the disk refuses.
-    pub(crate) fn begin(project: &Project) -> Result<Self, Failure> {
-        project.refuse_living()?;
+    /// When it may not, the data of a project are there, somebody else is making one, or the disk refuses.
+    pub(crate) fn begin(project: &Project, refuse: fn(&Project) -> Result<(), Failure>) -> Result<Self, Failure> {
+        refuse(project)?;
         let path = note(project);
-        let was_noted = path.exists();
+        let was_noted = is_noted(project);
         if !was_noted && (project.data().exists() || project.key_file().exists()) {
             return Err(project.without_configuration());
         }
         make_directory(&project.state())?;
         let lock = lock(project, &path)?;
         // Whoever held it until now may have finished.
-        project.refuse_living()?;
+        refuse(project)?;
         write(project, &lock).map_err(|error| file_failure("write", &path, &error))?;
         if was_noted {
             take_away(project)?;
@@ -53,15 +54,20 @@ impl Unfinished {
     }
 }
 
+/// Whether the making of a project was broken off, or is under way.
+pub(crate) fn is_noted(project: &Project) -> bool {
+    note(project).exists()
+}
+
 /// Takes away what a broken-off `init` left, if that is all that there is.
 ///
 /// # Errors
 /// When somebody is still at it, or the disk refuses.
 pub(crate) fn clear(project: &Project) -> Result<(), Failure> {
-    if project.refuse_living().is_err() || !note(project).exists() {
+    if project.refuse_living().is_err() || !is_noted(project) {
         return Ok(());
     }
-    Unfinished::begin(project)?.finish()
+    Unfinished::begin(project, Project::refuse_living)?.finish()
 }
 
 fn note(project: &Project) -> PathBuf {
