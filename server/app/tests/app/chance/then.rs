@@ -8,9 +8,9 @@ use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::{ObjectView, QueryRequest, Reply, Request, UndoRequest};
+use mytism_disk_under_test::Dice;
 
 use super::Told;
-use super::dice::Dice;
 use super::place::Place;
 use super::saves;
 
