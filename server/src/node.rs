@@ -20,7 +20,7 @@ use mytism_transport::listener::Listener;
 use mytism_transport::local;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::lookup_host;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -221,7 +221,8 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     identity::check_host_name(project, &config, &app).await?;
     let shared = share(config, app, key)?;
     let authoritative = shared.app.identity().authoritative;
-    let settings = Settings::new(project, hooks.log_level);
+    let signals = Signals::new()?;
+    let settings = Settings::new(project, hooks.log_level)?;
     let clients = local::bind(&project.socket()).await;
     let clients = clients.map_err(|error| {
         Failure::failed("socket-error", error.to_string())
@@ -255,7 +256,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     supervisor.ready(&format!("{} serves ({})", identity.name, ready.role));
     tracing::info!("{} serves", identity.name);
     tasks.spawn(stay_alive(Arc::clone(&shared), Arc::clone(&supervisor)));
-    until_asked(&shared).await?;
+    until_asked(&shared, signals).await;
     tracing::info!("{} goes down", identity.name);
     supervisor.stopping();
     shared.stop();
@@ -302,17 +303,31 @@ async fn stay_alive(shared: Arc<Shared>, supervisor: Arc<Supervisor>) {
     }
 }
 
-async fn until_asked(shared: &Shared) -> Result<(), Failure> {
-    let no_signal = |error| Failure::failed("no-signals", format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
+/// What asks a node to go down from outside. Caught from the beginning, so that a node that is asked while it starts
+/// goes down in order too.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let wait_for = |kind| signal(kind).map_err(|error| no_signals(&error));
+        Ok(Self { terminate: wait_for(SignalKind::terminate())?, interrupt: wait_for(SignalKind::interrupt())? })
+    }
+}
+
+pub(crate) fn no_signals(error: &std::io::Error) -> Failure {
+    Failure::failed("no-signals", format!("cannot wait for signals: {error}"))
+}
+
+async fn until_asked(shared: &Shared, mut signals: Signals) {
     let mut stopping = shared.stopping();
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
         () = stopping.wait() => {}
     }
-    Ok(())
 }
 
 /// What the head office is called in messages: its name, from the nodes of the cluster.

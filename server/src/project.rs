@@ -167,15 +167,16 @@ impl Project {
     }
 }
 
-/// One failure for all that is wrong with a configuration.
+/// One failure for all that is wrong with a configuration: the first error, or all findings, one a line.
 fn config_failure(problems: &[ConfigProblem]) -> Failure {
-    let failures: Vec<Failure> = problems.iter().map(Failure::from).collect();
-    let Some(first) = failures.first() else { return Failure::failed("config-error", "the configuration is wrong") };
-    if failures.len() == 1 {
-        return first.clone();
+    let errors: Vec<&ConfigProblem> = problems.iter().filter(|problem| problem.is_error()).collect();
+    let Some(first) = errors.first() else { return Failure::failed("config-error", "the configuration is wrong") };
+    let failure = Failure::from(*first);
+    if problems.len() == 1 {
+        return failure;
     }
-    let all: Vec<_> = failures.iter().map(|failure| failure.message.as_str()).collect();
-    Failure { message: all.join("\n"), hint: "`./mytism check-config` lists them".to_owned(), ..first.clone() }
+    let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    Failure { message: all.join("\n"), hint: "`./mytism check-config` lists them".to_owned(), ..failure }
 }
 
 /// A directory that only its owner may enter, with those above it.
@@ -230,6 +231,23 @@ mod tests {
         assert_eq!(project.check_incarnation(1).unwrap_err().code, "restored-database");
         fs::write(project.incarnation_file(), "x").unwrap();
         assert_eq!(project.check_incarnation(1).unwrap_err().code, "damaged-state");
+    }
+
+    #[test]
+    fn all_findings_are_told_under_the_code_of_the_first_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = Project::at(directory.path());
+        let failure = |text: &str| {
+            fs::write(project.config_file(), text).unwrap();
+            project.config().unwrap_err()
+        };
+        let one = failure("[Log]\nlevle = info\n");
+        assert_eq!((one.code.as_str(), one.hint.as_str()), ("config-unknown-key", "did you mean level?"));
+        let many = failure("[DBMan]\nnodeID = 1\n[Log]\nlevle = info\nlevel = loud\n");
+        assert_eq!(many.code, "config-unknown-key", "a warning stands before it");
+        let lines: Vec<&str> = many.message.lines().collect();
+        assert_eq!(lines.len(), 3, "{many:?}");
+        assert!(lines[1].ends_with("there is no such key; did you mean level?"), "{many:?}");
     }
 
     #[test]

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mytism_core::failure::Failure;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, ConfigProblem, Explained, LogLevel, Process, explain, read_text};
-use crate::node::Shared;
+use crate::node::{Shared, no_signals};
 use crate::project::Project;
 
 /// Pause between two looks at the file; seldom enough to let the machine sleep.
@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     /// What is in force; empty where the file could not be read.
     known: Vec<Explained>,
     on_log_level: OnLogLevel,
+    asked: Signal,
 }
 
 /// What a file looks like from outside; another one means another content.
@@ -49,13 +50,17 @@ enum Look {
 }
 
 impl Settings {
-    /// Of a node that starts now.
-    pub(crate) fn new(project: &Project, on_log_level: OnLogLevel) -> Self {
-        let mut settings = Self { project: project.clone(), stamp: None, known: Vec::new(), on_log_level };
+    /// Of a node that starts now. From here on SIGHUP does not end the process.
+    ///
+    /// # Errors
+    /// When the system lets nobody wait for signals.
+    pub(crate) fn new(project: &Project, on_log_level: OnLogLevel) -> Result<Self, Failure> {
+        let asked = signal(SignalKind::hangup()).map_err(|error| no_signals(&error))?;
+        let mut settings = Self { project: project.clone(), stamp: None, known: Vec::new(), on_log_level, asked };
         if let Look::Read(_, known) = settings.look(true) {
             settings.known = known;
         }
-        settings
+        Ok(settings)
     }
 
     /// Takes up changes until the node stops.
@@ -63,17 +68,13 @@ impl Settings {
         let mut stopping = shared.stopping();
         let mut pause = interval(PAUSE);
         pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut asked = match signal(SignalKind::hangup()) {
-            Ok(asked) => asked,
-            Err(error) => return tracing::error!("changes of the configuration are not noticed: {error}"),
-        };
         // Asked now: a terminal that is gone is none any longer.
         let on_terminal = std::io::stderr().is_terminal();
         loop {
             let at_once = tokio::select! {
                 () = stopping.wait() => return,
                 _ = pause.tick() => false,
-                _ = asked.recv() => true,
+                _ = self.asked.recv() => true,
             };
             if at_once && on_terminal {
                 return shared.stop();

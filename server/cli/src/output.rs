@@ -69,6 +69,19 @@ impl<'w> Output<'w> {
         }
     }
 
+    /// Draws on a terminal in the place of what was drawn before, without a flicker and without touching what stands
+    /// above in its history.
+    pub(crate) fn redraw(&mut self, draw: impl FnOnce(&mut Output<'_>)) {
+        let mut bytes = Vec::new();
+        {
+            let mut inner = Output { to: Box::new(&mut bytes), broken: None, ..*self };
+            draw(&mut inner);
+            inner.flush();
+        }
+        let drawn = String::from_utf8_lossy(&bytes).replace('\n', "\u{1b}[K\n");
+        self.text(&format!("\u{1b}[H{drawn}\u{1b}[J"));
+    }
+
     /// Hands on what was written so far.
     pub(crate) fn flush(&mut self) {
         if self.broken.is_none() {
@@ -157,6 +170,18 @@ mod tests {
         output.text("rest\n");
         output.finish().unwrap();
         assert_eq!(String::from_utf8(bytes).unwrap(), "{\"b\":1,\"a\":\"ä\\n\"}\nrest\n");
+    }
+
+    #[test]
+    fn a_drawing_takes_the_place_of_the_one_before() {
+        let mut bytes = Vec::new();
+        let mut output = Output::to(&mut bytes, false);
+        output.redraw(|output| {
+            output.line("a");
+            output.line("ä");
+        });
+        output.finish().unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), "\u{1b}[Ha\u{1b}[K\nä\u{1b}[K\n\u{1b}[J");
     }
 
     #[test]

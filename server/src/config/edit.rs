@@ -155,7 +155,36 @@ mod tests {
         }
     }
 
+    /// The parts of two texts that differ.
+    fn difference<'t>(before: &'t str, after: &'t str) -> (&'t str, &'t str) {
+        let same = |(a, b): &(char, char)| a == b;
+        let front: usize = before.chars().zip(after.chars()).take_while(same).map(|(a, _)| a.len_utf8()).sum();
+        let (before, after) = (&before[front..], &after[front..]);
+        let back =
+            before.chars().rev().zip(after.chars().rev()).take_while(same).map(|(a, _)| a.len_utf8()).sum::<usize>();
+        (&before[..before.len() - back], &after[..after.len() - back])
+    }
+
     proptest! {
+        /// One value gives way to another, or lines are put in; every other byte stays.
+        #[test]
+        fn every_other_byte_stays(
+            pieces in prop::collection::vec("\\[[ST]\\]|[kj] ?= ?[a\\\\;]{0,3}|[;#-]{1,2}k = 1|\\PC{0,3}|[ \\t]{0,2}", 0..14),
+            ends in prop::collection::vec("\r?\n", 14),
+            start in "\u{feff}?",
+            value in "[b-z]{1,8}",
+        ) {
+            let lines = pieces.iter().zip(&ends).map(|(piece, end)| format!("{piece}{end}")).collect::<String>();
+            for text in [format!("{start}{lines}"), format!("{start}{}", lines.trim_end())] {
+                let written = write_value(&text, "S", "k", &value).unwrap();
+                let (old, new) = difference(&text, &written);
+                prop_assert!(!old.contains(['\r', '\n']), "{text:?} -> {written:?}");
+                prop_assert!(old.is_empty() || !new.contains('\n'), "{text:?} -> {written:?}");
+                let again = write_value(&written, "S", "k", &value).unwrap();
+                prop_assert_eq!(again, written, "writing it again changes nothing");
+            }
+        }
+
         /// The written value is read back, and nothing else is read differently.
         #[test]
         fn written_is_read(

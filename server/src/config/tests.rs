@@ -459,7 +459,72 @@ fn the_reference_is_current() {
     });
 }
 
+/// The texts between backquotes in a Markdown file, with their lines.
+fn spans(text: &str) -> Vec<(usize, &str)> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        fenced ^= line.trim_start().starts_with("```");
+        if !fenced {
+            found.extend(line.split('`').skip(1).step_by(2).map(|span| (number, span)));
+        }
+    }
+    found
+}
+
+#[test]
+fn settings_in_the_documentation_exist() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut findings = Vec::new();
+    let mut checked = 0;
+    for file in std::fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        let mut wrong = |place: String, settings: &str| {
+            checked += 1;
+            let (_, problems) = check(settings, "m.ini", &nothing());
+            let unknown = problems
+                .iter()
+                .filter(|problem| problem.code.starts_with("config-unknown") || problem.code == "config-form");
+            findings.extend(unknown.map(|problem| format!("{place}: {problem}")));
+        };
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        for (line, span) in spans(&text) {
+            // `[Log] level = debug`, and `[Log] level`.
+            let Some((section, rest)) = span.strip_prefix('[').and_then(|span| span.split_once("] ")) else { continue };
+            if rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                let setting = if rest.contains('=') { rest.to_owned() } else { format!("{rest} =") };
+                wrong(format!("{name}:{line}"), &format!("[{section}]\n{setting}\n"));
+            }
+        }
+        for block in text.split("\n```ini\n").skip(1) {
+            wrong(format!("{name}, a block"), block.split("```").next().unwrap_or_default());
+        }
+    }
+    assert!(checked > 15, "only {checked} were found");
+    assert_eq!(findings, Vec::<String>::new());
+}
+
 proptest! {
+    /// Whatever the bytes of a file, it is read or refused in words.
+    #[test]
+    fn hostile_bytes(bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"[]=;#-\r\n DBManSpa".to_vec())], 0..200)) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE_NAME);
+        std::fs::write(&path, &bytes).unwrap();
+        let text = read_text(&path);
+        prop_assert_eq!(text.is_ok(), std::str::from_utf8(&bytes).is_ok());
+        let loaded = Config::load(&path, &nothing());
+        let lossy = String::from_utf8_lossy(&bytes);
+        let (_, problems) = check(&lossy, "m.ini", &nothing());
+        if text.is_ok() {
+            prop_assert_eq!(loaded.is_ok(), !problems.iter().any(ConfigProblem::is_error));
+        }
+        let written = write_value(&lossy, "Log", "level", "debug").unwrap();
+        let (settings, _) = explain(&written, "m.ini", &nothing());
+        let level = settings.iter().find(|setting| setting.section == "Log" && setting.key.name == "level");
+        prop_assert_eq!(level.map(|level| level.value.as_str()), Some("debug"));
+    }
+
     /// No text breaks the reader; messages stay short, and a text without problems survives writing a key into it.
     #[test]
     fn hostile_text(pieces in prop::collection::vec(

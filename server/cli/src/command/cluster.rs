@@ -22,21 +22,26 @@ use crate::{args, json, node, people, program};
 
 /// Pause between two looks of `status --watch`.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
-/// Clears a terminal and goes to its first line.
-const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+/// Makes room on a terminal; what stood there goes up into its history.
+const MAKE_ROOM: &str = "\u{1b}[2J";
 
 /// `status`.
 pub(crate) fn status(directory: &Path, arguments: &args::Status, output: &mut Output<'_>) -> Result<(), Trouble> {
+    let redrawn = arguments.watch && output.width.is_some() && !output.json;
+    if redrawn {
+        output.text(MAKE_ROOM);
+    }
     loop {
         // Opened each time: the node may have been started or stopped in the meantime.
         let status = one(&*node::open(directory)?, Request::Status, |reply| match reply {
             Reply::Status(status) => Some(status),
             _ => None,
         })?;
-        if arguments.watch && output.width.is_some() && !output.json {
-            output.text(CLEAR);
+        if redrawn {
+            output.redraw(|output| show_status(&status, output));
+        } else {
+            show_status(&status, output);
         }
-        show_status(&status, output);
         if !arguments.watch {
             return Ok(());
         }

@@ -44,6 +44,22 @@ fn command_lines(name: &str, document: &str) -> Vec<Line> {
     lines
 }
 
+/// Calls of the program between backquotes in running text, with `mytism` or `./mytism` before them.
+fn inline_commands(name: &str, document: &str) -> Vec<Line> {
+    let mut fenced = false;
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(document.lines()) {
+        fenced ^= line.trim_start().starts_with("```");
+        for span in line.split('`').skip(1).step_by(2).filter(|_| !fenced) {
+            let call = span.strip_prefix("./").unwrap_or(span);
+            if call.starts_with("mytism ") {
+                lines.push(Line { place: format!("{name}:{number}"), text: format!("./{call}") });
+            }
+        }
+    }
+    lines
+}
+
 /// The words of each command in a line, as a shell would split them; what a shell does beyond that is left out.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
@@ -130,7 +146,8 @@ fn commands_in_the_documentation_exist() {
     let mut checked = 0;
     for file in files {
         let Ok(text) = fs::read_to_string(&file) else { continue };
-        for line in command_lines(&file.file_name().unwrap_or_default().to_string_lossy(), &text) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        for line in command_lines(&name, &text).into_iter().chain(inline_commands(&name, &text)) {
             for words in commands(&line.text).iter().filter(|words| words[0] == PROGRAM) {
                 checked += 1;
                 findings.extend(wrong(words).map(|finding| format!("{}: {finding}: {}", line.place, line.text)));
@@ -162,6 +179,9 @@ fn lines_are_split_as_a_shell_does() {
     check("./mytism query 'from A | b' | head -1 # first", &[&["./mytism", "query", "from A | b"], &["head", "-1"]]);
     check("echo \"it's\" ''", &[&["echo", "it's", ""]]);
     check("a<b && c", &[&["a"], &["b"], &["c"]]);
+    let spans = inline_commands("f", "see `mytism stop fast` or `x`,\n```\n`mytism no`\n```\nand `./mytism start`");
+    let spans: Vec<_> = spans.into_iter().map(|line| (line.place, line.text)).collect();
+    assert_eq!(spans, [("f:1".into(), "./mytism stop fast".to_owned()), ("f:5".into(), "./mytism start".to_owned())]);
     let text = "$ no\n```console\n$ a \\\n  b\nout\n$ c\n```\n$ no\n";
     let lines: Vec<_> = command_lines("f", text).into_iter().map(|line| (line.place, line.text)).collect();
     assert_eq!(lines, [("f:3".into(), "$ a   b"[2..].to_owned()), ("f:6".into(), "c".to_owned())]);
