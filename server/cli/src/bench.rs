@@ -1,7 +1,7 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`replicate`], [`journal`]: what is measured, each with a sketch of what it should cost
+//! 1. [`commit`], [`replicate`], [`journal`], [`past`]: what is measured, each with a sketch of what it should cost
 //! 2. [`plain`]: the other side
 //! 3. [`node`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
@@ -11,6 +11,7 @@ mod figures;
 mod journal;
 mod machine;
 mod node;
+mod past;
 mod plain;
 mod replicate;
 
@@ -43,14 +44,18 @@ enum Bench {
     Commit(commit::Parameters),
     Replicate(replicate::Parameters),
     Journal(journal::Parameters),
+    Past(past::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
     ("journal", Bench::Journal(journal::Parameters { rows: 1_000_000 })),
+    ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 10 })),
+    ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 1_000 })),
+    ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 100_000 })),
 ];
 
 impl Bench {
@@ -62,6 +67,7 @@ impl Bench {
                 journal::run(journal::Parameters { rows: rows * 10 }, settings)
             }
             Self::Journal(parameters) => journal::run(parameters, settings),
+            Self::Past(parameters) => past::run(parameters, settings),
         }
     }
 }
@@ -101,7 +107,7 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, replicate, journal"),
+            None => failure.hint("there are: commit, replicate, journal, past"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

@@ -1,5 +1,6 @@
 //! Nodes in this process, with a store that notes which saves became durable together, and the orders that they save.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +10,9 @@ use mytism_app::surroundings::Machine;
 use mytism_app::{App, AppError, Context, Identity};
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
-use mytism_core::operation::{ChangeRequest, ChangeTarget, Input, ReferenceInput, Reply, Request, SaveRequest};
+use mytism_core::operation::{
+    ChangeRequest, ChangeTarget, ImportBatch, ImportMode, Input, ReferenceInput, Reply, Request, SaveRequest, Sink,
+};
 use mytism_core::schema::Schema;
 use mytism_store::bench::{Group, Run};
 use mytism_store::sqlite::{Durability, SqliteStore};
@@ -162,6 +165,48 @@ impl Node {
             text("ShipCountry", "Deutschland"),
         ];
         self.save("order", vec![new("Order", "o".to_owned(), values)]).map(drop)
+    }
+
+    /// Makes orders of these numbers, at most as many as one import takes.
+    pub(super) fn import_orders(&self, numbers: Range<u64>) -> Result<(), Failure> {
+        let columns = ["OrderID", "Customer", "ShipCity", "Freight"];
+        let row = |number: u64| {
+            let customer = format!("C{:05}", number.wrapping_mul(7919) % CUSTOMERS);
+            let freight = format!("{}.{:02}", number % 500, number % 100);
+            vec![number.to_string(), customer, format!("Ort {}", number % 1000), freight]
+        };
+        self.import(&columns, numbers.map(row), ImportMode::Insert)
+    }
+
+    /// Lets orders of these numbers go elsewhere, in one transaction.
+    pub(super) fn move_orders(&self, numbers: Range<u64>) -> Result<(), Failure> {
+        let row = |number: u64| vec![number.to_string(), "Hamburg".to_owned()];
+        self.import(&["OrderID", "ShipCity"], numbers.map(row), ImportMode::Update)
+    }
+
+    fn import(
+        &self,
+        columns: &[&str],
+        rows: impl Iterator<Item = Vec<String>>,
+        mode: ImportMode,
+    ) -> Result<(), Failure> {
+        let batch = ImportBatch {
+            run: None,
+            description: "orders".to_owned(),
+            entity: "Order".to_owned(),
+            key: None,
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            rows: rows.map(|row| row.into_iter().map(Some).collect()).collect(),
+            mode,
+            skip_bad_rows: false,
+            dry_run: false,
+        };
+        self.call(Request::Import(batch), &mut |_| Ok(()))
+    }
+
+    /// Asks the node something.
+    pub(super) fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        self.app.call(&Context::local(), request, sink)
     }
 
     fn save(&self, description: &str, changes: Vec<ChangeRequest>) -> Result<Vec<ObjectId>, Failure> {

@@ -56,6 +56,15 @@ fn steps_behind_a_long_and_a_short_journal_are_measured() {
 }
 
 #[test]
+fn the_past_is_measured_beside_the_present() {
+    for changes in [3, 2_000] {
+        let document = measured(Bench::Past(past::Parameters { orders: 2_000, changes }));
+        assert_eq!((&document["changes"], &document["unit"]), (&changes.into(), &"queries/s".into()));
+        assert!(number(&document, "value") > 0.0 && number(&document, "raw") > 0.0, "{document}");
+    }
+}
+
+#[test]
 fn measurements_are_chosen_by_name() {
     let count = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -67,5 +76,5 @@ fn measurements_are_chosen_by_name() {
     assert_eq!(count(&["commit", "replicate", "commit"]), Ok(3));
     let unknown = |hint: &str| Err(("unknown-bench".to_owned(), hint.to_owned()));
     assert_eq!(count(&["comit"]), unknown("did you mean \"commit\"?"));
-    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, replicate, journal"));
+    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, replicate, journal, past"));
 }

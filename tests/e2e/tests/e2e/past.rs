@@ -109,7 +109,7 @@ fn an_import_goes_and_comes_back_at_all_nodes() {
     head.stop();
     let _ready = head.restart();
     let again = undone["transaction"].as_str().unwrap();
-    let _redone = head.project().documents(&["undo", again]);
+    assert_eq!(head.project().documents(&["undo", again]).len(), 1);
     assert_ne!(count(head.project(), "Shipper"), 0);
     assert_eq!((count(head.project(), "Employee"), count(head.project(), "Customer")), (before, customers));
     wait_until_in_step(head.project(), &[branch.project()]);
