@@ -1,22 +1,19 @@
 //! The one binary: the node and the command line, by which people and programs work with it.
 //!
-//! What goes in: [`args`] (the words of the command line), [`draft`] (the document of a save), [`rows`] (files of an
-//! import); [`strict`] sees what a JSON parser passes over. What comes out: [`json`] for programs, [`people`] and [`table`] for people in the language of [`words`], both
-//! through [`output`]; failures through [`report`]. In between: [`command`], which asks a node that [`node`] found. Only
-//! [`node`] knows the server and the client library, and only [`bench`], which measures them, how objects are stored.
+//! What goes in: [`args`], the words of the command line; documents and rows are read by `mytism_intake`. What comes
+//! out: [`json`] for programs, [`people`] and [`table`] for people in the language of [`words`], both through
+//! [`output`]; failures through [`report`]. In between: [`command`], which asks a node that [`node`] found. Only [`node`]
+//! knows the server and the client library, and only [`bench`], which measures them, how objects are stored.
 
 mod args;
 mod bench;
 mod command;
 mod demo;
-mod draft;
 mod json;
 mod node;
 mod output;
 mod people;
 mod report;
-mod rows;
-mod strict;
 mod table;
 mod words;
 

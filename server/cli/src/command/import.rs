@@ -21,8 +21,8 @@ use super::{one, unclear};
 use crate::args::{self, OnError};
 use crate::output::{Output, harmless};
 use crate::report::Trouble;
-use crate::rows::{Bad, Row, RowFile};
 use crate::words::fill;
+use mytism_intake::rows::{Bad, Row, RowFile};
 
 /// Rows of one batch, and references that are closed at once.
 const BATCH_ROWS_MAX: usize = 1000;
@@ -211,7 +211,7 @@ impl<'a> Import<'a> {
     }
 
     /// A bad row: the end of the import, or passed over.
-    fn refuse(&mut self, line: u64, raw: &crate::rows::Raw, code: &str, message: &str) -> Result<(), Failure> {
+    fn refuse(&mut self, line: u64, raw: &mytism_intake::rows::Raw, code: &str, message: &str) -> Result<(), Failure> {
         if self.arguments.on_error == OnError::Stop {
             return Err(self.stopped(self.row_failure(line, code, message)));
         }

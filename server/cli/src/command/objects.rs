@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::report::Trouble;
 use crate::table::Rows;
 use crate::words::fill;
-use crate::{args, draft, json, people};
+use crate::{args, json, people};
 
 /// `query`.
 pub(crate) fn query(node: &dyn Operations, arguments: &args::Query, output: &mut Output<'_>) -> Result<(), Trouble> {
@@ -100,7 +100,7 @@ pub(crate) fn save(
         crate::command::say("save reads one JSON document from standard input; end it with Ctrl-D");
     }
     let text = document(stdin.lock())?;
-    let request = draft::read(&text).map_err(|failure| Trouble::within(failure, &text))?;
+    let request = mytism_intake::document::read(&text).map_err(|failure| Trouble::within(failure, &text))?;
     let saved = one(&*open()?, Request::Save(request), |reply| match reply {
         Reply::Saved(saved) => Some(saved),
         _ => None,
@@ -115,10 +115,10 @@ pub(crate) fn save(
 
 fn document(from: impl Read) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    let read = from.take(draft::DOCUMENT_BYTES_MAX + 1).read_to_end(&mut bytes);
+    let read = from.take(mytism_intake::document::BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::failed("input-failed", format!("standard input cannot be read: {error}")))?;
-    if bytes.len() as u64 > draft::DOCUMENT_BYTES_MAX {
-        let message = format!("the document is larger than {} MB", draft::DOCUMENT_BYTES_MAX >> 20);
+    if bytes.len() as u64 > mytism_intake::document::BYTES_MAX {
+        let message = format!("the document is larger than {} MB", mytism_intake::document::BYTES_MAX >> 20);
         return Err(Failure::usage("request-invalid", message).hint("`./mytism import` takes any number of rows"));
     }
     String::from_utf8(bytes).map_err(|error| {

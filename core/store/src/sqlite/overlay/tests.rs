@@ -18,7 +18,17 @@ const ITEMS: AttributeId = AttributeId(203);
 
 fn member(id: u32, name: &str, kind: KindDef, indexed: bool) -> MemberDef {
     let name = name.to_owned();
-    MemberDef { id: Some(id), name, label: None, kind, not_null: false, unique: false, indexed, default: None }
+    MemberDef {
+        id: Some(id),
+        name,
+        label: None,
+        kind,
+        not_null: false,
+        unique: false,
+        indexed,
+        default: None,
+        number: None,
+    }
 }
 
 /// Thing (abstract) → Part, select; both refer to a Thing and have a set of Things.

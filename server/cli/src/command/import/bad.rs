@@ -9,7 +9,7 @@ use mytism_core::failure::Failure;
 use serde_json::Value as Json;
 
 use crate::args::{self, OnError};
-use crate::rows::{Bad, Raw, RowFile};
+use mytism_intake::rows::{Bad, Raw, RowFile};
 
 /// The name of the column that says what is wrong.
 const COLUMN: &str = "error";

@@ -2,6 +2,7 @@
 //! node.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,8 +13,7 @@ use csv::StringRecord;
 use mytism_core::failure::Failure;
 use serde_json::Value as Json;
 
-use crate::strict;
-use crate::words::fill;
+use crate::json;
 
 /// The longest row, in bytes. Without a limit one forgotten quotation mark would make a row of the whole file.
 const ROW_BYTES_MAX: u64 = 64 << 20;
@@ -22,22 +22,22 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// A row.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Row {
+pub struct Row {
     /// Counts the rows of the file, from 0.
-    pub(crate) number: u64,
+    pub number: u64,
     /// The line of the file that it begins on, from 1.
-    pub(crate) line: u64,
+    pub line: u64,
     /// Names of its columns: the header of a CSV file, the fields of a JSON object.
-    pub(crate) columns: Rc<[String]>,
+    pub columns: Rc<[String]>,
     /// One a column; `None` is an empty cell of a CSV file, or `null`.
-    pub(crate) cells: Vec<Option<String>>,
+    pub cells: Vec<Option<String>>,
     /// The row as it stands, for the file of bad rows.
-    pub(crate) raw: Raw,
+    pub raw: Raw,
 }
 
 /// A row as it stands in its file.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Raw {
+pub enum Raw {
     /// All cells.
     Csv(StringRecord),
     /// The line.
@@ -46,7 +46,7 @@ pub(crate) enum Raw {
 
 /// Something that is not a row.
 #[derive(Debug)]
-pub(crate) enum Bad {
+pub enum Bad {
     /// This row is bad, the next may be good.
     Row {
         /// As in [`Row`].
@@ -63,7 +63,7 @@ pub(crate) enum Bad {
 }
 
 /// A file of rows.
-pub(crate) struct RowFile {
+pub struct RowFile {
     path: PathBuf,
     form: Form,
     next: u64,
@@ -77,7 +77,7 @@ enum Form {
 
 /// A file whose last line has an end too, and that fails where a row does not end in time.
 struct Bounded {
-    file: BufReader<File>,
+    file: BufReader<Box<dyn Read>>,
     left: Rc<Cell<u64>>,
     ends_with_line: bool,
 }
@@ -109,9 +109,18 @@ impl RowFile {
     ///
     /// # Errors
     /// When it cannot be read, is empty, or is not UTF-8.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    pub fn open(path: &Path) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-        let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
+        Self::over(path, file)
+    }
+
+    /// As [`RowFile::open`], but the content comes from somewhere else; the path names it and tells its form.
+    ///
+    /// # Errors
+    /// As [`RowFile::open`].
+    pub fn over(path: &Path, content: impl Read + 'static) -> Result<Self, Failure> {
+        let content: Box<dyn Read> = Box::new(content);
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, content);
         let left = Rc::new(Cell::new(ROW_BYTES_MAX));
         let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
         if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
@@ -132,7 +141,7 @@ impl RowFile {
     }
 
     /// The header of a CSV file; `None` for JSON lines, where each row names its own columns.
-    pub(crate) fn header(&self) -> Option<&Rc<[String]>> {
+    pub fn header(&self) -> Option<&Rc<[String]>> {
         match &self.form {
             Form::Csv { columns, .. } => Some(columns),
             Form::Json { .. } => None,
@@ -140,7 +149,7 @@ impl RowFile {
     }
 
     /// What stands between the cells of a CSV file.
-    pub(crate) fn delimiter(&self) -> Option<u8> {
+    pub fn delimiter(&self) -> Option<u8> {
         match &self.form {
             Form::Csv { delimiter, .. } => Some(*delimiter),
             Form::Json { .. } => None,
@@ -148,7 +157,7 @@ impl RowFile {
     }
 
     /// How many bytes of the file were read, about.
-    pub(crate) fn bytes_read(&self) -> u64 {
+    pub fn bytes_read(&self) -> u64 {
         match &self.form {
             Form::Csv { reader, .. } => reader.position().byte(),
             Form::Json { bytes, .. } => *bytes,
@@ -156,7 +165,7 @@ impl RowFile {
     }
 
     /// The next row; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Row>, Bad> {
+    pub fn next(&mut self) -> Result<Option<Row>, Bad> {
         self.left.set(ROW_BYTES_MAX);
         let number = self.next;
         let row = match &mut self.form {
@@ -198,10 +207,9 @@ fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failur
     if columns.iter().all(String::is_empty) {
         return Err(problem("there is no header line".to_owned()).hint("the first line must name the columns"));
     }
-    for (index, name) in columns.iter().enumerate() {
-        if columns.iter().skip(index + 1).any(|other| other == name) {
-            return Err(problem(format!("two columns are named \"{name}\"")));
-        }
+    let mut names = HashSet::new();
+    if let Some(twice) = columns.iter().find(|name| !names.insert(name.as_str())) {
+        return Err(problem(format!("two columns are named \"{twice}\"")));
     }
     Ok(Form::Csv { reader, columns, delimiter })
 }
@@ -228,7 +236,8 @@ fn next_csv(
     let inside = record.iter().flat_map(str::bytes).filter(|byte| *byte == b'\n').count() as u64;
     let line = reader.position().line().saturating_sub(inside + 1);
     if record.len() != columns.len() {
-        let message = fill("the row has {} {cell|cells}, the header line {}", &[&record.len(), &columns.len()]);
+        let cells = if record.len() == 1 { "cell" } else { "cells" };
+        let message = format!("the row has {} {cells}, the header line {}", record.len(), columns.len());
         return Err(Bad::Row { number, line, raw: Raw::Csv(record), message });
     }
     let cells = record.iter().map(|cell| (!cell.is_empty()).then(|| cell.to_owned())).collect();
@@ -280,10 +289,7 @@ fn next_json(
 
 /// Names and values of an object without objects in it.
 fn flat(text: &str) -> Result<(Vec<String>, Vec<Option<String>>), String> {
-    let json: Json = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
-    if let Some(twice) = strict::field_twice(text) {
-        return Err(format!("column {}: the field \"{}\" stands twice", twice.column, twice.name));
-    }
+    let json = json::read(text).map_err(|error| format!("no JSON: {error}"))?;
     let Json::Object(fields) = json else { return Err("an object is expected".to_owned()) };
     let mut names = Vec::with_capacity(fields.len());
     let mut cells = Vec::with_capacity(fields.len());

@@ -1,40 +1,37 @@
-//! The document of `save`, from JSON to a request. Pure; knows no schema, so names are passed on as they stand.
+//! The document of `save`, from JSON to a request. Pure; names are passed on as they stand.
 //!
 //! What is not understood is refused with its path (`changes[0].values.City`), never passed over: a misspelt field must
 //! not look as if it had been saved.
+
+use std::fmt;
 
 use mytism_core::failure::{Failure, nearest};
 use mytism_core::id::ObjectId;
 use mytism_core::operation::{ChangeRequest, ChangeTarget, Input, ReferenceInput, SaveRequest};
 use serde_json::{Map, Value as Json};
 
-use crate::report::not_in_this_version;
-use crate::strict::{self, Twice};
+use crate::json;
 
 /// The longest document, in bytes; a request that is larger could not be sent either.
-pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+pub const BYTES_MAX: u64 = 64 << 20;
 
 /// The request that a document stands for.
 ///
 /// # Errors
-/// `json-syntax` with line and column, or `wrong-document` with the path of what is wrong.
-pub(crate) fn read(text: &str) -> Result<SaveRequest, Failure> {
-    let document: Json = serde_json::from_str(text).map_err(|error| syntax(&error))?;
-    if let Some(twice) = strict::field_twice(text) {
-        let Twice { name, line, column } = twice;
-        let message = format!("line {line} column {column}: the field \"{name}\" stands twice in one object");
-        let failure = Failure::usage("wrong-document", message).hint("leave one out; nothing was saved");
-        return Err(failure.at(line, column));
-    }
-    let fields = fields(&document, "", &["description", "changes"])?;
+/// `json-syntax` with line and column, or `wrong-document` with the path or place of what is wrong.
+pub fn read(text: &str) -> Result<SaveRequest, Failure> {
+    let document = json::read(text).map_err(|error| syntax(&error))?;
+    let root = Path::Root;
+    let fields = fields(&document, &root, &["description", "changes"])?;
     let description = match fields.get("description") {
         None | Some(Json::Null) => String::new(),
         Some(Json::String(text)) => text.clone(),
-        Some(_) => return Err(wrong("description", "a text is expected")),
+        Some(_) => return Err(root.below("description").wrong("a text is expected")),
     };
-    let Some(changes) = fields.get("changes") else { return Err(wrong("changes", "it is missing")) };
-    let Json::Array(changes) = changes else { return Err(wrong("changes", "a list is expected")) };
-    let changes = changes.iter().enumerate().map(|(index, json)| change(json, &format!("changes[{index}]")));
+    let path = root.below("changes");
+    let Some(changes) = fields.get("changes") else { return Err(path.wrong("it is missing")) };
+    let Json::Array(changes) = changes else { return Err(path.wrong("a list is expected")) };
+    let changes = changes.iter().enumerate().map(|(index, json)| change(json, &path.item(index)));
     Ok(SaveRequest { description, changes: changes.collect::<Result<_, _>>()? })
 }
 
@@ -44,29 +41,58 @@ fn syntax(error: &serde_json::Error) -> Failure {
     // At the end of a line the parser says column 0.
     let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).max(1);
     let (line, column) = (place(error.line()), place(error.column()));
-    Failure::usage("json-syntax", format!("the document is no JSON: line {line} column {column}: {message}"))
-        .at(line, column)
+    let failure = if error.is_data() {
+        Failure::usage("wrong-document", format!("the document: line {line} column {column}: {message}"))
+    } else {
+        Failure::usage("json-syntax", format!("the document is no JSON: line {line} column {column}: {message}"))
+    };
+    failure.at(line, column)
 }
 
-fn wrong(path: &str, message: &str) -> Failure {
-    let place = if path.is_empty() { "the document" } else { path };
-    Failure::usage("wrong-document", format!("{place}: {message}"))
+/// A place in the document. It is put into words only where something is wrong: the words for each of many places would
+/// take far more work than the document itself, since a field may have a name of any length.
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
 }
 
-fn below(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+impl<'a> Path<'a> {
+    const fn below(&'a self, name: &'a str) -> Self {
+        Self::Field(self, name)
+    }
+
+    const fn item(&'a self, index: usize) -> Self {
+        Self::Item(self, index)
+    }
+
+    /// What is wrong here.
+    fn wrong(&self, message: &str) -> Failure {
+        Failure::usage("wrong-document", format!("{self}: {message}"))
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("the document"),
+            Self::Field(Self::Root, name) => f.write_str(name),
+            Self::Field(above, name) => write!(f, "{above}.{name}"),
+            Self::Item(above, index) => write!(f, "{above}[{index}]"),
+        }
+    }
 }
 
 /// The fields of an object, if it has no others than the known ones.
-fn fields<'j>(json: &'j Json, path: &str, known: &[&str]) -> Result<&'j Map<String, Json>, Failure> {
-    let Json::Object(fields) = json else { return Err(wrong(path, "an object is expected")) };
+fn fields<'j>(json: &'j Json, path: &Path<'_>, known: &[&str]) -> Result<&'j Map<String, Json>, Failure> {
+    let Json::Object(fields) = json else { return Err(path.wrong("an object is expected")) };
     let Some(unknown) = fields.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(fields) };
-    let failure = wrong(&below(path, unknown), "there is no such field");
+    let failure = path.below(unknown).wrong("there is no such field");
     let near = nearest(unknown, known.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
     Err(failure.hint(near.unwrap_or_else(|| format!("possible are {}", known.join(", ")))))
 }
 
-fn change(json: &Json, path: &str) -> Result<ChangeRequest, Failure> {
+fn change(json: &Json, path: &Path<'_>) -> Result<ChangeRequest, Failure> {
     let is_new = json.get("new").is_some();
     let known: &[&str] = if is_new { &["new", "entity", "values"] } else { &["id", "values", "expect", "delete"] };
     let found = fields(json, path, known)?;
@@ -74,15 +100,15 @@ fn change(json: &Json, path: &str) -> Result<ChangeRequest, Failure> {
     let delete = match found.get("delete") {
         None | Some(Json::Null) => None,
         Some(Json::Bool(delete)) => Some(*delete),
-        Some(_) => return Err(wrong(&below(path, "delete"), "true or false is expected")),
+        Some(_) => return Err(path.below("delete").wrong("true or false is expected")),
     };
     Ok(ChangeRequest { target, values: values(found, path, "values")?, expect: values(found, path, "expect")?, delete })
 }
 
-fn new_object(fields: &Map<String, Json>, path: &str) -> Result<ChangeTarget, Failure> {
+fn new_object(fields: &Map<String, Json>, path: &Path<'_>) -> Result<ChangeTarget, Failure> {
     let text = |name: &str, missing: &str| match fields.get(name) {
         Some(Json::String(text)) if !text.is_empty() => Ok(text.clone()),
-        _ => Err(wrong(&below(path, name), missing)),
+        _ => Err(path.below(name).wrong(missing)),
     };
     Ok(ChangeTarget::New {
         label: text("new", "a text is expected, by which the document names the new object")?,
@@ -90,37 +116,35 @@ fn new_object(fields: &Map<String, Json>, path: &str) -> Result<ChangeTarget, Fa
     })
 }
 
-fn known_object(fields: &Map<String, Json>, path: &str) -> Result<ChangeTarget, Failure> {
+fn known_object(fields: &Map<String, Json>, path: &Path<'_>) -> Result<ChangeTarget, Failure> {
     match fields.get("id") {
-        Some(json) => Ok(ChangeTarget::Object(id(json, &below(path, "id"))?)),
-        None => Err(wrong(path, "it names no object").hint("write \"id\":NUMBER, or \"new\":\"LABEL\" for a new one")),
+        Some(json) => Ok(ChangeTarget::Object(id(json, &path.below("id"))?)),
+        None => Err(path.wrong("it names no object").hint("write \"id\":NUMBER, or \"new\":\"LABEL\" for a new one")),
     }
 }
 
-fn id(json: &Json, path: &str) -> Result<ObjectId, Failure> {
+fn id(json: &Json, path: &Path<'_>) -> Result<ObjectId, Failure> {
     let digits = match json {
         Json::Number(number) => number.to_string(),
         Json::String(text) => text.clone(),
         _ => String::new(),
     };
-    digits
-        .parse()
-        .map_err(|_| wrong(path, "the id of an object is expected, a whole number from 1 to 9007199254740991"))
+    digits.parse().map_err(|_| path.wrong("the id of an object is expected, a whole number from 1 to 9007199254740991"))
 }
 
-fn values(fields: &Map<String, Json>, path: &str, name: &str) -> Result<Vec<(String, Input)>, Failure> {
-    let path = below(path, name);
+fn values(fields: &Map<String, Json>, path: &Path<'_>, name: &str) -> Result<Vec<(String, Input)>, Failure> {
+    let path = path.below(name);
     match fields.get(name) {
         None | Some(Json::Null) => Ok(Vec::new()),
         Some(Json::Object(values)) => {
-            values.iter().map(|(name, json)| Ok((name.clone(), input(json, &below(&path, name))?))).collect()
+            values.iter().map(|(name, json)| Ok((name.clone(), input(json, &path.below(name))?))).collect()
         }
-        Some(_) => Err(wrong(&path, "an object is expected, with attribute names and values")),
+        Some(_) => Err(path.wrong("an object is expected, with attribute names and values")),
     }
 }
 
 /// A value as a document writes it. The depth is bounded by the JSON parser.
-fn input(json: &Json, path: &str) -> Result<Input, Failure> {
+fn input(json: &Json, path: &Path<'_>) -> Result<Input, Failure> {
     match json {
         Json::Null => Ok(Input::Null),
         Json::Bool(given) => Ok(Input::Bool(*given)),
@@ -130,53 +154,54 @@ fn input(json: &Json, path: &str) -> Result<Input, Failure> {
         Json::Object(found) if found.contains_key("ref") => Ok(Input::Reference(reference(json, path)?)),
         Json::Object(found) if found.contains_key("add") || found.contains_key("remove") => {
             fields(json, path, &["add", "remove"])?;
-            let part = |name: &str| found.get(name).map_or(Ok(Vec::new()), |json| references(json, &below(path, name)));
+            let part = |name: &str| found.get(name).map_or(Ok(Vec::new()), |json| references(json, &path.below(name)));
             Ok(Input::Difference { add: part("add")?, remove: part("remove")? })
         }
         Json::Object(found) if found.contains_key("file") || found.contains_key("hash") => {
-            Err(not_in_this_version(&format!("files in objects ({path})")).hint("a later version stores them"))
+            Err(Failure::usage("not-in-this-version", format!("this version has no files in objects ({path})"))
+                .hint("a later version stores them"))
         }
         Json::Object(_) => {
             let hint = "a reference is {\"ref\":…}, a change of a set is {\"add\":[…],\"remove\":[…]}";
-            Err(wrong(path, "this object is no value").hint(hint))
+            Err(path.wrong("this object is no value").hint(hint))
         }
     }
 }
 
-fn references(json: &Json, path: &str) -> Result<Vec<ReferenceInput>, Failure> {
-    let Json::Array(items) = json else { return Err(wrong(path, "a list of references is expected")) };
-    items.iter().enumerate().map(|(index, item)| reference(item, &format!("{path}[{index}]"))).collect()
+fn references(json: &Json, path: &Path<'_>) -> Result<Vec<ReferenceInput>, Failure> {
+    let Json::Array(items) = json else { return Err(path.wrong("a list of references is expected")) };
+    items.iter().enumerate().map(|(index, item)| reference(item, &path.item(index))).collect()
 }
 
 /// `{"ref":…}`. The `text` that answers carry beside it may stay, so that an answer can be sent back.
-fn reference(json: &Json, path: &str) -> Result<ReferenceInput, Failure> {
+fn reference(json: &Json, path: &Path<'_>) -> Result<ReferenceInput, Failure> {
     if !json.is_object() {
-        return Err(wrong(path, "a reference is expected").hint("write {\"ref\":NUMBER}"));
+        return Err(path.wrong("a reference is expected").hint("write {\"ref\":NUMBER}"));
     }
     let found = fields(json, path, &["ref", "text"])?;
-    let path = below(path, "ref");
+    let path = path.below("ref");
     match found.get("ref") {
         Some(Json::String(label)) => Ok(ReferenceInput::Label(label.clone())),
         Some(number @ Json::Number(_)) => Ok(ReferenceInput::Id(id(number, &path)?)),
         Some(key @ Json::Object(_)) => key_of(key, &path),
         _ => {
             let hint = "write an id, the label of a new object, or {\"ENTITY\":{\"KEY\":VALUE}}";
-            Err(wrong(&path, "it names no object").hint(hint))
+            Err(path.wrong("it names no object").hint(hint))
         }
     }
 }
 
-fn key_of(json: &Json, path: &str) -> Result<ReferenceInput, Failure> {
+fn key_of(json: &Json, path: &Path<'_>) -> Result<ReferenceInput, Failure> {
     let (entity, inner) = only(json, path, "the name of an entity")?;
-    let path = below(path, entity);
+    let path = path.below(entity);
     let (attribute, value) = only(inner, &path, "the name of a unique attribute")?;
-    let value = input(value, &below(&path, attribute))?;
+    let value = input(value, &path.below(attribute))?;
     Ok(ReferenceInput::Key { entity: entity.clone(), attribute: attribute.clone(), value: Box::new(value) })
 }
 
-fn only<'j>(json: &'j Json, path: &str, what: &str) -> Result<(&'j String, &'j Json), Failure> {
+fn only<'j>(json: &'j Json, path: &Path<'_>, what: &str) -> Result<(&'j String, &'j Json), Failure> {
     let fields = json.as_object().filter(|fields| fields.len() == 1);
-    fields.and_then(|fields| fields.iter().next()).ok_or_else(|| wrong(path, &format!("one field is expected, {what}")))
+    fields.and_then(|fields| fields.iter().next()).ok_or_else(|| path.wrong(&format!("one field is expected, {what}")))
 }
 
 #[cfg(test)]
@@ -274,10 +299,9 @@ mod tests {
         wrong(&value("[1]"), "changes[0].values.A[0]: a reference", "");
         wrong(&value(r#"{"add":5}"#), "changes[0].values.A.add: a list", "");
         wrong(&value(r#"{"add":[],"remov":[]}"#), "changes[0].values.A.remov", "\"remove\"");
-        wrong("{\"changes\":[],\n \"changes\":[]}", "line 2 column 10: the field \"changes\"", "leave one out");
-        wrong(r#"{"changes":[{"id":1,"values":{"A":1,"B":2,"A":3}}]}"#, "the field \"A\" stands twice", "");
-        wrong(&value(r#"{"ref":1,"ref":2}"#), "the field \"ref\" stands twice", "");
         check(&value(r#"{"file":"a.pdf"}"#), "not-in-this-version", "files", "");
+        wrong(r#"{"changes":[],"changes":[]}"#, "line 1 column 23: the field \"changes\" stands twice", "");
+        wrong(&value(r#"1,"A":2"#), "the field \"A\" stands twice", "");
         check("{\"changes\":[\n,]}", "json-syntax", "line 2 column 1", "");
         check("", "json-syntax", "EOF", "");
         check("{\"changes\":[]} x", "json-syntax", "trailing", "");
