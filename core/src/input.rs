@@ -3,13 +3,12 @@
 //! One function, [`value`], serves saves, imports, query parameters and defaults, so that "19,99 is no decimal" means
 //! the same everywhere. References are not resolved here, since that needs the objects.
 
-use std::str::FromStr;
-
 use jiff::tz::TimeZone;
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::failure::nearest;
+use crate::numeral::Written;
 use crate::operation::Input;
 use crate::schema::{EnumWord, Kind};
 use crate::time::{Date, Timestamp};
@@ -93,42 +92,22 @@ fn string(text: &str, max: u32) -> Result<Value, Misfit> {
 }
 
 fn integer(text: &str) -> Option<i64> {
-    let text = text.trim();
     // Programs write whole numbers as 5.0 or 5e3 too; what is whole is taken, what is not is refused.
-    text.parse().ok().or_else(|| {
-        let exact = parse_decimal(text)?.normalize();
-        if exact.scale() == 0 { i64::try_from(exact.mantissa()).ok() } else { None }
-    })
-}
-
-fn parse_decimal(text: &str) -> Option<Decimal> {
-    let text = text.trim();
-    if text.contains(['e', 'E']) { Decimal::from_scientific(text).ok() } else { Decimal::from_str_exact(text).ok() }
+    let scaled = Written::read(text)?.at_scale(0).filter(|scaled| scaled.exact)?;
+    i64::try_from(scaled.mantissa).ok()
 }
 
 fn decimal(text: &str, precision: u32, scale: u32) -> Result<Decimal, Misfit> {
-    let expected = Kind::Decimal { precision, scale };
-    let written = parse_decimal(text).or_else(|| {
-        // More digits than fit behind the point are rounded like any others; more before it are not.
-        let text = text.trim();
-        let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
-        if numeric { Decimal::from_str(text).ok() } else { None }
-    });
-    let Some(written) = written else { return Err(misfit(&expected, text)) };
-    let mut rounded = written.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero);
-    rounded.rescale(scale);
-    let digits = rounded.mantissa().unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
-    if rounded.scale() != scale || digits > precision {
-        return Err(Misfit(format!(
+    let Some(written) = Written::read(text) else { return Err(misfit(&Kind::Decimal { precision, scale }, text)) };
+    let digits = |mantissa: i128| mantissa.unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
+    let fitting = written.at_scale(scale).filter(|scaled| digits(scaled.mantissa) <= precision);
+    fitting.and_then(|scaled| Decimal::try_from_i128_with_scale(scaled.mantissa, scale).ok()).ok_or_else(|| {
+        Misfit(format!(
             "{} has more than the {} digits before the point that decimal({precision},{scale}) holds",
             quoted(text),
-            precision - scale
-        )));
-    }
-    if rounded.is_zero() {
-        rounded.set_sign_positive(true);
-    }
-    Ok(rounded)
+            precision.saturating_sub(scale)
+        ))
+    })
 }
 
 fn boolean(text: &str) -> Option<bool> {
@@ -182,7 +161,7 @@ fn misfit(kind: &Kind, given: &str) -> Misfit {
 }
 
 /// A given text in a message: in quotation marks, cut where it is long.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     if text.chars().count() > SHOWN {
         format!("\"{}…\"", text.chars().take(SHOWN).collect::<String>())
@@ -213,6 +192,12 @@ mod tests {
         check(&money, "0.005", "Decimal(0.01)");
         check(&money, "-0.005", "Decimal(-0.01)");
         check(&money, "1e3", "Decimal(1000.00)");
+        check(&money, "1e-999999", "Decimal(0.00)");
+        check(&money, "0.00499999999999999999999999999999999", "Decimal(0.00)");
+        let far = "error: \"1e999999\" has more than the 4 digits before the point that decimal(6,2) holds";
+        check(&money, "1e999999", far);
+        let grouped = "error: \"1_000\" is given, a number with a point, like 19.99 (decimal(6,2)) is expected";
+        check(&money, "1_000", grouped);
         check(&money, "9999.99", "Decimal(9999.99)");
         check(
             &money,
@@ -239,6 +224,12 @@ mod tests {
         check(&Kind::Integer, "9223372036854775807", "Integer(9223372036854775807)");
         check(&Kind::Integer, " -5 ", "Integer(-5)");
         check(&Kind::Integer, "5.0", "Integer(5)");
+        check(&Kind::Integer, "-9223372036854775808.00", "Integer(-9223372036854775808)");
+        let off = "5.0000000000000000000000000000000000001";
+        let whole = "a whole number from -9223372036854775808 to 9223372036854775807 is expected";
+        check(&Kind::Integer, off, &format!("error: \"{off}\" is given, {whole}"));
+        check(&Kind::Integer, &format!("{off}e0"), &format!("error: \"{off}e0\" is given, {whole}"));
+        check(&Kind::Integer, "1_000", &format!("error: \"1_000\" is given, {whole}"));
         check(
             &Kind::Integer,
             "5.5",

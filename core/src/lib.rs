@@ -23,6 +23,7 @@ pub mod input;
 pub mod journal;
 pub mod merge;
 pub mod number;
+mod numeral;
 pub mod operation;
 pub mod query;
 pub mod schema;

@@ -21,7 +21,7 @@ use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity};
 use crate::ids::Ids;
 use crate::lane::{Lane, State, Work};
-use crate::numbers::{self, Use};
+use crate::numbers::{self, Standings, Use};
 use crate::record::{self, About};
 use crate::surroundings::Surroundings;
 

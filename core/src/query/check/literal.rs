@@ -1,12 +1,11 @@
 //! Literals and parameters, brought to the kind of what they are compared with.
 
-use rust_decimal::Decimal;
-
 use super::super::problem::{Problem, Span};
 use super::super::tree::{DECIMAL_DIGITS, Expr, Node, Path, PathEnd, ResultKind};
 use super::Checker;
 use crate::id::ObjectId;
-use crate::input::{self, Misfit};
+use crate::input::{self, Misfit, quoted};
+use crate::numeral::Written;
 use crate::operation::{Input, ReferenceInput};
 use crate::schema::{Kind, Member};
 use crate::value::Value;
@@ -78,7 +77,7 @@ impl<'a> Checker<'a> {
             Input::Text(_) if let Some(key) = self.text_key(&expr) => return self.fit_key(&expr, key, given, span),
             Input::Text(digits) | Input::Number(digits) => match digits.parse::<ObjectId>() {
                 Ok(id) => return Ok(object(id, expr)),
-                Err(_) => Misfit(format!("\"{digits}\" is given, the id of an object is expected")),
+                Err(_) => Misfit(format!("{} is given, the id of an object is expected", quoted(digits))),
             },
             _ => Misfit("the id or the key of one object is expected".to_owned()),
         };
@@ -124,7 +123,8 @@ fn value(value: Value, kind: ResultKind) -> Expr {
 /// The number that the digits stand for: of the wanted kind where that holds it exactly, else of a wider one. A number
 /// in a condition is never rounded, or `< 19.999` would miss 19.99.
 fn number(wanted: &ResultKind, digits: &str) -> Result<Expr, Misfit> {
-    let exact = exact(digits).ok_or_else(|| Misfit(format!("{digits} has more than {DECIMAL_DIGITS} digits")))?;
+    let exact = Written::read(digits).and_then(|written| written.exact());
+    let exact = exact.ok_or_else(|| Misfit(format!("{} has more than {DECIMAL_DIGITS} digits", quoted(digits))))?;
     if let (0, Ok(whole), ResultKind::Integer) = (exact.scale(), i64::try_from(exact.mantissa()), wanted) {
         return Ok(value(Value::Integer(whole), ResultKind::Integer));
     }
@@ -138,21 +138,6 @@ fn number(wanted: &ResultKind, digits: &str) -> Result<Expr, Misfit> {
     }
     let kind = ResultKind::Decimal { precision: DECIMAL_DIGITS, scale: exact.scale() };
     Ok(value(Value::Decimal(exact), kind))
-}
-
-fn exact(digits: &str) -> Option<Decimal> {
-    let digits = digits.trim();
-    let parsed = if digits.contains(['e', 'E']) {
-        Decimal::from_scientific(digits).ok()?
-    } else {
-        Decimal::from_str_exact(digits).ok()?
-    };
-    let mut exact = parsed.normalize();
-    if exact.is_zero() {
-        exact.set_sign_positive(true);
-    }
-    let places = exact.mantissa().unsigned_abs().checked_ilog10().map_or(0, |log| log + 1);
-    if places <= DECIMAL_DIGITS { Some(exact) } else { None }
 }
 
 /// The kind in which [`crate::input`] reads a value. Texts have no length here: a longer one is simply not found.
@@ -191,8 +176,8 @@ mod tests {
         check(&ResultKind::Integer, "9223372036854775807", "Integer(9223372036854775807) true");
         check(&ResultKind::Integer, "9223372036854775808", "Decimal(9223372036854775808) false");
         check(&ResultKind::Integer, "2.50", "Decimal(2.5) false");
-        check(&ResultKind::Integer, "1e400", "Err(Misfit(\"1e400 has more than 28 digits\"))");
+        check(&ResultKind::Integer, "1e400", "Err(Misfit(\"\\\"1e400\\\" has more than 28 digits\"))");
         let digits = "1".repeat(29);
-        check(&ResultKind::Integer, &digits, &format!("Err(Misfit(\"{digits} has more than 28 digits\"))"));
+        check(&ResultKind::Integer, &digits, &format!("Err(Misfit(\"\\\"{digits}\\\" has more than 28 digits\"))"));
     }
 }

@@ -71,16 +71,26 @@ pub struct RowFile {
 }
 
 enum Form {
-    Csv { reader: csv::Reader<Bounded>, columns: Rc<[String]>, delimiter: u8 },
+    Csv { reader: csv::Reader<Bounded>, end: Rc<Cell<Option<u64>>>, columns: Rc<[String]>, delimiter: u8 },
     Json { reader: BufReader<Bounded>, columns: Rc<[String]>, line: u64, bytes: u64 },
 }
 
-/// A file whose last line has an end too, and that fails where a row does not end in time.
+/// A file whose last line has an end too, and that fails where a row does not end in time. Files of CSV get a mark
+/// behind the end: it comes out as a row of its own, unless a quotation mark was never closed.
 struct Bounded {
     file: BufReader<Box<dyn Read>>,
     left: Rc<Cell<u64>>,
+    /// Bytes that came out.
+    given: u64,
+    /// All bytes with the mark, once it has come out.
+    end: Rc<Cell<Option<u64>>>,
+    /// What is yet to come behind the file.
+    behind: &'static [u8],
     ends_with_line: bool,
 }
+
+/// What comes behind a file of CSV; any text will do, since its place tells it from rows.
+const MARK: &[u8] = b"end\n";
 
 impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -91,7 +101,7 @@ impl Read for Bounded {
         let mut read = self.file.read(buffer)?;
         match buffer.get(..read).and_then(<[u8]>::last) {
             Some(last) => self.ends_with_line = *last == b'\n',
-            None if self.ends_with_line => {}
+            None if self.ends_with_line => read = self.read_behind(buffer),
             None => {
                 if let Some(first) = buffer.first_mut() {
                     *first = b'\n';
@@ -99,8 +109,24 @@ impl Read for Bounded {
                 }
             }
         }
+        self.given += read as u64;
+        if read > 0 && self.behind.is_empty() {
+            self.end.set(Some(self.given));
+        }
         self.left.set(self.left.get().saturating_sub(read as u64));
         Ok(read)
+    }
+}
+
+impl Bounded {
+    fn read_behind(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.behind.len().min(buffer.len());
+        let (now, later) = self.behind.split_at_checked(count).unwrap_or_default();
+        if let Some(room) = buffer.get_mut(..count) {
+            room.copy_from_slice(now);
+        }
+        self.behind = later;
+        count
     }
 }
 
@@ -130,8 +156,9 @@ impl RowFile {
         if start.starts_with("\u{feff}".as_bytes()) {
             file.consume("\u{feff}".len());
         }
-        let bounded = Bounded { file, left: Rc::clone(&left), ends_with_line: true };
         let is_json = [Some(OsStr::new("jsonl")), Some(OsStr::new("ndjson"))].contains(&path.extension());
+        let (behind, end) = (if is_json { &[] } else { MARK }, Rc::new(Cell::new(None)));
+        let bounded = Bounded { file, left: Rc::clone(&left), given: 0, end, behind, ends_with_line: true };
         let form = if is_json {
             Form::Json { reader: BufReader::new(bounded), columns: Rc::new([]), line: 0, bytes: 0 }
         } else {
@@ -169,7 +196,7 @@ impl RowFile {
         self.left.set(ROW_BYTES_MAX);
         let number = self.next;
         let row = match &mut self.form {
-            Form::Csv { reader, columns, .. } => next_csv(&self.path, reader, columns, number),
+            Form::Csv { reader, end, columns, .. } => next_csv(&self.path, reader, end, columns, number),
             Form::Json { reader, columns, line, bytes } => {
                 next_json(&self.path, reader, columns, (line, bytes), number)
             }
@@ -198,25 +225,27 @@ fn delimiter(start: &[u8]) -> u8 {
 fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failure> {
     // With any other terminator the reader's count of lines is off by one in files with CR LF.
     let terminator = csv::Terminator::Any(b'\n');
+    let end = Rc::clone(&bounded.end);
     let mut builder = csv::ReaderBuilder::new();
     let mut reader = builder.delimiter(delimiter).terminator(terminator).flexible(true).from_reader(bounded);
     let header = reader.headers().map_err(|error| csv_failure(path, &error, 1))?;
     let columns: Rc<[String]> = header.iter().map(|name| name.trim().to_owned()).collect();
     let problem =
         |message: String| Failure::usage("wrong-file", format!("{} line 1: {message}", path.display())).at(1, 1);
-    if columns.iter().all(String::is_empty) {
+    if columns.iter().all(String::is_empty) || end.get() == Some(reader.position().byte()) {
         return Err(problem("there is no header line".to_owned()).hint("the first line must name the columns"));
     }
     let mut names = HashSet::new();
     if let Some(twice) = columns.iter().find(|name| !names.insert(name.as_str())) {
         return Err(problem(format!("two columns are named \"{twice}\"")));
     }
-    Ok(Form::Csv { reader, columns, delimiter })
+    Ok(Form::Csv { reader, end, columns, delimiter })
 }
 
 fn next_csv(
     path: &Path,
     reader: &mut csv::Reader<Bounded>,
+    end: &Cell<Option<u64>>,
     columns: &Rc<[String]>,
     number: u64,
 ) -> Result<Option<Row>, Bad> {
@@ -231,6 +260,9 @@ fn next_csv(
             break;
         }
     }
+    if end.get() == Some(reader.position().byte()) {
+        return the_end(reader, record, number);
+    }
     without_return(&mut record);
     // The reader stands behind the end of the row, and every row ends with a line.
     let inside = record.iter().flat_map(str::bytes).filter(|byte| *byte == b'\n').count() as u64;
@@ -242,6 +274,19 @@ fn next_csv(
     }
     let cells = record.iter().map(|cell| (!cell.is_empty()).then(|| cell.to_owned())).collect();
     Ok(Some(Row { number, line, columns: Rc::clone(columns), cells, raw: Raw::Csv(record) }))
+}
+
+/// What came last holds the mark: it is the mark alone, or a row whose last cell went on over it.
+fn the_end(reader: &csv::Reader<Bounded>, record: StringRecord, number: u64) -> Result<Option<Row>, Bad> {
+    let mark = std::str::from_utf8(MARK).unwrap_or_default();
+    if record.len() == 1 && record.get(0) == Some(mark.trim_end()) {
+        return Ok(None);
+    }
+    let inside = record.iter().flat_map(str::bytes).filter(|byte| *byte == b'\n').count() as u64;
+    let line = reader.position().line().saturating_sub(inside);
+    let raw = record.iter().map(|cell| cell.strip_suffix(mark).unwrap_or(cell)).collect();
+    let message = "a quotation mark is opened in it and never closed".to_owned();
+    Err(Bad::Row { number, line, raw: Raw::Csv(raw), message })
 }
 
 /// Takes away the CR before the LF that ended a row.
@@ -383,6 +428,16 @@ mod tests {
             &["2! the row has 1 cell, the header line 2", "3! the row has 3 cells, the header line 2", "4: A=4 B=5"],
         );
         check("A,B\n", &[]);
+        check("A\nend\n\"end\"\n", &["2: A=end", "3: A=end"]);
+    }
+
+    #[test]
+    fn a_quotation_mark_that_is_never_closed_swallows_nothing_in_silence() {
+        let message = "a quotation mark is opened in it and never closed";
+        for content in ["\nA,B\n2,Ost\n3,\"x,\n", "\nA,B\n2,Ost\n3,\"x,\n4,5", "\nA,B\n2,Ost\n3,\""] {
+            assert_eq!(rows("a.csv", content.as_bytes()).unwrap(), ["3: A=2 B=Ost", &format!("4! {message}")]);
+        }
+        assert_eq!(rows("a.csv", b"A,\"B\n1,2\n").unwrap_err().code, "wrong-file");
     }
 
     #[test]
