@@ -16,6 +16,9 @@ pub(crate) const BUILT_IN: [(&str, &str); 3] = [
 pub(crate) const BYTES_MAX: usize = 16 << 20;
 /// The most XML attributes of one element; the parser's search for doubles is quadratic.
 const ATTRIBUTES_MAX: usize = 200;
+/// The most namespaces that a file may declare. Schemas need none, editors one or two; the parser lets every element
+/// that declares one have a copy of all that stand above it.
+const NAMESPACES_MAX: usize = 16;
 
 /// Something wrong in a schema file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -112,6 +115,9 @@ pub(crate) fn text(bytes: Vec<u8>) -> Result<String, (String, String)> {
     if crowded.is_some() {
         return Err((String::new(), format!("an element with more than {ATTRIBUTES_MAX} attributes is not read")));
     }
+    if text.matches("xmlns").nth(NAMESPACES_MAX).is_some() {
+        return Err((String::new(), format!("a file that declares more than {NAMESPACES_MAX} namespaces is not read")));
+    }
     Ok(text)
 }
 
@@ -144,6 +150,8 @@ mod tests {
         assert_eq!((sound.as_str(), message.starts_with("not UTF-8")), ("<a b='", true));
         let crowd = |many: usize| text(format!("<a {}/>", "b='' ".repeat(many)).into_bytes()).is_ok();
         assert!(crowd(ATTRIBUTES_MAX) && !crowd(ATTRIBUTES_MAX + 1));
+        let namespaces = |many: usize| text("<a xmlns:b='c'/>".repeat(many).into_bytes()).is_ok();
+        assert!(namespaces(NAMESPACES_MAX) && !namespaces(NAMESPACES_MAX + 1));
         assert!(text(format!("<!-- {} -->", "=".repeat(9_999)).into_bytes()).is_ok());
     }
 }

@@ -38,6 +38,8 @@ fn large_and_deep_files_are_refused() {
     );
     let many = (0..100_000).map(|at| format!("<Entity name='E{at}' extends='F{at}'/>")).collect::<String>();
     check_refused(format!("<Schema>{many}</Schema>").as_bytes(), "entities are more than the 4096");
+    let namespaces: String = (0..100).map(|at| format!("<a xmlns:n{at}='{at}'>")).collect();
+    check_refused(format!("<Schema>{namespaces}").as_bytes(), "more than 16 namespaces");
     let bomb = "<!DOCTYPE a [<!ENTITY a 'aaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;'>]><Schema name='&b;'/>";
     check_refused(bomb.as_bytes(), "XML with DTD detected");
     check_refused(b"<Schema name='\xff'/>", "not UTF-8");
@@ -45,6 +47,19 @@ fn large_and_deep_files_are_refused() {
         "<Schema/>".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>().as_slice(),
         "not well-formed",
     );
+}
+
+#[test]
+fn what_is_inherited_is_bounded() {
+    let heirs: String = (0..4000).map(|at| format!("<Entity name='E{at}' extends='Base'/>")).collect();
+    let check = |member: &str, expected: &str| {
+        let file = format!("<Schema><Entity name='Base' abstract='1'>{member}</Entity>{heirs}</Schema>");
+        check_refused(file.as_bytes(), expected);
+    };
+    let words: String = (0..1000).map(|at| format!("{at};w{at};")).collect();
+    check(&format!("<Attribute name='A' type='enum' values='{words}'/>"), "MiB of words, labels and defaults");
+    check(&format!("<Attribute name='A' type='text' label='{}'/>", "x".repeat(100_000)), "MiB of words, labels");
+    check(&format!("<Attribute name='A' type='text' default='{}'/>", "x".repeat(100_000)), "MiB of words, labels");
 }
 
 #[test]

@@ -13,6 +13,9 @@ const ENTITIES_MAX: usize = 4_096;
 const MEMBERS_MAX: usize = 1_000;
 /// The most attributes and relations of all entities, inherited ones counted each time.
 const MEMBERS_IN_ALL_MAX: usize = 200_000;
+/// The most bytes of words, labels and defaults of all entities, inherited ones counted each time: each entity has its
+/// own copy of what it inherits, so that a small file could ask for much memory.
+const BYTES_IN_ALL_MAX: usize = 32 << 20;
 /// The longest line of ancestors, the entity itself included.
 const LINEAGE_MAX: usize = 32;
 /// Ids below this are places that every object has.
@@ -200,11 +203,14 @@ fn lineage(def: &SchemaDef, parents: &[Option<usize>], index: usize, problems: &
 
 fn size_is_bearable(def: &SchemaDef, lineages: &[Vec<usize>], problems: &mut Problems) -> bool {
     let before = problems.0.len();
-    let mut in_all = 0_usize;
+    let own: Vec<usize> = def.entities.iter().map(|entity| entity.members.iter().map(bytes).sum()).collect();
+    let (mut in_all, mut bytes_in_all) = (0_usize, 0_usize);
     for (index, lineage) in lineages.iter().enumerate() {
         let levels = lineage.iter().filter_map(|level| def.entities.get(*level));
         let many: usize = levels.map(|level| level.members.len()).sum();
         in_all = in_all.saturating_add(many);
+        let levels = lineage.iter().filter_map(|level| own.get(*level));
+        bytes_in_all = bytes_in_all.saturating_add(levels.sum());
         if many > MEMBERS_MAX {
             problems.add(DefPath::of_entity(index), || {
                 format!("{many} attributes and relations are more than the {MEMBERS_MAX} that an entity may have")
@@ -217,7 +223,25 @@ fn size_is_bearable(def: &SchemaDef, lineages: &[Vec<usize>], problems: &mut Pro
             format!("{many} are more than the {MEMBERS_IN_ALL_MAX} that are allowed")
         });
     }
+    if bytes_in_all > BYTES_IN_ALL_MAX {
+        problems.add(DefPath::default(), || {
+            let many = format!("{} MiB of words, labels and defaults, inherited ones included,", bytes_in_all >> 20);
+            format!("{many} are more than the {} MiB that are allowed", BYTES_IN_ALL_MAX >> 20)
+        });
+    }
     problems.0.len() == before
+}
+
+/// What a member holds in texts, about.
+fn bytes(member: &MemberDef) -> usize {
+    /// Of one word beside its letters.
+    const WORD: usize = 64;
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let words = match &member.kind {
+        KindDef::Enum(words) => words.iter().map(|word| WORD + word.name.len() + text(&word.label)).sum(),
+        _ => 0,
+    };
+    member.name.len() + text(&member.label) + text(&member.default) + words
 }
 
 fn claims<'a>(def: &'a SchemaDef, by_name: &HashMap<&str, usize>) -> Vec<Vec<Claim<'a>>> {
