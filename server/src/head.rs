@@ -82,7 +82,7 @@ pub(crate) fn limits(live: &Live) -> Limits {
 async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerConnection) {
     let Ok((_, stream)) = connection.accept_stream().await else { return };
     let mut line = Line::new(stream);
-    let end = match line.next().await {
+    let end = match line.greeting().await {
         Ok(PeerMessage::Hello { protocol, cluster, node, incarnation, run, position, hash, .. }) => {
             let claim = Claim { protocol, cluster, node, incarnation, position, hash };
             feed(&shared, &registry, &connection, &mut line, claim, run).await

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mytism_app::AppError;
 use mytism_core::failure::Failure;
+use mytism_proto::frame::GREETING_BODY_MAX;
 use mytism_proto::{PeerMessage, ProtoError};
 use mytism_sync::Violation;
 use mytism_transport::stream::{FrameReader, FrameStream};
@@ -102,6 +103,14 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// The first message of a peer that nobody knows yet: it may take little memory, be it as large as its type allows.
+    pub(crate) async fn greeting(&mut self) -> Result<PeerMessage, LineEnd> {
+        self.reader.set_body_limit(Some(GREETING_BODY_MAX));
+        let greeting = self.next().await;
+        self.reader.set_body_limit(None);
+        greeting
     }
 
     /// The first message, which may not take long.

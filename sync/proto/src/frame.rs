@@ -10,6 +10,9 @@ use crate::kind;
 /// bytes away as they come, and closes the stream when there are more than this.
 pub const BODY_MAX: u32 = kind::LARGE;
 
+/// Bytes of the body of whatever a peer says before it is known; see [`crate::PeerMessage::Hello`].
+pub const GREETING_BODY_MAX: u32 = kind::SMALL;
+
 /// Bytes of the body that a message of this type may have at most; `None` where the type is not known here.
 #[must_use]
 pub fn body_limit(kind: u16) -> Option<u32> {

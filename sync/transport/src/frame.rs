@@ -66,6 +66,7 @@ pub struct Assembler {
     header: [u8; HEADER_BYTES],
     header_filled: usize,
     body: Option<Body>,
+    body_limit: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -81,6 +82,11 @@ impl Assembler {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many bytes a body may have, whatever its type allows; for what is read before the peer is known.
+    pub const fn set_body_limit(&mut self, limit: Option<u32>) {
+        self.body_limit = limit;
     }
 
     /// Where the next bytes belong; never empty. Reading less than fits is fine, more is not offered, so that nothing
@@ -103,7 +109,7 @@ impl Assembler {
             None => {
                 self.header_filled = self.header_filled.saturating_add(count).min(HEADER_BYTES);
                 if self.header_filled == HEADER_BYTES {
-                    self.body = Some(begin(self.header)?);
+                    self.body = Some(begin(self.header, self.body_limit)?);
                     self.header_filled = 0;
                 }
             }
@@ -128,8 +134,8 @@ impl Assembler {
 }
 
 /// Takes the first memory for an envelope.
-fn begin(header: [u8; HEADER_BYTES]) -> Result<Body, FrameError> {
-    let total = total_bytes(header)?;
+fn begin(header: [u8; HEADER_BYTES], body_limit: Option<u32>) -> Result<Body, FrameError> {
+    let total = total_bytes(header, body_limit)?;
     let mut bytes = Vec::with_capacity(total.min(FIRST_STEP_BYTES));
     bytes.extend_from_slice(&header);
     bytes.resize(total.min(FIRST_STEP_BYTES), 0);
@@ -137,9 +143,9 @@ fn begin(header: [u8; HEADER_BYTES]) -> Result<Body, FrameError> {
 }
 
 /// Bytes of the whole envelope, if it may be that long.
-fn total_bytes(header: [u8; HEADER_BYTES]) -> Result<usize, FrameError> {
+fn total_bytes(header: [u8; HEADER_BYTES], most: Option<u32>) -> Result<usize, FrameError> {
     let Header { kind, length, .. } = Header::from_bytes(header);
-    let limit = body_limit(kind).unwrap_or(UNKNOWN_BODY_BYTES_MAX);
+    let limit = body_limit(kind).unwrap_or(UNKNOWN_BODY_BYTES_MAX).min(most.unwrap_or(u32::MAX));
     let total = usize::try_from(length).ok().and_then(|length| length.checked_add(HEADER_BYTES));
     match total {
         Some(total) if length <= limit => Ok(total),
@@ -154,7 +160,7 @@ fn total_bytes(header: [u8; HEADER_BYTES]) -> Result<usize, FrameError> {
 pub fn check_whole(bytes: &[u8]) -> Result<(), FrameError> {
     let not_one = FrameError::NotOne { length: bytes.len() };
     match bytes.first_chunk::<HEADER_BYTES>() {
-        Some(header) if total_bytes(*header)? == bytes.len() => Ok(()),
+        Some(header) if total_bytes(*header, None)? == bytes.len() => Ok(()),
         _ => Err(not_one),
     }
 }
@@ -208,6 +214,20 @@ mod tests {
         check(PEER, u32::MAX, Some(limit));
         check(UNKNOWN, UNKNOWN_BODY_BYTES_MAX, None);
         check(UNKNOWN, UNKNOWN_BODY_BYTES_MAX + 1, Some(UNKNOWN_BODY_BYTES_MAX));
+    }
+
+    #[test]
+    fn before_the_peer_is_known_all_types_are_small() {
+        let check = |length: u32, most: Option<u32>, expected: bool| {
+            let mut assembler = Assembler::new();
+            assembler.set_body_limit(most);
+            assembler.space().copy_from_slice(&Header { kind: PEER, version: 1, flags: 0, length }.to_bytes());
+            assert_eq!(assembler.advance(HEADER_BYTES).is_ok(), expected, "{length} {most:?}");
+        };
+        check(1000, Some(1000), true);
+        check(1001, Some(1000), false);
+        check(1001, None, true);
+        check(u32::MAX, None, false);
     }
 
     #[test]

@@ -91,6 +91,12 @@ impl FrameReader {
         self.stall_deadline = deadline;
     }
 
+    /// How many bytes a body may have, whatever its type allows, from the next envelope on; `None`, as at the beginning,
+    /// leaves it to the type. For what is read before the peer is known.
+    pub const fn set_body_limit(&mut self, limit: Option<u32>) {
+        self.assembler.set_body_limit(limit);
+    }
+
     /// The next envelope, header and body; `None` where the peer ended the stream between two. May be dropped at any
     /// time: what has come is kept for the next call.
     ///
