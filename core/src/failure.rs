@@ -105,6 +105,18 @@ impl fmt::Display for Failure {
     }
 }
 
+/// The most characters of a message that repeats what somebody gave.
+const MESSAGE_CHARS_MAX: usize = 500;
+
+/// A message in which something of any length may stand, cut to what somebody would read.
+pub(crate) fn readable(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
 /// The longest text, in characters, that is compared with names; the distance of two long texts is dear.
 const COMPARED_CHARS_MAX: usize = 200;
 

@@ -125,11 +125,12 @@ impl Loader {
 
     /// Reads a file from disk, unless it has been read. The error says why there is nothing to read.
     fn disk(&mut self, path: &Path, root: bool) -> Result<(), String> {
-        let bytes = source::read(path, BYTES_MAX.saturating_sub(self.bytes))?;
-        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if !self.seen.insert(Origin::Disk(canonical)) {
+        let canonical = Origin::Disk(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        if self.seen.contains(&canonical) {
             return Ok(());
         }
+        let bytes = source::read(path, BYTES_MAX.saturating_sub(self.bytes))?;
+        self.seen.insert(canonical);
         if self.sources.len() >= FILES_MAX {
             return Err(format!("more than {FILES_MAX} schema files are not read"));
         }

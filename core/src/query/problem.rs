@@ -1,6 +1,6 @@
 //! Refusals of a query, each with the place in its text. Knows the text and nothing of its meaning.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, readable};
 
 /// Why a query is refused, and where. Nothing has run when it is raised.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ impl Problem {
 
     pub(super) fn at(self, text: &str) -> QueryError {
         let (line, column, length) = self.span.map_or((0, 0, 0), |span| place(text, span));
-        QueryError { code: self.code, message: self.message, hint: self.hint, line, column, length }
+        QueryError { code: self.code, message: readable(self.message), hint: self.hint, line, column, length }
     }
 }
 
@@ -110,14 +110,14 @@ pub fn render_caret(text: &str, line: u32, column: u32, length: u32) -> String {
     let Some(shown) = (line as usize).checked_sub(1).and_then(|index| text.lines().nth(index)) else {
         return String::new();
     };
-    let characters: Vec<char> = shown.chars().map(harmless).collect();
-    let at = (column as usize).saturating_sub(1).min(characters.len());
+    let characters = shown.chars().count();
+    let at = (column as usize).saturating_sub(1).min(characters);
     let length = if length == 0 { word_length(text, line, column) } else { length as usize };
-    let first = if characters.len() > SHOWN { at.saturating_sub(BEFORE) } else { 0 };
-    let last = (first + SHOWN).min(characters.len());
-    let part: String = characters.iter().skip(first).take(last - first).collect();
+    let first = if characters > SHOWN { at.saturating_sub(BEFORE) } else { 0 };
+    let last = (first + SHOWN).min(characters);
+    let part: String = shown.chars().map(harmless).skip(first).take(last - first).collect();
     let ahead = if first > 0 { "…" } else { "" };
-    let behind = if last < characters.len() { "…" } else { "" };
+    let behind = if last < characters { "…" } else { "" };
     let indent = " ".repeat(ahead.chars().count() + at - first);
     let mark = "^".repeat(length.clamp(1, (last - at).max(1)));
     format!("  {ahead}{part}{behind}\n  {indent}{mark}")
@@ -133,7 +133,9 @@ fn harmless(character: char) -> char {
 }
 
 fn word_length(text: &str, line: u32, column: u32) -> usize {
-    let found = super::lexer::tokens(text).ok().and_then(|tokens| {
+    // Texts of other languages come here too, and may be far longer than any query.
+    let query = Some(text).filter(|text| text.len() <= super::TEXT_MAX);
+    let found = query.and_then(|text| super::lexer::tokens(text).ok()).and_then(|tokens| {
         let mut places = tokens.iter().map(|token| place(text, token.span));
         places.find(|(at_line, at_column, _)| (*at_line, *at_column) == (line, column))
     });
@@ -173,6 +175,14 @@ mod tests {
         check("", 1, 1, 1, "");
         check("from", 0, 0, 0, "");
         check("from", 7, 1, 1, "");
+    }
+
+    #[test]
+    fn a_long_word_makes_no_long_message() {
+        let text = format!("from `{}`", "x".repeat(60_000));
+        let problem = Problem::new("unknown-entity", format!("there is no entity {text}"), Span { start: 5, end: 9 });
+        assert_eq!(problem.at(&text).message.chars().count(), 501);
+        assert!(render_caret(&"(".repeat(1 << 20), 1, 1 << 19, 0).ends_with('^'));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Entity, Schema, SchemaDef};
+use crate::failure::readable;
 use crate::id::{AttributeId, EntityId};
 use outline::Outline;
 
@@ -93,7 +94,7 @@ impl Problems {
     /// `message` is only asked for while there is room: finding the nearest name is dear.
     fn add(&mut self, path: DefPath, message: impl FnOnce() -> String) {
         if self.0.len() < Self::MAX {
-            self.0.push(SchemaProblem { path, message: message() });
+            self.0.push(SchemaProblem { path, message: readable(message()) });
         }
     }
 }

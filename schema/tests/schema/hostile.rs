@@ -19,6 +19,7 @@ fn check_refused(bytes: &[u8], expected: &str) {
     let first = problems.first().map(ToString::to_string).unwrap_or_default();
     assert!(first.contains(expected), "{first}");
     assert!(problems.len() <= 200, "{}", problems.len());
+    assert!(problems.iter().all(|problem| problem.message.len() < 3000), "a message that nobody would read");
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 

@@ -192,7 +192,7 @@ impl RowFile {
     }
 
     /// The next row; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Row>, Bad> {
+    pub fn next_row(&mut self) -> Result<Option<Row>, Bad> {
         self.left.set(ROW_BYTES_MAX);
         let number = self.next;
         let row = match &mut self.form {
@@ -261,7 +261,7 @@ fn next_csv(
         }
     }
     if end.get() == Some(reader.position().byte()) {
-        return the_end(reader, record, number);
+        return the_end(reader, &record, number);
     }
     without_return(&mut record);
     // The reader stands behind the end of the row, and every row ends with a line.
@@ -277,7 +277,7 @@ fn next_csv(
 }
 
 /// What came last holds the mark: it is the mark alone, or a row whose last cell went on over it.
-fn the_end(reader: &csv::Reader<Bounded>, record: StringRecord, number: u64) -> Result<Option<Row>, Bad> {
+fn the_end(reader: &csv::Reader<Bounded>, record: &StringRecord, number: u64) -> Result<Option<Row>, Bad> {
     let mark = std::str::from_utf8(MARK).unwrap_or_default();
     if record.len() == 1 && record.get(0) == Some(mark.trim_end()) {
         return Ok(None);
@@ -396,7 +396,7 @@ mod tests {
         let mut file = RowFile::open(&path)?;
         let mut found = Vec::new();
         loop {
-            match file.next() {
+            match file.next_row() {
                 Ok(None) => return Ok(found),
                 Ok(Some(row)) => {
                     let cells = row.columns.iter().zip(&row.cells);

@@ -38,7 +38,7 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Import, output: &mut 
     let mut import = Import::new(node, arguments, bad);
     let mut progress = Progress::new();
     loop {
-        match file.next() {
+        match file.next_row() {
             Ok(Some(row)) => import.take(row)?,
             Ok(None) => break,
             Err(Bad::Row { line, raw, message, .. }) => {

@@ -76,7 +76,7 @@ impl BadRows {
         let last = bad.keys().next_back().copied();
         let mut rows = RowFile::open(file)?;
         loop {
-            let (number, raw) = match rows.next() {
+            let (number, raw) = match rows.next_row() {
                 Ok(Some(row)) => (row.number, row.raw),
                 Err(Bad::Row { number, raw, .. }) => (number, raw),
                 Ok(None) => return Ok(()),
