@@ -1,9 +1,11 @@
 //! `mytism.ini`: read, and one setting written into it.
 
 use std::cell::LazyCell;
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 
-use mytism_server::config::{Config, FILE_NAME, check, write_value};
+use mytism_server::config::{Config, FILE_NAME, Surroundings, check, write_value};
 use tempfile::TempDir;
 
 use crate::measure::{Bound, within};
@@ -16,6 +18,22 @@ thread_local! {
     static FOLDER: LazyCell<TempDir> = LazyCell::new(crate::folder);
 }
 
+/// What stands in every file that holds a secret.
+const SECRET: &str = "quite-a-secret";
+
+/// Surroundings without variables.
+struct Alone;
+
+impl Surroundings for Alone {
+    fn variables(&self) -> Vec<(String, OsString)> {
+        Vec::new()
+    }
+
+    fn secret(&self, _: &Path) -> Result<String, String> {
+        Ok(SECRET.to_owned())
+    }
+}
+
 /// A file, with values written into it.
 ///
 /// # Panics
@@ -24,7 +42,8 @@ pub fn ini(input: &[u8]) -> Told {
     FOLDER.with(|folder| {
         let path = folder.path().join(FILE_NAME);
         fs::write(&path, input).expect("a file can be written");
-        let loaded = within(MEMORY, input.len(), || Config::load(&path, |_| None));
+        let loaded = within(MEMORY, input.len(), || Config::load(&path, &Alone));
+        assert!(!format!("{loaded:?}").contains(SECRET), "no secret is shown");
         let said = match &loaded {
             Ok(config) => format!("fine, {} warnings", config.warnings.len().min(3)),
             Err(problems) => {
@@ -33,7 +52,7 @@ pub fn ini(input: &[u8]) -> Told {
             }
         };
         if let Ok(text) = std::str::from_utf8(input) {
-            let (config, problems) = check(text, &path.display().to_string(), |_| None);
+            let (config, problems) = check(text, &path.display().to_string(), &Alone);
             if let Ok(loaded) = loaded {
                 assert_eq!(loaded, Config { warnings: problems, ..config });
             }
@@ -55,7 +74,7 @@ fn check_edits(text: &str) {
         let same_behind =
             before[same..].iter().rev().zip(after[same..].iter().rev()).take_while(|(one, other)| one == other).count();
         assert!(before.len() - same - same_behind <= 1, "one line is changed at most:\n{text:?}\n{written:?}");
-        let _problems = check(&written, FILE_NAME, |_| None);
+        let _problems = check(&written, FILE_NAME, &Alone);
     }
 }
 
@@ -82,6 +101,7 @@ pub const WORDS: &[&str] = &[
     "tlsPort=",
     "advertise = ",
     "headOffice = ",
+    "pass_file = x\n",
     "k = v\n",
     "\r\n",
     "\n",

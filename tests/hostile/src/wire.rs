@@ -151,6 +151,7 @@ fn requests() -> Vec<Request> {
         params: vec![("p".into(), Input::Number("1e3".into()))],
         limit: Some(5),
         deleted: true,
+        ..QueryRequest::default()
     };
     vec![
         Request::Status,
