@@ -11,9 +11,9 @@ use mytism_core::operation::SaveRequest;
 use mytism_core::value::Value;
 use mytism_store::View;
 
-use super::dice::Dice;
 use super::place::Place;
 use super::saves;
+use mytism_disk_under_test::Dice;
 
 type Shown = BTreeMap<ObjectId, BTreeMap<Slot, Value>>;
 
