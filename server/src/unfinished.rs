@@ -13,7 +13,7 @@ use mytism_core::failure::Failure;
 
 use crate::project::{Project, file_failure, make_directory};
 
-const TEXT: &[u8] = b"A head office is being made here. Where no program is at it, `mytism init` begins anew.\n";
+const TEXT: &[u8] = b"A head office is being made here. Where no program is at it, `./mytism init` begins anew.\n";
 
 /// See the module. Held while the project is made, so that nobody else makes one at the same place.
 pub(crate) struct Unfinished {

@@ -40,7 +40,14 @@ impl App {
         name: &str,
     ) -> Result<Self, AppError> {
         let identity = Identity { name: name.to_owned(), node: NodeId(1), incarnation: 1, authoritative: true };
-        let state = State { head: None, counter: 0, accounts: Accounts::default() };
+        let state = State {
+            numbers: Standings::default(),
+            head: None,
+            counter: 0,
+            journal: 0,
+            followers: Followers::default(),
+            accounts: Accounts::default(),
+        };
         let app = Self::start(store, schema, surroundings, identity, Allotment::default(), state)?;
         app.lane.execute(first_entries)?;
         Ok(app)
@@ -60,9 +67,8 @@ impl App {
             Some(bytes) => read_identity(&bytes)?,
             None => return Err(unfinished()),
         };
-        let (numbers, warnings) = numbers::open(&*store, &*surroundings, identity.node)?;
         let state = State {
-            numbers,
+            numbers: Standings::default(),
             head: view.head()?,
             counter: view.last_counter(identity.node, identity.incarnation)?,
             journal: view.journal_bounds()?.1,
@@ -86,6 +92,8 @@ impl App {
         allotment: Allotment,
         state: State,
     ) -> Result<Self, AppError> {
+        let (numbers, warnings) = numbers::open(&*store, &*surroundings, identity.node)?;
+        let state = State { numbers, ..state };
         let foundation = Foundation::new(store, schema, surroundings, identity, allotment, state.clone());
         let foundation = Arc::new(foundation);
         warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
@@ -97,7 +105,7 @@ impl App {
 /// The store has its tables, but nobody ever said whose it is.
 fn unfinished() -> AppError {
     let message = "the database was never filled: an init or a join was broken off";
-    let hint = "run that `mytism init` or `mytism join` again; nothing was saved yet";
+    let hint = "run that `./mytism init` or `./mytism join` again; nothing was saved yet";
     Failure::failed("unfinished-database", message).hint(hint).into()
 }
 

@@ -103,6 +103,7 @@ words! {
     import_run: "import {}", "Import {}";
     import_links: "references", "Verweise";
     bad_rows_in: "the bad rows stand in {}", "die fehlerhaften Zeilen stehen in {}";
+    exported: "{} {row|rows} written to {}", "{} {Zeile|Zeilen} nach {} geschrieben";
     // changes, followers
     row_of_journal: "row {}", "Zeile {}";
     no_changes: "nothing became visible", "nichts wurde sichtbar";
@@ -118,7 +119,6 @@ words! {
     moved: "Moved", "Bewegt";
     no_followers: "nobody follows", "niemand folgt";
     follower_removed: "the follower \"{}\" is forgotten; it stood at {}", "\"{}\" ist vergessen; der Zeiger stand auf {}";
-    exported: "{} {row|rows} written to {}", "{} {Zeile|Zeilen} nach {} geschrieben";
     // nodes, conflicts, quarantine, check-config
     name: "Name", "Name";
     number: "Number", "Nummer";

@@ -164,7 +164,7 @@ fn draw(
             let message =
                 format!("{PASSED_MAX} numbers of the range {name} up to {number} are held by objects already");
             let failure = mytism_core::failure::Failure::refused("numbers-taken", message);
-            return Err(failure.hint("set the next number beyond them: `mytism numbers set`").into());
+            return Err(failure.hint("set the next number beyond them: `./mytism numbers set`").into());
         }
     };
     let words = lack.words(name, &work.foundation.identity.name);

@@ -81,7 +81,7 @@ fn check_next(work: &Work<'_>, range: &Range, sets_next: bool, sets_bounds: bool
     let given = work.state.numbers.get(range.id).and_then(|one| one.given);
     if let Some(given) = given.filter(|given| sets_next && !bounds.direction().is_beyond(next, *given)) {
         let message = format!("the next number of the range {name} cannot be {next}: {given} was given already");
-        let hint = "`mytism numbers set` takes back a number that was drawn by mistake";
+        let hint = "`./mytism numbers set` takes back a number that was drawn by mistake";
         return Err(Failure::refused("number-given", message).hint(hint).into());
     }
     Ok(())

@@ -43,7 +43,7 @@ impl Reader {
     pub(super) fn check(&mut self, place: &Place, dice: &mut Dice) {
         let name = &place.app().identity().name;
         loop {
-            let rows = place.app().visible_after(self.sequence, dice.rows(40)).unwrap();
+            let rows = place.app().visible_after(self.sequence, rows(dice, 40)).unwrap();
             if rows.is_empty() {
                 break;
             }
@@ -93,7 +93,7 @@ impl Reader {
     pub(super) fn follow(&mut self, place: &Place, dice: &mut Dice) -> Option<TransactionId> {
         let mut follower = place.app().follow("chance", Start::Beginning).unwrap();
         assert_eq!(follower.cursor(), self.follower, "the cursor is as durable as a save");
-        let rows = follower.step(dice.rows(25)).unwrap();
+        let rows = follower.step(rows(dice, 25)).unwrap();
         let sequences: Vec<u64> = rows.iter().map(|row| row.sequence).collect();
         let expected: Vec<u64> = (self.follower + 1..).take(sequences.len()).collect();
         assert_eq!(sequences, expected, "each row once, in order");
@@ -126,4 +126,9 @@ fn shown(view: &dyn View) -> Shown {
             (state.id, state.slots.into_iter().chain([life]).collect())
         })
         .collect()
+}
+
+/// So many rows, from 1 up.
+fn rows(dice: &mut Dice, end: usize) -> u32 {
+    u32::try_from(1 + dice.below(end)).unwrap()
 }
