@@ -334,7 +334,11 @@ fn next_json(
 
 /// Names and values of an object without objects in it.
 fn flat(text: &str) -> Result<(Vec<String>, Vec<Option<String>>), String> {
-    let json = json::read(text).map_err(|error| format!("no JSON: {error}"))?;
+    let json = json::read(text).map_err(|error| {
+        let whole = error.to_string();
+        let told = whole.split(" at line ").next().unwrap_or(&whole);
+        if error.is_data() { format!("column {}: {told}", error.column()) } else { format!("no JSON: {whole}") }
+    })?;
     let Json::Object(fields) = json else { return Err("an object is expected".to_owned()) };
     let mut names = Vec::with_capacity(fields.len());
     let mut cells = Vec::with_capacity(fields.len());
