@@ -225,7 +225,7 @@ fn a_directory_in_the_place_of_the_database_is_told() {
     fs::remove_file(project.database()).unwrap();
     fs::create_dir(project.database()).unwrap();
     for command in [&["status"][..], &["start"]] {
-        let error = project.run_json(command, "").error(1, "read-only");
+        let error = project.run_json(command, "").error(1, "file-error");
         assert!(error["message"].as_str().is_some_and(|message| message.contains("objects.db")), "{error}");
     }
 }
