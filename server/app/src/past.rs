@@ -24,8 +24,10 @@ use crate::apply::stamped;
 use crate::error::AppError;
 use crate::record::META;
 
-/// Changes between then and now at most. Each takes about a microsecond to read and some memory to keep.
+/// Changes between then and now at most; each takes some microseconds to read.
 const CHANGES_MAX: usize = 5_000_000;
+/// Objects and values at most that are kept in memory meanwhile. Of an object that was made since, nothing else is.
+const KEPT_MAX: usize = 1_000_000;
 /// Objects that are laid over at once.
 const OBJECTS: usize = 1_000;
 /// Log entries that are read at once, and bytes.
@@ -62,7 +64,7 @@ pub(crate) fn position(view: &dyn View, text: &str, zone: &TimeZone, now: Timest
 /// Lets a view show all objects as they were at a position.
 ///
 /// # Errors
-/// When the log since then is not here whole, or holds more than [`CHANGES_MAX`] changes.
+/// When the log since then is not here whole, or too much was changed.
 pub(crate) fn go_back(view: &mut dyn View, at: u64) -> Result<(), AppError> {
     let mut changed = changed_since(view, at)?;
     let mut after = 0;
@@ -98,7 +100,9 @@ fn go_back_one(view: &mut dyn View, object: ObjectId, at: u64) -> Result<(), App
     for number in view.history_after(object, at)? {
         let row = view.log_row(number)?.ok_or_else(|| unknown_past(number))?;
         let happened = happened(row)?.into_iter().filter(|change| change.object == object);
-        happened.for_each(|change| take_back(&mut changed, change));
+        for change in happened {
+            take_back(&mut changed, change);
+        }
     }
     if !view.underlay(object)?.is_empty() {
         take_off_pending(view, object, &mut changed)?;
@@ -128,7 +132,7 @@ impl Before {
 /// Everything that entries behind a position changed, as it was before.
 fn changed_since(view: &dyn View, at: u64) -> Result<BTreeMap<ObjectId, Before>, AppError> {
     let mut changed = BTreeMap::new();
-    let (mut known, mut count) = (at, 0);
+    let (mut known, mut read, mut kept) = (at, 0, 0);
     loop {
         let rows = view.log_after(known, ROWS, BYTES)?;
         if rows.is_empty() {
@@ -140,13 +144,14 @@ fn changed_since(view: &dyn View, at: u64) -> Result<BTreeMap<ObjectId, Before>,
             }
             known += 1;
             let happened = happened(row)?;
-            count += happened.len();
-            if count > CHANGES_MAX {
-                let message = format!("there are more than {CHANGES_MAX} changes between position {at} and now");
+            read += happened.len();
+            kept += happened.into_iter().map(|change| take_back(&mut changed, change)).sum::<usize>();
+            if read > CHANGES_MAX || kept > KEPT_MAX {
+                let message =
+                    format!("too much was changed between position {at} and now: {read} values up to {known}");
                 let hint = "ask for a later time, or for single objects with `show`";
                 return Err(Failure::refused("past-too-far", message).hint(hint).into());
             }
-            happened.into_iter().for_each(|change| take_back(&mut changed, change));
         }
     }
 }
@@ -166,17 +171,25 @@ fn happened(row: LogRow) -> Result<Vec<Change>, AppError> {
     Ok(if outcome == Outcome::PLAIN { changes } else { effective(&changes, &outcome) })
 }
 
-/// Notes what was before a change; of several of one slot the first counts.
-fn take_back(changed: &mut BTreeMap<ObjectId, Before>, change: Change) {
-    let before = changed.entry(change.object).or_insert_with(|| Before::new(change.entity));
+/// Notes what was before a change; of several of one slot the first counts. Returns how much more is kept now.
+fn take_back(changed: &mut BTreeMap<ObjectId, Before>, change: Change) -> usize {
+    let mut kept = 0;
+    let before = changed.entry(change.object).or_insert_with(|| {
+        kept += 1;
+        Before::new(change.entity)
+    });
     before.is_logged = true;
     if change.slot == Slot::LIFE && change.old.is_null() {
         before.made_later = true;
         before.slots.clear();
     }
     if !before.made_later {
-        before.slots.entry(change.slot).or_insert(change.old);
+        before.slots.entry(change.slot).or_insert_with(|| {
+            kept += 1;
+            change.old
+        });
     }
+    kept
 }
 
 /// Notes what lies under the pending changes of an object.

@@ -4,14 +4,15 @@
 //! where each has one of its own), one look at the history and one at the entry that changed the order before (10 to
 //! 20 µs), and one temporary row (5 µs); beside that a connection that is opened anew and five temporary things, 1 ms.
 //! So ten changes should cost 1 to 2 ms, 1,000 about 30 ms, and 100,000 about 3 s less what transactions with many
-//! changes save. The query itself lists orders of one customer, found by an index: it should be as fast as ever,
-//! but for a look through the temporary rows.
+//! changes save. The query itself lists 20 orders by their numbers, found by an index: it should be as fast
+//! as ever, but for a look through the temporary rows. (Orders found over their customers, or ordered or summed up without
+//! such a condition, are all read: some tenths of a microsecond each.)
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Input, QueryRequest, Reply, Request};
+use mytism_core::operation::{QueryRequest, Reply, Request};
 use mytism_store::sqlite::Durability;
 use serde_json::json;
 
@@ -92,13 +93,9 @@ fn round(node: &Node, then: u64, scratch: &Scratch, time: Duration) -> Result<Ro
 /// Asks once; in microseconds.
 fn ask(node: &Node, as_of: Option<&str>) -> Result<u32, Failure> {
     let began = Instant::now();
-    let text = "select OrderID, Freight from Order where Customer.CustomerID = $c order by OrderID limit 20";
-    let request = QueryRequest {
-        text: text.to_owned(),
-        params: vec![("c".to_owned(), Input::Text("C00007".to_owned()))],
-        as_of: as_of.map(str::to_owned),
-        ..QueryRequest::default()
-    };
+    let text =
+        "select OrderID, Freight, Customer.CompanyName from Order where OrderID between 500 and 519 order by OrderID";
+    let request = QueryRequest { text: text.to_owned(), as_of: as_of.map(str::to_owned), ..QueryRequest::default() };
     let mut rows = 0;
     node.call(Request::Query(request), &mut |reply| {
         rows += u32::from(matches!(reply, Reply::Row(_)));
