@@ -1,7 +1,8 @@
 //! What two databases differ in, read with plain SQL and told in words.
 //!
 //! Nodes that are in step hold the same log, and what follows from it, to the byte. A node's own affairs may differ: its
-//! settings and stock of ids (`mytism_meta`). What a branch keeps only until the head office has decided must be gone.
+//! settings and stock of ids (`mytism_meta`), and its journal (`mytism_journal`). What a branch keeps only until the head
+//! office has decided must be gone.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -9,8 +10,8 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
-/// What belongs to one node alone.
-const OWN: &[&str] = &["mytism_meta"];
+/// What belongs to one node alone: its settings, and in which order and for what cause things became visible there.
+const OWN: &[&str] = &["mytism_meta", "mytism_journal"];
 /// What is there only while something waits.
 const EMPTY: &[&str] = &["mytism_pending", "mytism_pending_object", "mytism_underlay"];
 /// Differences of one table that are told one by one.

@@ -14,12 +14,14 @@
 //! 11. [`following`]: what becomes visible, for programs that follow it
 //! 12. [`command_line`]: what programs may rely on
 //! 13. [`round_trip`]: what is exported can be imported
-//! 14. [`documents`]: commands in the documentation exist
-//! 15. [`demo_once`]: the demonstration
+//! 14. [`codes`]: every documented code of a failure is provoked
+//! 15. [`documents`]: commands in the documentation exist
+//! 16. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad_places;
+mod codes;
 mod command_line;
 mod configuration;
 mod conflict_and_refusal;
