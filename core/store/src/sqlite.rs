@@ -5,6 +5,7 @@
 
 pub mod column;
 pub mod ddl;
+mod log_of_writes;
 mod migrate;
 pub mod names;
 mod opening;

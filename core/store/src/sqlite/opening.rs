@@ -13,7 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::names::Names;
-use super::{FORMAT_KEY, SCHEMA_KEY, connect, ddl, migrate, tables};
+use super::{FORMAT_KEY, SCHEMA_KEY, connect, ddl, log_of_writes, migrate, tables};
 use crate::StoreError;
 
 /// Makes the database. One whose making was broken off is made anew; where it fails, nothing is left.
@@ -57,11 +57,12 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Schema), StoreError> {
     }
     if is_empty(path) {
         // The engine would take it for a new database, and throw the log of writes away.
-        return Err(match is_empty(&log_of_writes(path)) {
+        return Err(match is_empty(&log_path(path)) {
             true => StoreError::Unfinished { path: path.to_owned() },
             false => StoreError::Damaged(format!("{} is empty, but its log of writes is not", path.display())),
         });
     }
+    log_of_writes::check(path, &log_path(path))?;
     let mut connection = quietly(path)?;
     check_is_ours(&connection, path)?;
     let found = migrate::format(&connection)?;
@@ -88,14 +89,14 @@ enum Found {
 fn look(path: &Path) -> Result<Found, StoreError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(if is_empty(&log_of_writes(path)) { Found::Nothing } else { Found::Something });
+            return Ok(if is_empty(&log_path(path)) { Found::Nothing } else { Found::Something });
         }
         Err(source) => return Err(StoreError::File { action: "cannot look at", path: path.to_owned(), source }),
         Ok(found) if !found.is_file() => return Ok(Found::Something),
         Ok(_) => {}
     }
     let is_unfinished = if is_empty(path) {
-        is_empty(&log_of_writes(path))
+        is_empty(&log_path(path))
     } else {
         // Whatever cannot even be read is not ours to take away.
         quietly(path).and_then(|connection| has_tables(&connection)).is_ok_and(|any| !any)
@@ -142,7 +143,7 @@ fn has_tables(connection: &Connection) -> Result<bool, StoreError> {
     Ok(found.is_some())
 }
 
-fn log_of_writes(path: &Path) -> PathBuf {
+fn log_path(path: &Path) -> PathBuf {
     path.with_extension("db-wal")
 }
 

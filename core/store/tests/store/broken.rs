@@ -185,3 +185,54 @@ fn a_database_that_may_only_be_read_is_told() {
     drop(SqliteStore::open(directory.path()).unwrap());
     assert_eq!(content(directory.path()).unwrap(), held);
 }
+
+/// A database as a killed process leaves it: with a log of writes.
+fn killed() -> TempDir {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let schema = schema(tempfile::tempdir().unwrap().path());
+    let store = SqliteStore::create(from.path(), Arc::clone(&schema)).unwrap();
+    let (mut writer, mut dice) = (Writer::new(&schema, 4_000), Dice::new(7));
+    (0..30).for_each(|_| writer.commit(&store, &mut dice).unwrap());
+    for name in ["objects.db", "objects.db-wal"] {
+        fs::copy(from.path().join(name), to.path().join(name)).unwrap();
+    }
+    to
+}
+
+/// Damages the log of writes; whether the database opens then.
+fn opens(damage: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let directory = killed();
+    change(&directory.path().join("objects.db-wal"), damage);
+    let before = files(directory.path());
+    match SqliteStore::open(directory.path()) {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error.failure().code, "database-damaged");
+            assert!(files(directory.path()) == before, "something was changed");
+            false
+        }
+    }
+}
+
+/// Commits that were safe are not dropped in silence; only the end of the log may be what a loss of power left.
+#[test]
+fn a_damaged_log_of_writes_is_told() {
+    const FRAME: usize = 24 + 4096;
+    let frames = (fs::metadata(killed().path().join("objects.db-wal")).unwrap().len() - 32) / FRAME as u64;
+    let frames = usize::try_from(frames).unwrap();
+    assert!(frames > 100, "{frames}");
+    assert!(opens(|_| ()));
+    for frame in [0, 1, 7, frames / 2, frames - 20] {
+        for at in [0, 4, 8, 16, 24, 2_000, FRAME - 1] {
+            assert!(!opens(|log| log[32 + frame * FRAME + at] ^= 0x10), "frame {frame}, byte {at}");
+        }
+        assert!(!opens(|log| log[32 + frame * FRAME..][..FRAME].fill(0)), "frame {frame}");
+    }
+    for at in [0, 9, 17, 25] {
+        assert!(!opens(|log| log[at] ^= 0x10), "byte {at} of the header");
+    }
+    // What nobody followed upon may have been under way.
+    assert!(opens(|log| log[32 + (frames - 1) * FRAME + 24] ^= 0x10));
+    assert!(opens(|log| log.truncate(32 + (frames - 1) * FRAME + 500)));
+    assert!(opens(|log| log.extend([7; 10_000])));
+}

@@ -242,7 +242,7 @@ fn a_head_office_comes_to_life_at_once_or_not_at_all() {
         for at in 0..=recording.end().0 {
             let directory = tempfile::tempdir().unwrap();
             recording.lose_power(Moment(at), &mut dice, directory.path()).unwrap();
-            if begins(directory.path(), at) {
+            if begins(directory.path(), at, 2) {
                 judge(directory.path(), &[]).unwrap();
                 whole += 1;
             } else {
@@ -253,8 +253,36 @@ fn a_head_office_comes_to_life_at_once_or_not_at_all() {
     assert!(whole > 0 && unfinished > 0);
 }
 
-/// Whether a head office came to life; else it must say that it did not.
-fn begins(directory: &Path, at: usize) -> bool {
+/// The same while a branch is filled with what the head office holds.
+#[test]
+fn a_branch_comes_to_life_at_once_or_not_at_all() {
+    let head = Place::head_in(tempfile::tempdir().unwrap(), Durability::None);
+    (0..20).for_each(|_| assert!(save(head.app(), Vec::new()).is_some()));
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::watch(directory.path()).unwrap();
+    let branch = head.branch_in("b1", directory, Durability::Full);
+    let recording = disk.recording();
+    let end = branch.app().view().unwrap().head().unwrap().unwrap().position.number;
+    for seed in seeds(1) {
+        let mut dice = Dice::new(seed);
+        let mut ends = [0, 0];
+        for time in 0..60 {
+            let at = if time % 6 == 0 { recording.end().0 } else { dice.below(recording.end().0) };
+            let directory = tempfile::tempdir().unwrap();
+            recording.lose_power(Moment(at), &mut dice, directory.path()).unwrap();
+            let is_whole = begins(directory.path(), at, end);
+            if is_whole {
+                judge(directory.path(), &[]).unwrap();
+            }
+            assert!(is_whole || at < recording.end().0, "a whole branch is gone");
+            ends[usize::from(is_whole)] += 1;
+        }
+        assert!(ends[0] > 0 && ends[1] > 0, "{ends:?}");
+    }
+}
+
+/// Whether a node came to life, with all that its log shall hold; else it must say that it did not.
+fn begins(directory: &Path, at: usize, entries: u64) -> bool {
     let store = match SqliteStore::open(directory) {
         Ok(store) => store,
         Err(StoreError::Missing { .. } | StoreError::Unfinished { .. }) => return false,
@@ -264,7 +292,7 @@ fn begins(directory: &Path, at: usize) -> bool {
     match App::open(Arc::new(store), schema, Arc::new(Machine::default())) {
         Ok(app) => {
             let end = app.view().unwrap().head().unwrap().map(|head| head.position.number);
-            assert_eq!(end, Some(2), "power lost at {at}: a node with half a beginning");
+            assert_eq!(end, Some(entries), "power lost at {at}: a node with half a beginning");
             true
         }
         Err(AppError::Refused(failure)) if failure.code == "unfinished-database" => false,
