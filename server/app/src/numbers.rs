@@ -37,7 +37,7 @@ pub(crate) use draw::{fill, leave_to_lane, once_per_range};
 pub use ledger::{Ledger, MemoryLedger};
 pub(crate) use ledger::{note, open, secure};
 pub(crate) use report::{ranges, void};
-pub(crate) use rule::{Arriving, arriving_next, check};
+pub(crate) use rule::{Arriving, arriving_next, check, without_next};
 pub(crate) use standing::{Standings, Use};
 pub use warning::OnWarning;
 pub(crate) use warning::Reminders;

@@ -30,6 +30,7 @@ use crate::App;
 use crate::context::Context;
 use crate::error::AppError;
 use crate::lane::Work;
+use crate::numbers;
 use crate::output::Presenter;
 use crate::prepare::Drafted;
 use crate::reading::{slot_name, slot_value};
@@ -185,6 +186,7 @@ impl App {
             if !obstacles.is_empty() && !keep_later {
                 changes.clear();
             }
+            numbers::check(work, &changes)?;
             let objects = record::by_object(&changes).len() as u64;
             Ok(Drafted { about: about.clone(), stamp, changes, answer: Part { objects, obstacles } })
         })

@@ -132,6 +132,21 @@ fn check_others(work: &mut Work<'_>, range: &Range) -> Result<(), AppError> {
     Ok(())
 }
 
+/// Whether a change among all of its transaction is a `Next` that follows what was drawn. With other changes of the range
+/// it is the work of a person.
+fn only_follows(changes: &[Change], change: &Change) -> bool {
+    let next = Slot::attribute(NEXT);
+    let is_next = change.entity == RANGE && change.slot == next;
+    is_next && changes.iter().all(|other| other.object != change.object || other.slot == next)
+}
+
+/// The changes of a transaction without those of `Next` that follow what was drawn: numbers are not taken back with what
+/// they were drawn for.
+pub(crate) fn without_next(changes: Vec<Change>) -> Vec<Change> {
+    let follows: Vec<bool> = changes.iter().map(|change| only_follows(&changes, change)).collect();
+    changes.into_iter().zip(follows).filter(|(_, follows)| !follows).map(|(change, _)| change).collect()
+}
+
 /// What becomes of a `Next` that arrives at the head office.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Arriving {
@@ -151,10 +166,7 @@ pub(crate) fn arriving_next(
     change: &Change,
     is_conflict: bool,
 ) -> Result<Arriving, AppError> {
-    let next = Slot::attribute(NEXT);
-    // With other changes of the range it is the work of a person.
-    let follows = |other: &Change| other.object != change.object || other.slot == next;
-    if change.entity != RANGE || change.slot != next || !changes.iter().all(follows) {
+    if !only_follows(changes, change) {
         return Ok(Arriving::Ordinary);
     }
     let Some(range) = Range::find(&mut work.workspace, change.object)? else { return Ok(Arriving::Ordinary) };

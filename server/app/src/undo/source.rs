@@ -9,6 +9,7 @@ use mytism_format::{entry, transaction};
 use mytism_store::View;
 
 use crate::error::AppError;
+use crate::numbers;
 
 /// Rows that are read at once, and bytes.
 const ROWS: u32 = 1_000;
@@ -64,7 +65,7 @@ pub(super) struct Read {
     pub(super) transaction: mytism_core::change::Transaction,
     /// Why nothing of it happened, where nothing did.
     refusal: Option<String>,
-    /// What of it happened.
+    /// What of it happened, but for the next numbers of ranges, which never go back.
     pub(super) changes: Vec<Change>,
 }
 
@@ -82,13 +83,13 @@ pub(super) fn read(view: &dyn View, place: Place) -> Result<Read, AppError> {
                 Outcome::Refused { reason, .. } => Some(reason),
                 Outcome::Accepted { .. } => None,
             };
-            Ok(Read { transaction, refusal, changes })
+            Ok(Read { transaction, refusal, changes: numbers::without_next(changes) })
         }
         Place::Pending(counter) => {
             let row = view.pending(counter)?.ok_or_else(gone)?;
             let mut transaction = transaction::read(row.bytes)?.transaction;
             let changes = std::mem::take(&mut transaction.changes);
-            Ok(Read { transaction, refusal: None, changes })
+            Ok(Read { transaction, refusal: None, changes: numbers::without_next(changes) })
         }
     }
 }

@@ -417,6 +417,26 @@ fn the_next_number_set_by_hand() {
 }
 
 #[test]
+fn an_undone_save_keeps_its_number() {
+    let head = head_office();
+    let range = head.range("Bills", "hamburg", &[("Max", 1000)]).unwrap();
+    let saved = head.save(vec![new("n", "Bill", &[])]).unwrap();
+    assert_eq!(head.bill(), Some(2));
+    let id = saved.transaction.unwrap();
+    let undo = mytism_core::operation::UndoRequest { id, keep_later: false, dry_run: false };
+    head.call(mytism_core::operation::Request::Undo(undo)).unwrap();
+    assert_eq!(head.rows("select b.Number from Bill b"), ["2"]);
+    assert_eq!(head.bill(), Some(3));
+    // A range is undone by the same rules by which it is changed.
+    let wider = head.edit(range, &[("Max", number(2000)), ("Next", number(1500))]).unwrap();
+    assert_eq!(head.bill(), Some(1500));
+    let id = wider.transaction.unwrap();
+    let undo = mytism_core::operation::UndoRequest { id, keep_later: true, dry_run: false };
+    let failure = head.call(mytism_core::operation::Request::Undo(undo)).unwrap_err();
+    assert_eq!(failure.code, "number-range-wrong");
+}
+
+#[test]
 fn leases_grow_with_use() {
     let head = Site::head_office(LeasePolicy { numbers: 3, ..LeasePolicy::default() });
     head.range("Bills", "hamburg", &[("Max", 1000)]).unwrap();
