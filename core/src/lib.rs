@@ -12,9 +12,10 @@
 //! 6. [`journal`]: why a change became visible at a node
 //! 7. [`number`]: numbers that people see, and the ranges and patterns that they come from
 //! 8. [`input`]: values as people and programs write them, brought to the kind that the schema asks for
-//! 9. [`query`]: the query language, from text to a typed tree
-//! 10. [`operation`]: what can be asked of a node, and what it answers
-//! 11. [`failure`]: the one form in which a refusal reaches a person or a program
+//! 9. [`notation`]: how numbers, days and moments are written in a file
+//! 10. [`query`]: the query language, from text to a typed tree
+//! 11. [`operation`]: what can be asked of a node, and what it answers
+//! 12. [`failure`]: the one form in which a refusal reaches a person or a program
 
 pub mod change;
 pub mod failure;
@@ -22,6 +23,7 @@ pub mod id;
 pub mod input;
 pub mod journal;
 pub mod merge;
+pub mod notation;
 pub mod number;
 mod numeral;
 pub mod operation;

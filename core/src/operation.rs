@@ -438,8 +438,19 @@ pub enum ImportMode {
     Upsert,
 }
 
+/// How values are written in a file; what it does not say is as usual.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Notation {
+    /// `,` or `.`; with it groups of digits are read too.
+    pub decimal: Option<String>,
+    /// A pattern of days as in [`crate::notation::Style::new`].
+    pub date: Option<String>,
+    /// Name of the time zone of times without one; the node's own where it is `None`.
+    pub zone: Option<String>,
+}
+
 /// Some rows of an import.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct ImportBatch {
     /// The import, as the first batch was told; `None` in the first.
     pub run: Option<TransactionId>,
@@ -459,6 +470,13 @@ pub struct ImportBatch {
     pub skip_bad_rows: bool,
     /// Whether nothing is saved.
     pub dry_run: bool,
+    /// How the cells are written; `None` where they are written as a save has them.
+    pub notation: Option<Notation>,
+    /// Whether these are all rows there are, so that references among them are closed at once and the first bad row
+    /// refuses them all.
+    pub whole: Option<bool>,
+    /// Of how many rows the answer shall show what would be saved; for dry runs.
+    pub preview: Option<u32>,
 }
 
 /// References that stood open, since their targets came later in the file.
@@ -486,7 +504,7 @@ pub struct OpenReference {
 }
 
 /// What became of some rows of an import.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Imported {
     /// The import; `None` where nothing was saved.
     pub run: Option<TransactionId>,
@@ -494,6 +512,20 @@ pub struct Imported {
     pub rows: Vec<RowOutcome>,
     /// References whose targets are not there yet.
     pub open: Vec<OpenReference>,
+    /// Of a dry run: the key of each row's object in its usual form, where it has one. References that stand open can
+    /// be looked up among them.
+    pub keys: Option<Vec<Option<String>>>,
+    /// Of the first rows that are good, as many as were asked for: attribute names and values as they would be saved.
+    pub preview: Option<Vec<PreviewRow>>,
+}
+
+/// A row as it would be saved.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PreviewRow {
+    /// Place of the row in its batch, from 0.
+    pub row: u64,
+    /// Attribute names and values, one a column.
+    pub values: Vec<(String, Output)>,
 }
 
 /// What became of one row.

@@ -112,6 +112,11 @@ impl Date {
         (self.0 - epoch).get_days()
     }
 
+    /// The day as the calendar's own type.
+    pub(crate) const fn civil(self) -> civil::Date {
+        self.0
+    }
+
     /// Reads `YYYY-MM-DD`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -2,15 +2,21 @@
 //! transaction.
 //!
 //! A reference column holds the key of its target. Where the target is not there, since it comes later in the file, the
-//! reference stands open and is told to the caller, who closes it when all rows are in.
+//! reference stands open and is told to the caller, who closes it when all rows are in. Where the rows are all there
+//! are, they are closed here, before anything is saved.
+
+mod preview;
 
 use std::collections::BTreeSet;
 
+use jiff::tz::TimeZone;
 use mytism_core::change::{Change, Slot};
 use mytism_core::failure::Failure;
-use mytism_core::id::{ObjectId, TransactionId};
-use mytism_core::input;
-use mytism_core::operation::{ImportBatch, ImportLinks, ImportMode, Imported, Input, OpenReference, RowOutcome};
+use mytism_core::id::{AttributeId, EntityId, ObjectId, TransactionId};
+use mytism_core::notation::Style;
+use mytism_core::operation::{
+    ImportBatch, ImportLinks, ImportMode, Imported, Input, Notation, OpenReference, RowOutcome,
+};
 use mytism_core::schema::{Entity, Kind, Member, Schema};
 use mytism_core::value::Value;
 use mytism_format::transaction;
@@ -27,15 +33,18 @@ use crate::record::About;
 /// Drafts some rows.
 pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) -> Result<Drafted<Imported>, AppError> {
     let schema = work.workspace.schema;
-    let plan = Plan::new(schema, batch)?;
+    let plan = Plan::new(schema, batch, context)?;
     let mut changes = Vec::new();
-    let mut imported = Imported { run: batch.run, rows: Vec::with_capacity(batch.rows.len()), open: Vec::new() };
+    let rows = Vec::with_capacity(batch.rows.len());
+    let mut imported = Imported { run: batch.run, rows, ..Imported::default() };
+    let mut shown = preview::Shown::new(batch);
     for (number, row) in (0u64..).zip(&batch.rows) {
         let numbers = work.state.numbers.clone();
         work.workspace.begin();
         match import_row(work, context, &plan, number, row) {
             Ok(done) => {
                 work.workspace.accept();
+                shown.add(work, &plan, number, row, &done)?;
                 imported.rows.push(done.outcome);
                 imported.open.extend(done.open);
                 changes.extend(done.changes);
@@ -44,31 +53,31 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
                 work.workspace.roll_back();
                 // A row that fails wastes no number.
                 work.state.numbers = numbers;
+                shown.pass();
                 imported.rows.push(RowOutcome::Failed { code: failure.code, message: failure.message });
             }
-            Err(AppError::Refused(failure)) => {
+            Err(error) => {
                 work.workspace.roll_back();
-                // The caller learns which row it was by the number of outcomes before it.
-                imported.rows.push(RowOutcome::Failed { code: failure.code, message: failure.message });
-                return Err(Stopped::error(number, &imported));
+                return Err(at_row(number, error));
             }
-            Err(error) => return Err(error),
         }
     }
+    if batch.whole == Some(true) {
+        changes.extend(close_all(work, context, std::mem::take(&mut imported.open))?);
+    }
+    shown.finish(&mut imported);
     let about = About { description: batch.description.clone(), run: Some(batch.run), schema: None };
     let changes = numbers::once_per_range(changes);
     Ok(Drafted { about, stamp: work.stamp(context), changes, answer: imported })
 }
 
-/// A batch that ends with its first bad row.
-struct Stopped;
-
-impl Stopped {
-    fn error(number: u64, imported: &Imported) -> AppError {
-        let Some(RowOutcome::Failed { code, message }) = imported.rows.last() else {
-            return AppError::failed("internal", "an import stopped without a bad row");
-        };
-        Failure::refused(code, message.clone()).at(u32::try_from(number).unwrap_or(u32::MAX), 0).into()
+/// The refusal of a batch because of one of its rows: the line counts rows from 0, and column 0 says that it does.
+fn at_row(number: u64, error: AppError) -> AppError {
+    match error {
+        AppError::Refused(failure) => {
+            Failure::refused(&failure.code, failure.message).at(u32::try_from(number).unwrap_or(u32::MAX), 0).into()
+        }
+        error => error,
     }
 }
 
@@ -78,6 +87,9 @@ struct Plan<'s> {
     key: Option<&'s Member>,
     columns: Vec<Column<'s>>,
     mode: ImportMode,
+    style: Style,
+    /// For a dry run that sees only some of the rows.
+    is_partial_practice: bool,
 }
 
 struct Column<'s> {
@@ -87,7 +99,7 @@ struct Column<'s> {
 }
 
 impl<'s> Plan<'s> {
-    fn new(schema: &'s Schema, batch: &ImportBatch) -> Result<Self, AppError> {
+    fn new(schema: &'s Schema, batch: &ImportBatch, context: &Context) -> Result<Self, AppError> {
         let entity = find_entity(schema, &batch.entity)?;
         let key = match &batch.key {
             Some(name) => Some(member(entity, name)?),
@@ -115,8 +127,35 @@ impl<'s> Plan<'s> {
             );
             return Err(Failure::usage("key-not-unique", message).into());
         }
-        Ok(Self { entity, key, columns, mode: batch.mode })
+        Ok(Self {
+            entity,
+            key,
+            columns,
+            mode: batch.mode,
+            style: style(batch.notation.as_ref(), context)?,
+            is_partial_practice: batch.dry_run && batch.whole != Some(true),
+        })
     }
+
+    /// Whether a key of `target` may be one of a row of the same file.
+    fn may_come(&self, target: &Entity, key: &Member) -> bool {
+        let is_key_column = self.columns.iter().any(|column| column.member.id == key.id);
+        is_key_column && target.member_by_id(key.id).is_some() && self.entity.member_by_id(key.id).is_some()
+    }
+}
+
+/// How the cells are written.
+fn style(notation: Option<&Notation>, context: &Context) -> Result<Style, AppError> {
+    let zone = match notation.and_then(|notation| notation.zone.as_deref()) {
+        None => context.zone.clone(),
+        Some(name) => TimeZone::get(name).map_err(|_| {
+            Failure::usage("unknown-zone", format!("there is no time zone \"{name}\""))
+                .hint("zones have names like Europe/Berlin or UTC")
+        })?,
+    };
+    let decimal = notation.and_then(|notation| notation.decimal.as_deref());
+    let date = notation.and_then(|notation| notation.date.as_deref());
+    Style::new(decimal, date, zone, true).map_err(|misfit| Failure::usage("wrong-notation", misfit.to_string()).into())
 }
 
 fn target_key<'s>(
@@ -164,7 +203,7 @@ fn import_row(
         return Err(AppError::refused("wrong-row", message));
     }
     let mut draft = Draft::new(work, context);
-    let found = find_object(&mut draft, plan, row, context)?;
+    let found = find_object(&mut draft, plan, row)?;
     let (id, is_new) = match (found, plan.mode) {
         (Some(id), ImportMode::Update | ImportMode::Upsert) => (id, false),
         (None, ImportMode::Update) => {
@@ -186,17 +225,24 @@ fn import_row(
             continue;
         };
         let Some((target, key)) = column.target else {
-            draft.set(id, entity, column.member, &Input::Text(text.clone()))?;
+            let value = plan.style.value(&column.member.kind, text).map_err(|misfit| {
+                let message = format!("{}.{}: {misfit}", plan.entity.name, column.member.name);
+                AppError::refused("wrong-value", message)
+            })?;
+            draft.record(id, entity.id, Slot::attribute(column.member.id), value)?;
             continue;
         };
-        match find_target(&mut draft, context, target, key, text)? {
+        let wanted = key_value(&plan.style, target, key, text)?;
+        match draft.by_key(target, key, &wanted)? {
             Some(to) => draft.record(id, entity.id, Slot::attribute(column.member.id), Value::Reference(to))?,
-            None if column.member.not_null => return Err(no_target(column.member, target, key, text)),
+            None if column.member.not_null || (plan.is_partial_practice && !plan.may_come(target, key)) => {
+                return Err(no_target(column.member, target, key, text));
+            }
             None => open.push(OpenReference {
                 row: number,
                 object: id,
                 attribute: column.member.name.clone(),
-                key: text.clone(),
+                key: usual(&wanted, text),
             }),
         }
     }
@@ -209,11 +255,52 @@ fn import_row(
     Ok(Done { outcome, open, changes })
 }
 
+/// Closes the references that stood open, when all rows are in.
+fn close_all(work: &mut Work<'_>, context: &Context, open: Vec<OpenReference>) -> Result<Vec<Change>, AppError> {
+    let mut changes = Vec::new();
+    for link in open {
+        let closed = point(work, context, &link);
+        changes.extend(closed.map_err(|error| at_row(link.row, error))?);
+    }
+    Ok(changes)
+}
+
+/// Lets a reference point to its target, which must be there.
+fn point(work: &mut Work<'_>, context: &Context, link: &OpenReference) -> Result<Vec<Change>, AppError> {
+    let mut draft = Draft::new(work, context);
+    let goal = Goal::of(&mut draft, context, link)?;
+    let Some(to) = goal.found else { return Err(goal.missing) };
+    draft.record(link.object, goal.entity, Slot::attribute(goal.attribute), Value::Reference(to))?;
+    Ok(draft.finish()?.0)
+}
+
+/// What an open reference is about.
+struct Goal {
+    entity: EntityId,
+    attribute: AttributeId,
+    found: Option<ObjectId>,
+    missing: AppError,
+}
+
+impl Goal {
+    fn of(draft: &mut Draft<'_, '_>, context: &Context, link: &OpenReference) -> Result<Self, AppError> {
+        let schema = draft.work.workspace.schema;
+        let entity = draft.entity_of(link.object)?;
+        let member = member(entity, &link.attribute)?;
+        let Some((target, key)) = target_key(schema, entity, member)? else {
+            return Err(AppError::refused("wrong-column", format!("{} is no reference", link.attribute)));
+        };
+        let wanted = key_value(&style(None, context)?, target, key, &link.key)?;
+        let found = draft.by_key(target, key, &wanted)?;
+        let missing = no_target(member, target, key, &link.key);
+        Ok(Self { entity: entity.id, attribute: member.id, found, missing })
+    }
+}
+
 fn find_object(
     draft: &mut Draft<'_, '_>,
     plan: &Plan<'_>,
     row: &[Option<String>],
-    context: &Context,
 ) -> Result<Option<ObjectId>, AppError> {
     let Some(key) = plan.key.filter(|_| plan.mode != ImportMode::Insert) else { return Ok(None) };
     let cells = plan.columns.iter().zip(row);
@@ -221,19 +308,18 @@ fn find_object(
     let Some(text) = cell else {
         return Err(AppError::refused("key-required", format!("the key {} is empty", key.name)));
     };
-    find_target(draft, context, plan.entity, key, text)
+    draft.by_key(plan.entity, key, &key_value(&plan.style, plan.entity, key, text)?)
 }
 
-fn find_target(
-    draft: &mut Draft<'_, '_>,
-    context: &Context,
-    target: &Entity,
-    key: &Member,
-    text: &str,
-) -> Result<Option<ObjectId>, AppError> {
-    let value = input::from_text(&key.kind, text, &context.zone)
-        .map_err(|misfit| AppError::refused("wrong-value", format!("key {} of {}: {misfit}", key.name, target.name)))?;
-    draft.by_key(target, key, &value)
+fn key_value(style: &Style, target: &Entity, key: &Member, text: &str) -> Result<Value, AppError> {
+    style
+        .value(&key.kind, text)
+        .map_err(|misfit| AppError::refused("wrong-value", format!("key {} of {}: {misfit}", key.name, target.name)))
+}
+
+/// A key as it is read without any notation. Words stay as they are written.
+fn usual(value: &Value, text: &str) -> String {
+    if matches!(value, Value::Enum(_)) { text.trim().to_owned() } else { value.to_string() }
 }
 
 fn no_target(member: &Member, target: &Entity, key: &Member, text: &str) -> AppError {
@@ -266,7 +352,7 @@ pub(crate) fn links(
         }
     }
     let about = About { description: request.description.clone(), run: Some(Some(request.run)), schema: None };
-    let answer = Imported { run: Some(request.run), rows, open: Vec::new() };
+    let answer = Imported { run: Some(request.run), rows, ..Imported::default() };
     Ok(Drafted { about, stamp: work.stamp(context), changes, answer })
 }
 
@@ -276,29 +362,38 @@ fn close(
     run: TransactionId,
     link: &OpenReference,
 ) -> Result<(RowOutcome, Vec<Change>), AppError> {
-    let schema = work.workspace.schema;
     let is_new = made_by(work, link.object, run)?;
     let mut draft = Draft::new(work, context);
-    let entity = draft.entity_of(link.object)?;
-    let member = member(entity, &link.attribute)?;
-    let Some((target, key)) = target_key(schema, entity, member)? else {
-        return Err(AppError::refused("wrong-column", format!("{} is no reference", link.attribute)));
-    };
-    let missing = no_target(member, target, key, &link.key);
-    let outcome = match find_target(&mut draft, context, target, key, &link.key)? {
+    let goal = Goal::of(&mut draft, context, link)?;
+    let outcome = match goal.found {
         Some(to) => {
-            draft.record(link.object, entity.id, Slot::attribute(member.id), Value::Reference(to))?;
+            draft.record(link.object, goal.entity, Slot::attribute(goal.attribute), Value::Reference(to))?;
             RowOutcome::Updated(link.object)
         }
         None if is_new => {
-            draft.delete(link.object, entity.id)?;
-            let failure = missing.failure();
+            draft.delete(link.object, goal.entity)?;
+            let failure = goal.missing.failure();
             RowOutcome::Failed { code: failure.code, message: failure.message }
         }
-        None => return Err(missing),
+        None => return Err(goal.missing),
     };
-    let (changes, _) = draft.finish()?;
-    Ok((outcome, changes))
+    let is_lost = matches!(outcome, RowOutcome::Failed { .. });
+    match draft.finish() {
+        Ok((changes, _)) => Ok((outcome, changes)),
+        // Others refer to the object by now, so it stays, without what it lacks; the reason remains the same.
+        Err(AppError::Refused(_)) if is_lost => Err(missing(outcome)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The refusal that a row has failed with.
+fn missing(outcome: RowOutcome) -> AppError {
+    match outcome {
+        RowOutcome::Failed { code, message } => {
+            AppError::refused(&code, format!("{message}; it is saved without, since others refer to it"))
+        }
+        _ => AppError::failed("internal", "a row that did not fail is told as one that did"),
+    }
 }
 
 /// Whether an object was made by a run, as the log or what is pending tells.

@@ -92,6 +92,7 @@ fn rows_of_an_import_with_one_key_leave_what_lay_under_the_first() {
         mode: ImportMode::Upsert,
         skip_bad_rows: false,
         dry_run: false,
+        ..ImportBatch::default()
     };
     branch.call(Request::Import(batch)).unwrap();
     head.exchange(&branch);
@@ -126,6 +127,7 @@ fn the_head_office_gives_itself_ids_when_its_own_run_out() {
         mode: ImportMode::Insert,
         skip_bad_rows: false,
         dry_run: false,
+        ..ImportBatch::default()
     };
     head.call(Request::Import(batch)).unwrap();
     let branch = head.branch("bonn");

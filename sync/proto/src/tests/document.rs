@@ -62,6 +62,8 @@ fn structure_lines() -> Vec<String> {
         ("Lease", Lease::FIELDS),
         ("ChangeRequest", ChangeRequest::FIELDS),
         ("OpenReference", OpenReference::FIELDS),
+        ("Notation", Notation::FIELDS),
+        ("PreviewRow", PreviewRow::FIELDS),
         ("PeerStatus", PeerStatus::FIELDS),
         ("ObjectDetail", ObjectDetail::FIELDS),
         ("Obstacle", Obstacle::FIELDS),

@@ -176,8 +176,16 @@ fn import() -> impl Strategy<Value = ImportBatch> {
     let mode = prop_oneof![Just(ImportMode::Insert), Just(ImportMode::Update), Just(ImportMode::Upsert)];
     let rows = vec(vec(of(text()), 0..4), 0..6);
     let names = (of(transaction()), text(), text(), of(text()), vec(text(), 0..4));
-    (names, rows, mode, any::<(bool, bool)>()).prop_map(
-        |((run, description, entity, key, columns), rows, mode, (skip_bad_rows, dry_run))| ImportBatch {
+    let notation =
+        (of(text()), of(text()), of(text())).prop_map(|(decimal, date, zone)| Notation { decimal, date, zone });
+    let options = (any::<(bool, bool)>(), of(notation), of(any::<bool>()), of(any::<u32>()));
+    (names, rows, mode, options).prop_map(
+        |(
+            (run, description, entity, key, columns),
+            rows,
+            mode,
+            ((skip_bad_rows, dry_run), notation, whole, preview),
+        )| ImportBatch {
             run,
             description,
             entity,
@@ -187,6 +195,9 @@ fn import() -> impl Strategy<Value = ImportBatch> {
             mode,
             skip_bad_rows,
             dry_run,
+            notation,
+            whole,
+            preview,
         },
     )
 }
@@ -358,11 +369,10 @@ fn imported() -> impl Strategy<Value = Imported> {
         object().prop_map(RowOutcome::Unchanged),
         (text(), text()).prop_map(|(code, message)| RowOutcome::Failed { code, message }),
     ];
-    (of(transaction()), vec(outcome, 0..6), vec(open_reference(), 0..3)).prop_map(|(run, rows, open)| Imported {
-        run,
-        rows,
-        open,
-    })
+    let preview = (any::<u64>(), vec((text(), output()), 0..3)).prop_map(|(row, values)| PreviewRow { row, values });
+    let shown = (of(vec(of(text()), 0..3)), of(vec(preview, 0..3)));
+    (of(transaction()), vec(outcome, 0..6), vec(open_reference(), 0..3), shown)
+        .prop_map(|(run, rows, open, (keys, preview))| Imported { run, rows, open, keys, preview })
 }
 
 fn conflict() -> impl Strategy<Value = ConflictLine> {

@@ -5,8 +5,8 @@ use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
     ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, NodeLine, NumberRangeLine, ObjectDetail,
-    ObjectView, Obstacle, OpenReference, Output, PeerStatus, QuarantineLine, Reached, Reply, RowOutcome, Saved,
-    StampView, Status, UndoLine, Undone, VoidNumberLine,
+    ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome,
+    Saved, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -97,7 +97,10 @@ mirror! {
 }
 mirror! {
     Imported as ImportedForm { "w" rows: Vec<RowOutcome>, "l" open: Vec<OpenReference> }
-    optional { "r" run: TransactionId }
+    optional { "r" run: TransactionId, "k" keys: Vec<Option<String>>, "p" preview: Vec<PreviewRow> }
+}
+mirror! {
+    PreviewRow as PreviewForm { "w" row: u64, "v" values: Vec<(String, Output)> }
 }
 mirror! {
     NodeLine as NodeForm { "a" name: String, "n" number: u32, "r" role: String, "j" joined: bool }

@@ -3,7 +3,7 @@
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
-    ChangeRequest, ChangeTarget, ChangesRequest, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input,
+    ChangeRequest, ChangeTarget, ChangesRequest, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input, Notation,
     OpenReference, QueryRequest, Request, SaveRequest, UndoRequest,
 };
 
@@ -68,7 +68,12 @@ mirror! {
     ImportBatch as ImportForm {
         "d" description: String, "e" entity: String, "c" columns: Vec<String>, "w" rows: Vec<Vec<Option<String>>>,
         "m" mode: ImportMode, "s" skip_bad_rows: bool, "n" dry_run: bool,
-    } optional { "r" run: TransactionId, "k" key: String }
+    } optional {
+        "r" run: TransactionId, "k" key: String, "f" notation: Notation, "x" whole: bool, "p" preview: u32,
+    }
+}
+mirror! {
+    Notation as NotationForm {} optional { "d" decimal: String, "a" date: String, "z" zone: String }
 }
 mirror! {
     ChangesRequest as ChangesForm { "e" from_now: bool, "n" rows: u32, "w" wait: bool }

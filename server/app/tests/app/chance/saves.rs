@@ -218,6 +218,7 @@ pub(super) fn import(app: &App, dice: &mut Dice) -> Option<TransactionId> {
         mode: if dice.percent(80) { ImportMode::Upsert } else { ImportMode::Insert },
         skip_bad_rows: dice.percent(70),
         dry_run: dice.percent(10),
+        ..ImportBatch::default()
     };
     let dry_run = batch.dry_run;
     let imported = match call(app, Request::Import(batch)) {
