@@ -9,6 +9,8 @@ use mytism_core::failure::Failure;
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::ImportMode;
+use mytism_intake::encoding::Encoding;
+use mytism_intake::layout::Quote;
 
 /// The name of the program, and of the project where the program is called by no other name.
 const NAME: &str = "mytism";
@@ -332,6 +334,36 @@ pub(crate) enum OnError {
     Skip,
 }
 
+/// How a file of rows is written.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "How the file is written")]
+pub(crate) struct FileForm {
+    /// As German, English … spreadsheets have it: semicolons, decimal sign of the language, byte order mark, guarded texts
+    #[arg(long)]
+    pub(crate) excel: bool,
+    /// Between cells; also `tab` [default: read: what the header line has; written: a comma]
+    #[arg(long, value_name = "SIGN", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
+    /// Around cells that hold a delimiter or a line break; also `none` [default: "]
+    #[arg(long, value_name = "SIGN", value_parser = quote)]
+    pub(crate) quote: Option<Quote>,
+    /// utf-8, windows-1252, latin-1, utf-16; a byte order mark counts for more [default: utf-8]
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub(crate) encoding: Option<Encoding>,
+    /// Before decimals: `,` or `.`; with it, groups as in 1.234,50 are read [default: a point, no groups]
+    #[arg(long, value_name = "SIGN")]
+    pub(crate) decimal: Option<String>,
+    /// Days, and times, as in dd.mm.yyyy or "yyyy-mm-dd hh:mi:ss" [default: yyyy-mm-dd, times as RFC 3339]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) date_format: Option<String>,
+    /// The zone of times without one, like Europe/Berlin [default: read: the node's; written: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// An apostrophe stands before texts that a spreadsheet would take for a formula
+    #[arg(long)]
+    pub(crate) guard_formulas: bool,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Import {
     /// CSV with a header line, or JSON lines (.jsonl)
@@ -353,9 +385,17 @@ pub(crate) struct Import {
     /// Where bad rows go, each with what is wrong with it; needs `--on-error skip`
     #[arg(long, value_name = "FILE")]
     pub(crate) errors: Option<PathBuf>,
-    /// Check all rows and save none
+    /// Check all rows, show what would become of them, and save none
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: say of each row what would become of it
+    #[arg(long)]
+    pub(crate) rows: bool,
+    /// Save all rows as one transaction, or none
+    #[arg(long)]
+    pub(crate) all_or_nothing: bool,
+    #[command(flatten)]
+    pub(crate) form: FileForm,
 }
 
 /// The form of an exported file.
@@ -382,6 +422,8 @@ pub(crate) struct Export {
     /// The file; takes the place of one that is there when it is complete
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) form: FileForm,
 }
 
 #[derive(Args, Debug)]
@@ -475,6 +517,31 @@ fn object(text: &str) -> Result<ObjectId, String> {
 
 fn transaction(text: &str) -> Result<TransactionId, String> {
     text.parse().map_err(|_| "a transaction is named by three numbers, for example 1-1-17".to_owned())
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        _ if text == "tab" || text == "\\t" => Ok(b'\t'),
+        [sign] if sign.is_ascii_punctuation() || matches!(sign, b' ' | b'\t') => Ok(*sign),
+        _ => Err("one sign like ; or | is expected, or the word tab".to_owned()),
+    }
+}
+
+fn quote(text: &str) -> Result<Quote, String> {
+    match text.as_bytes() {
+        _ if text == "none" => Ok(Quote::None),
+        [sign] if sign.is_ascii_punctuation() => Ok(Quote::Sign(*sign)),
+        _ => Err("one sign like \" or ' is expected, or the word none".to_owned()),
+    }
+}
+
+fn encoding(text: &str) -> Result<Encoding, String> {
+    let wanted = text.to_lowercase();
+    let found = Encoding::NAMES.iter().find(|(name, _)| *name == wanted);
+    found.map(|(_, encoding)| *encoding).ok_or_else(|| {
+        let names: Vec<_> = Encoding::NAMES.iter().map(|(name, _)| *name).collect();
+        format!("one of {} is expected", names.join(", "))
+    })
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

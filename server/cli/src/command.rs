@@ -4,7 +4,7 @@
 //!    `systemd` leaves it to the service manager
 //! 2. [`objects`]: query, show, history, save; [`undo`]
 //! 3. [`journal`]: what became visible, and who follows it
-//! 4. [`import`] and [`export`]: rows in files
+//! 4. [`import`] and [`export`]: rows in files, written and read as `files` says
 //! 5. [`cluster`]: status, nodes, conflicts, quarantine
 //! 6. [`numbers`]: number ranges
 //! 7. [`configuration`]: what is wrong with it, and what is in force
@@ -13,6 +13,7 @@ mod background;
 mod cluster;
 mod configuration;
 mod export;
+mod files;
 mod import;
 mod journal;
 mod life;

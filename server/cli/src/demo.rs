@@ -14,7 +14,6 @@ mod relay;
 mod stage;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,7 +36,7 @@ const DIRECTORY: &str = ".mytism-demo";
 /// Runs it. With `once` it ends by itself and succeeds only if both nodes end equal; else it goes on until interrupted,
 /// so that its nodes can be looked at.
 pub(crate) fn run(arguments: &args::Demo, output: &mut Output<'_>) -> Result<(), Trouble> {
-    let interrupted = interrupts()?;
+    let interrupted = crate::interrupt::flag(|| {})?;
     let mut directory = Directory::new(arguments.once)?;
     let mut stage = Stage::new(output);
     let equal = {
@@ -158,33 +157,6 @@ fn daily_business(cast: &Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBo
         }
     }
     Ok(())
-}
-
-/// Set by an interrupt from the terminal or a request to end.
-fn interrupts() -> Result<Arc<AtomicBool>, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&interrupted);
-    let no_signals = |error: std::io::Error| Failure::failed("no-signals", format!("cannot wait for signals: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_signals)?;
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            runtime.block_on(async {
-                let (Ok(mut interrupt), Ok(mut end)) =
-                    (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-                else {
-                    return;
-                };
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = end.recv() => {}
-                }
-                flag.store(true, Ordering::Relaxed);
-            });
-        })
-        .map_err(no_signals)?;
-    Ok(interrupted)
 }
 
 /// Where the projects stand; gone at the end unless somebody may want to look.

@@ -9,6 +9,7 @@ mod args;
 mod bench;
 mod command;
 mod demo;
+mod interrupt;
 mod json;
 mod node;
 mod output;

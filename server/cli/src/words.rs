@@ -101,6 +101,14 @@ words! {
     import_done: "{} {row|rows} read: {} new, {} changed, {} unchanged, {} bad", "{} {Zeile|Zeilen} gelesen: {} neu, {} geändert, {} unverändert, {} fehlerhaft";
     import_dry: "dry run, nothing was saved", "Probelauf, nichts wurde gespeichert";
     import_run: "import {}", "Import {}";
+    import_rate: "{} rows, {} per second", "{} Zeilen, {} je Sekunde";
+    import_preview: "the first rows as they would be saved:", "die ersten Zeilen, wie sie gespeichert würden:";
+    line: "Line", "Zeile";
+    line_number: "line {}", "Zeile {}";
+    row_new: "new", "neu";
+    row_changed: "changed", "geändert";
+    row_unchanged: "unchanged", "unverändert";
+    row_bad: "bad", "fehlerhaft";
     import_links: "references", "Verweise";
     bad_rows_in: "the bad rows stand in {}", "die fehlerhaften Zeilen stehen in {}";
     exported: "{} {row|rows} written to {}", "{} {Zeile|Zeilen} nach {} geschrieben";

@@ -12,6 +12,7 @@ use mytism_core::schema::{EnumWord, Kind};
 use mytism_core::value::Value;
 use mytism_format::value::{read_value, value_bytes};
 use mytism_intake::document;
+use mytism_intake::layout::Layout;
 use mytism_intake::rows::{Bad, Raw, Row, RowFile};
 use mytism_proto::{decode_request, encode_request};
 
@@ -77,7 +78,7 @@ fn rows(name: &str, input: &[u8]) -> Told {
 
 /// All good rows, and what is said of the first bad one or the end.
 fn read_rows(name: &str, input: &[u8]) -> (Vec<Row>, Told) {
-    let mut file = match RowFile::over(Path::new(name), Cursor::new(input.to_vec())) {
+    let mut file = match RowFile::over(Path::new(name), Cursor::new(input.to_vec()), &Layout::default()) {
         Ok(file) => file,
         Err(failure) => return (Vec::new(), told(failure.message)),
     };

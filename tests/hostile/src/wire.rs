@@ -145,6 +145,7 @@ fn requests() -> Vec<Request> {
         mode: ImportMode::Upsert,
         skip_bad_rows: true,
         dry_run: false,
+        ..ImportBatch::default()
     };
     let query = QueryRequest {
         text: "from Customer where City = $p".into(),

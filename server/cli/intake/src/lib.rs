@@ -5,10 +5,14 @@
 //! faster.
 //!
 //! 1. [`document`]: JSON to a request
-//! 2. [`rows`]: CSV and JSON lines to cells
+//! 2. [`rows`]: CSV and JSON lines to cells; [`layout`] and [`encoding`] beneath, the [`guard`] against
+//!    formulas beside
 //!
 //! Inside: `json` reads JSON in which no field stands twice.
 
 pub mod document;
+pub mod encoding;
+pub mod guard;
 mod json;
+pub mod layout;
 pub mod rows;

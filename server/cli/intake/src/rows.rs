@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -13,10 +12,14 @@ use csv::StringRecord;
 use mytism_core::failure::Failure;
 use serde_json::Value as Json;
 
-use crate::json;
+use crate::encoding::{Decoder, Encoding, NoText};
+use crate::layout::{Found, Layout, Quote, delimiter, is_json};
+use crate::{guard, json};
 
 /// The longest row, in bytes. Without a limit one forgotten quotation mark would make a row of the whole file.
 const ROW_BYTES_MAX: u64 = 64 << 20;
+/// Enough for a byte order mark; what is larger is read past this buffer.
+const MARK_BYTES: usize = 8;
 /// The longest header line that is looked at to find the delimiter, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -66,13 +69,30 @@ pub enum Bad {
 pub struct RowFile {
     path: PathBuf,
     form: Form,
+    found: Found,
+    guarded: bool,
     next: u64,
     left: Rc<Cell<u64>>,
+    taken: Rc<Cell<u64>>,
 }
 
 enum Form {
-    Csv { reader: csv::Reader<Bounded>, end: Rc<Cell<Option<u64>>>, columns: Rc<[String]>, delimiter: u8 },
-    Json { reader: BufReader<Bounded>, columns: Rc<[String]>, line: u64, bytes: u64 },
+    Csv { reader: csv::Reader<Bounded>, end: Rc<Cell<Option<u64>>>, columns: Rc<[String]> },
+    Json { reader: BufReader<Bounded>, columns: Rc<[String]>, line: u64 },
+}
+
+/// Counts the bytes of a file as they are taken.
+struct Counted<R> {
+    file: R,
+    taken: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.taken.set(self.taken.get() + read as u64);
+        Ok(read)
+    }
 }
 
 /// A file whose last line has an end too, and that fails where a row does not end in time. Files of CSV get a mark
@@ -134,37 +154,48 @@ impl RowFile {
     /// Opens a file; `.jsonl` and `.ndjson` are JSON lines, everything else is CSV.
     ///
     /// # Errors
-    /// When it cannot be read, is empty, or is not UTF-8.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    /// When it cannot be read, is empty, or is not in its encoding.
+    pub fn open(path: &Path, layout: &Layout) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-        Self::over(path, file)
+        Self::over(path, file, layout)
     }
 
     /// As [`RowFile::open`], but the content comes from somewhere else; the path names it and tells its form.
     ///
     /// # Errors
     /// As [`RowFile::open`].
-    pub fn over(path: &Path, content: impl Read + 'static) -> Result<Self, Failure> {
-        let content: Box<dyn Read> = Box::new(content);
+    pub fn over(path: &Path, content: impl Read + 'static, layout: &Layout) -> Result<Self, Failure> {
+        let taken = Rc::new(Cell::new(0));
+        let counted = Counted { file: content, taken: Rc::clone(&taken) };
+        let mut raw = BufReader::with_capacity(MARK_BYTES, counted);
+        let mark = Encoding::of_mark(raw.fill_buf().map_err(|error| unreadable(path, &error))?);
+        raw.consume(mark.map_or(0, |(_, length)| length));
+        let encoding = mark.map_or(layout.encoding, |(encoding, _)| encoding);
+        let content: Box<dyn Read> = Box::new(Decoder::new(raw, encoding));
         let mut file = BufReader::with_capacity(BUFFER_BYTES, content);
-        let left = Rc::new(Cell::new(ROW_BYTES_MAX));
         let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
-        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-            return Err(wrong_encoding(path, 1));
-        }
-        let delimiter = delimiter(start);
-        if start.starts_with("\u{feff}".as_bytes()) {
-            file.consume("\u{feff}".len());
-        }
-        let is_json = [Some(OsStr::new("jsonl")), Some(OsStr::new("ndjson"))].contains(&path.extension());
+        let is_json = is_json(path);
+        let quote = layout.quote;
+        let found = Found {
+            delimiter: (!is_json).then(|| layout.delimiter.unwrap_or_else(|| delimiter(start, quote))),
+            quote,
+            encoding,
+            has_mark: mark.is_some(),
+            has_returns: start.windows(2).any(|pair| pair == b"\r\n"),
+        };
+        let left = Rc::new(Cell::new(ROW_BYTES_MAX));
         let (behind, end) = (if is_json { &[] } else { MARK }, Rc::new(Cell::new(None)));
         let bounded = Bounded { file, left: Rc::clone(&left), given: 0, end, behind, ends_with_line: true };
-        let form = if is_json {
-            Form::Json { reader: BufReader::new(bounded), columns: Rc::new([]), line: 0, bytes: 0 }
-        } else {
-            csv_form(path, bounded, delimiter)?
+        let form = match found.delimiter {
+            None => Form::Json { reader: BufReader::new(bounded), columns: Rc::new([]), line: 0 },
+            Some(delimiter) => csv_form(path, bounded, delimiter, quote)?,
         };
-        Ok(Self { path: path.to_owned(), form, next: 0, left })
+        Ok(Self { path: path.to_owned(), form, found, guarded: layout.guarded, next: 0, left, taken })
+    }
+
+    /// How the file is made.
+    pub fn found(&self) -> &Found {
+        &self.found
     }
 
     /// The header of a CSV file; `None` for JSON lines, where each row names its own columns.
@@ -175,20 +206,9 @@ impl RowFile {
         }
     }
 
-    /// What stands between the cells of a CSV file.
-    pub fn delimiter(&self) -> Option<u8> {
-        match &self.form {
-            Form::Csv { delimiter, .. } => Some(*delimiter),
-            Form::Json { .. } => None,
-        }
-    }
-
-    /// How many bytes of the file were read, about.
+    /// How many bytes of the file were taken, about.
     pub fn bytes_read(&self) -> u64 {
-        match &self.form {
-            Form::Csv { reader, .. } => reader.position().byte(),
-            Form::Json { bytes, .. } => *bytes,
-        }
+        self.taken.get()
     }
 
     /// The next row; `None` at the end.
@@ -196,37 +216,34 @@ impl RowFile {
         self.left.set(ROW_BYTES_MAX);
         let number = self.next;
         let row = match &mut self.form {
-            Form::Csv { reader, end, columns, .. } => next_csv(&self.path, reader, end, columns, number),
-            Form::Json { reader, columns, line, bytes } => {
-                next_json(&self.path, reader, columns, (line, bytes), number)
-            }
+            Form::Csv { reader, end, columns } => next_csv(&self.path, reader, end, columns, number),
+            Form::Json { reader, columns, line } => next_json(&self.path, reader, columns, line, number),
         };
         self.next += 1;
-        row
+        let guarded = self.guarded;
+        row.map(|row| row.map(|row| if guarded { without_guards(row) } else { row }))
     }
 }
 
-/// The delimiter that the header line uses: a semicolon where it has more of them than commas, as spreadsheets of
-/// countries with decimal commas write it.
-fn delimiter(start: &[u8]) -> u8 {
-    let (mut commas, mut semicolons, mut quoted) = (0, 0, false);
-    for byte in start {
-        match byte {
-            b'"' => quoted = !quoted,
-            b',' if !quoted => commas += 1,
-            b';' if !quoted => semicolons += 1,
-            b'\n' | b'\r' if !quoted && commas + semicolons > 0 => break,
-            _ => {}
+fn without_guards(mut row: Row) -> Row {
+    for cell in row.cells.iter_mut().flatten() {
+        let bare = guard::bare(cell);
+        if bare.len() != cell.len() {
+            *cell = bare.to_owned();
         }
     }
-    if semicolons > commas { b';' } else { b',' }
+    row
 }
 
-fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failure> {
+fn csv_form(path: &Path, bounded: Bounded, delimiter: u8, quote: Quote) -> Result<Form, Failure> {
     // With any other terminator the reader's count of lines is off by one in files with CR LF.
     let terminator = csv::Terminator::Any(b'\n');
     let end = Rc::clone(&bounded.end);
     let mut builder = csv::ReaderBuilder::new();
+    match quote {
+        Quote::Sign(sign) => builder.quote(sign),
+        Quote::None => builder.quoting(false),
+    };
     let mut reader = builder.delimiter(delimiter).terminator(terminator).flexible(true).from_reader(bounded);
     let header = reader.headers().map_err(|error| csv_failure(path, &error, 1))?;
     let columns: Rc<[String]> = header.iter().map(|name| name.trim().to_owned()).collect();
@@ -239,7 +256,7 @@ fn csv_form(path: &Path, bounded: Bounded, delimiter: u8) -> Result<Form, Failur
     if let Some(twice) = columns.iter().find(|name| !names.insert(name.as_str())) {
         return Err(problem(format!("two columns are named \"{twice}\"")));
     }
-    Ok(Form::Csv { reader, end, columns, delimiter })
+    Ok(Form::Csv { reader, end, columns })
 }
 
 fn next_csv(
@@ -305,7 +322,7 @@ fn next_json(
     path: &Path,
     reader: &mut BufReader<Bounded>,
     columns: &mut Rc<[String]>,
-    (line, bytes): (&mut u64, &mut u64),
+    line: &mut u64,
     number: u64,
 ) -> Result<Option<Row>, Bad> {
     let text = loop {
@@ -315,8 +332,7 @@ fn next_json(
             return Ok(None);
         }
         *line += 1;
-        *bytes += read as u64;
-        let text = String::from_utf8(raw).map_err(|_| Bad::File(wrong_encoding(path, *line)))?;
+        let text = String::from_utf8(raw).map_err(|error| Bad::File(unreadable(path, &io::Error::other(error))))?;
         if !text.trim().is_empty() {
             break text.trim().to_owned();
         }
@@ -362,12 +378,14 @@ fn flat(text: &str) -> Result<(Vec<String>, Vec<Option<String>>), String> {
 fn csv_failure(path: &Path, error: &csv::Error, line: u64) -> Failure {
     match error.kind() {
         csv::ErrorKind::Io(error) => unreadable(path, error),
-        csv::ErrorKind::Utf8 { pos, .. } => wrong_encoding(path, pos.as_ref().map_or(line, csv::Position::line)),
         _ => Failure::failed("wrong-file", format!("{} line {line}: {error}", path.display())),
     }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    if let Some(no_text) = error.get_ref().and_then(|inner| inner.downcast_ref::<NoText>()) {
+        return wrong_encoding(path, *no_text);
+    }
     let failure = Failure::failed("file-error", format!("cannot read {}: {error}", path.display()));
     if error.kind() == io::ErrorKind::NotFound {
         failure.hint("check the path; it counts from the current directory")
@@ -376,11 +394,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-fn wrong_encoding(path: &Path, line: u64) -> Failure {
-    let message = format!("{} line {line}: the file is not in UTF-8", path.display());
-    let failure = Failure::usage("wrong-encoding", message)
-        .hint(format!("convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {}", path.display()));
-    failure.at(u32::try_from(line).unwrap_or(u32::MAX), 1)
+fn wrong_encoding(path: &Path, no_text: NoText) -> Failure {
+    let number = |place: u64| u32::try_from(place).unwrap_or(u32::MAX);
+    let hint = match no_text.encoding {
+        Encoding::Utf8 => "say how it is encoded: --encoding windows-1252, latin-1 or utf-16",
+        _ => "say how it is encoded, see --encoding",
+    };
+    Failure::usage("wrong-encoding", format!("{} {no_text}", path.display()))
+        .hint(hint)
+        .at(number(no_text.line), number(no_text.column))
 }
 
 #[cfg(test)]
@@ -396,8 +418,12 @@ mod tests {
 
     /// All rows as `line: column=cell …`, bad ones with their message.
     fn rows(name: &str, content: &[u8]) -> Result<Vec<String>, Failure> {
+        laid_out(name, content, Layout::default())
+    }
+
+    fn laid_out(name: &str, content: &[u8], layout: Layout) -> Result<Vec<String>, Failure> {
         let (_directory, path) = file(name, content);
-        let mut file = RowFile::open(&path)?;
+        let mut file = RowFile::open(&path, &layout)?;
         let mut found = Vec::new();
         loop {
             match file.next_row() {
@@ -466,12 +492,16 @@ mod tests {
             assert!(failure.message.contains(message), "{failure:?}");
         };
         check("a.csv", b"A,B\n1,2\n3,M\xfcller\n", "wrong-encoding", "a.csv line 3");
-        check("a.csv", b"\xff\xfeA\0", "wrong-encoding", "line 1");
+        check("a.csv", b"A,B\n\"x\xc3\xa4\xff\"\n", "wrong-encoding", "line 2 column 4: the byte 0xff is not UTF-8");
+        check("a.csv", b"\xff\xfeA", "wrong-encoding", "line 1 column 1: the byte 0x41 is not UTF-16");
         check("a.jsonl", b"{\"A\":1}\n{\"A\":\"\xfc\"}\n", "wrong-encoding", "a.jsonl line 2");
         check("a.csv", b"", "wrong-file", "no header line");
         check("a.csv", b"A,B,A\n", "wrong-file", "two columns are named \"A\"");
         assert_eq!(
-            RowFile::open(Path::new("/nowhere/at/all.csv")).err().map(|failure| failure.code).as_deref(),
+            RowFile::open(Path::new("/nowhere/at/all.csv"), &Layout::default())
+                .err()
+                .map(|failure| failure.code)
+                .as_deref(),
             Some("file-error")
         );
     }
@@ -482,5 +512,40 @@ mod tests {
         content.resize(usize::try_from(ROW_BYTES_MAX).unwrap() + (1 << 20), b'x');
         let failure = rows("a.csv", &content).unwrap_err();
         assert!(failure.message.contains("quotation mark"), "{failure:?}");
+    }
+
+    #[test]
+    fn files_tell_how_they_are_made() {
+        let check = |content: &[u8], expected: &[&str], found: &str| {
+            let (_directory, path) = file("a.csv", content);
+            assert_eq!(rows("a.csv", content).unwrap(), expected);
+            let is = *RowFile::open(&path, &Layout::default()).unwrap().found();
+            let delimiter = char::from(is.delimiter.unwrap());
+            assert_eq!(format!("{delimiter:?} {} {} {}", is.encoding.name(), is.has_mark, is.has_returns), found);
+        };
+        check(b"A\tB,b\r\n1\t2\r\n", &["2: A=1 B,b=2"], "'\\t' UTF-8 false true");
+        check(b"A|B\n1|\n", &["2: A=1 B=-"], "'|' UTF-8 false false");
+        check(b"\xef\xbb\xbfA;B\n1;2\n", &["2: A=1 B=2"], "';' UTF-8 true false");
+        check(b"\xff\xfeA\0\n\0\xac\x20\n\0", &["2: A=€"], "',' UTF-16 true false");
+        check(b"A\n1\n", &["2: A=1"], "',' UTF-8 false false");
+    }
+
+    #[test]
+    fn what_is_told_counts() {
+        let check = |layout: Layout, content: &[u8], expected: &[&str]| {
+            assert_eq!(laid_out("a.csv", content, layout).unwrap(), expected);
+        };
+        let told = Layout { delimiter: Some(b';'), ..Layout::default() };
+        check(told, b"A,B,C\n1;2\n", &["2! the row has 2 cells, the header line 1"]);
+        let single = Layout { quote: Quote::Sign(b'\''), ..Layout::default() };
+        check(single, b"'A,x',B\n'a''\n',\"\n", &["2: A,x=a'\n B=\""]);
+        let bare = Layout { quote: Quote::None, ..Layout::default() };
+        check(bare, b"A,B\n\"1,2\"\n", &["2: A=\"1 B=2\""]);
+        let windows = Layout { encoding: Encoding::Windows1252, ..Layout::default() };
+        check(windows, b"A\nK\xe4se \x80\n", &["2: A=Käse €"]);
+        check(windows, b"\xef\xbb\xbfA\n\xc3\xa4\n", &["2: A=ä"]);
+        let guarded = Layout { guarded: true, ..Layout::default() };
+        check(guarded, b"A,B\n'=1,''x\n", &["2: A==1 B=''x"]);
+        check(Layout::default(), b"A,B\n'=1,''x\n", &["2: A='=1 B=''x"]);
     }
 }

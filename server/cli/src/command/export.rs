@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use mytism_core::failure::Failure;
 use mytism_core::operation::{Closed, Operations, Output as Out, QueryRequest, Reply, Request};
 use mytism_core::value::Value;
+use mytism_intake::encoding::Encoder;
+use mytism_intake::guard;
+use mytism_intake::layout::Quote;
 use serde_json::json;
 
+use super::files::{self, Writing};
 use super::objects::query_request;
 use crate::output::Output;
 use crate::report::{Trouble, not_in_this_version};
@@ -21,10 +25,14 @@ const SET_SEPARATOR: &str = "; ";
 /// `export`.
 pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut Output<'_>) -> Result<(), Trouble> {
     let path = &arguments.out;
+    if arguments.format == args::Format::Jsonl {
+        files::refuse_all(&arguments.form)?;
+    }
+    let writing = files::writing(&arguments.form, output.words)?;
     let temporary = Temporary::create(path)?;
     let to = BufWriter::new(&temporary.file);
     let mut form = match arguments.format {
-        args::Format::Csv => Form::Csv { writer: Box::new(csv::Writer::from_writer(to)), columns: None },
+        args::Format::Csv => Form::csv(to, writing).map_err(|error| unwritable(path, &error))?,
         args::Format::Jsonl => Form::Json(to),
         args::Format::Xlsx => return Err(not_in_this_version("spreadsheets").hint("write --format csv").into()),
     };
@@ -56,6 +64,10 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut 
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::InvalidData {
+        let failure = Failure::refused("wrong-encoding", format!("cannot write {}: {error}", path.display()));
+        return failure.hint("--encoding utf-8 has all characters");
+    }
     Failure::failed("file-error", format!("cannot write {}: {error}", path.display()))
         .hint("check that its directory exists, may be written and has room")
 }
@@ -94,7 +106,7 @@ impl Drop for Temporary {
 }
 
 enum Form<W: Write> {
-    Csv { writer: Box<csv::Writer<W>>, columns: Option<Vec<String>> },
+    Csv { writer: Box<csv::Writer<Encoder<W>>>, columns: Option<Vec<String>>, writing: Writing },
     Json(W),
 }
 
@@ -104,6 +116,20 @@ enum Wrong {
 }
 
 impl<W: Write> Form<W> {
+    fn csv(mut to: W, writing: Writing) -> io::Result<Self> {
+        if writing.has_mark {
+            to.write_all(writing.encoding.mark())?;
+        }
+        let mut builder = csv::WriterBuilder::new();
+        builder.delimiter(writing.delimiter);
+        match writing.quote {
+            Quote::Sign(sign) => builder.quote(sign),
+            Quote::None => builder.quote_style(csv::QuoteStyle::Never),
+        };
+        let writer = Box::new(builder.from_writer(Encoder::new(to, writing.encoding)));
+        Ok(Self::Csv { writer, columns: None, writing })
+    }
+
     fn write(&mut self, reply: Reply) -> Result<(), Wrong> {
         match self {
             Self::Json(writer) => {
@@ -114,7 +140,7 @@ impl<W: Write> Form<W> {
                 };
                 writeln!(writer, "{document}").map_err(Wrong::File)
             }
-            Self::Csv { writer, columns } => {
+            Self::Csv { writer, columns, writing } => {
                 let values = match reply {
                     Reply::Object(view) => view.values,
                     Reply::Row(row) => row,
@@ -129,7 +155,8 @@ impl<W: Write> Form<W> {
                     Some(known) if *known != names => return Err(Wrong::Rows(mixed())),
                     Some(_) => {}
                 }
-                writer.write_record(values.iter().map(|(_, value)| cell(value))).map_err(csv_error)
+                let cells = values.iter().map(|(_, value)| cell(value, writing)).collect::<Result<Vec<_>, _>>()?;
+                writer.write_record(cells).map_err(csv_error)
             }
         }
     }
@@ -143,7 +170,10 @@ impl<W: Write> Form<W> {
 }
 
 fn csv_error(error: csv::Error) -> Wrong {
-    Wrong::File(io::Error::other(error))
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => Wrong::File(error),
+        other => Wrong::File(io::Error::other(format!("{other:?}"))),
+    }
 }
 
 fn mixed() -> Failure {
@@ -154,15 +184,29 @@ fn mixed() -> Failure {
     .hint("name the attributes in a `select`, query one entity, or write --format jsonl")
 }
 
-/// A value as an import reads it: references by the key of their target, moments in UTC.
-fn cell(value: &Out) -> String {
+/// A value as an import reads it: references by the key of their target, moments in UTC unless another zone is asked
+/// for.
+fn cell(value: &Out, writing: &Writing) -> Result<String, Wrong> {
+    let text = text(value, writing);
+    let is_formula = writing.guarded && !matches!(value, Out::Value(value) if value.text().is_none());
+    let text = if is_formula { guard::guarded(&text).into_owned() } else { text };
+    let needs_quotes = |sign: char| sign == char::from(writing.delimiter) || matches!(sign, '\n' | '\r');
+    if writing.quote == Quote::None && text.contains(needs_quotes) {
+        let message = "a cell holds a delimiter or a line break, which --quote none cannot write";
+        return Err(Wrong::Rows(
+            Failure::refused("needs-quotes", message).hint("name another --delimiter or a --quote"),
+        ));
+    }
+    Ok(text)
+}
+
+fn text(value: &Out, writing: &Writing) -> String {
     match value {
-        Out::Value(Value::Null) => String::new(),
-        Out::Value(value) => value.to_string(),
+        Out::Value(value) => writing.style.text(value),
         Out::Word(word) => word.clone(),
         Out::Reference { id, text } if text.is_empty() => id.to_string(),
         Out::Reference { text, .. } => text.clone(),
-        Out::List(items) => items.iter().map(cell).collect::<Vec<_>>().join(SET_SEPARATOR),
+        Out::List(items) => items.iter().map(|item| text(item, writing)).collect::<Vec<_>>().join(SET_SEPARATOR),
     }
 }
 
@@ -170,8 +214,11 @@ fn cell(value: &Out) -> String {
 mod tests {
     use super::*;
     use crate::command::fake::Fake;
+    use jiff::tz::TimeZone;
     use mytism_core::id::ObjectId;
     use mytism_core::operation::ObjectView;
+    use mytism_core::time::{Date, Timestamp};
+    use mytism_intake::encoding::Encoding;
 
     fn object(names: &[&str]) -> Reply {
         let to = Out::Reference { id: ObjectId::new(9).unwrap(), text: "ALFKI".into() };
@@ -186,15 +233,24 @@ mod tests {
     }
 
     fn export(format: args::Format, replies: &Result<Vec<Reply>, Failure>) -> (Result<String, String>, String, usize) {
+        let (content, told, files) = export_as(format, args::FileForm::default(), replies);
+        (content.map(|content| String::from_utf8(content).unwrap()), told, files)
+    }
+
+    fn export_as(
+        format: args::Format,
+        form: args::FileForm,
+        replies: &Result<Vec<Reply>, Failure>,
+    ) -> (Result<Vec<u8>, String>, String, usize) {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("out.file");
-        let arguments = args::Export { text: "from Order".into(), params: Vec::new(), format, out: out.clone() };
+        let arguments = args::Export { text: "from Order".into(), params: Vec::new(), format, out: out.clone(), form };
         let node = Fake::new(|_| replies.clone());
         let mut bytes = Vec::new();
         let mut output = Output::to(&mut bytes, true);
         let result = run(&node, &arguments, &mut output).map_err(|trouble| trouble.failure.code);
         output.finish().unwrap();
-        let content = result.and_then(|()| fs::read_to_string(&out).map_err(|error| error.to_string()));
+        let content = result.and_then(|()| fs::read(&out).map_err(|error| error.to_string()));
         (content, String::from_utf8(bytes).unwrap(), fs::read_dir(directory.path()).unwrap().count())
     }
 
@@ -208,6 +264,42 @@ mod tests {
         let (content, _, _) = export(args::Format::Jsonl, &Ok(vec![object(&["A"])]));
         assert_eq!(content.unwrap(), "{\"id\":7,\"entity\":\"Order\",\"values\":{\"A\":\"a,\\\"b\\\"\"}}\n");
         assert_eq!(export(args::Format::Csv, &Ok(Vec::new())).0.unwrap(), "");
+    }
+
+    #[test]
+    fn files_are_written_as_they_are_asked_for() {
+        let cells = [
+            ("Text", Out::Value(Value::from("=1;2"))),
+            ("Word", Out::Word("-open".into())),
+            ("Price", Out::Value(Value::Decimal("-1.50".parse().unwrap()))),
+            ("Day", Out::Value(Value::Date(Date::parse("2026-11-23").unwrap()))),
+            ("Time", Out::Value(Value::Datetime(Timestamp::parse("2026-11-23T03:30:00Z", &TimeZone::UTC).unwrap()))),
+        ];
+        let row = Reply::Row(cells.map(|(name, value)| (name.to_owned(), value)).into());
+        let check = |form: args::FileForm, expected: &str| {
+            let (content, ..) = export_as(args::Format::Csv, form, &Ok(vec![row.clone()]));
+            assert_eq!(content.map(|content| String::from_utf8(content).unwrap()), Ok(expected.to_owned()));
+        };
+        let form = args::FileForm::default;
+        check(form(), "Text,Word,Price,Day,Time\n=1;2,-open,-1.50,2026-11-23,2026-11-23T03:30:00Z\n");
+        let excel = args::FileForm { excel: true, decimal: Some(",".into()), ..form() };
+        let expected = "\u{feff}Text;Word;Price;Day;Time\n\"'=1;2\";'-open;-1,50;2026-11-23;2026-11-23T03:30:00Z\n";
+        check(excel, expected);
+        let german = args::FileForm {
+            delimiter: Some(b'\t'),
+            date_format: Some("dd.mm.yyyy".into()),
+            zone: Some("Europe/Berlin".into()),
+            ..form()
+        };
+        check(german, "Text\tWord\tPrice\tDay\tTime\n=1;2\t-open\t-1.50\t23.11.2026\t23.11.2026 04:30:00\n");
+        let refused = |form: args::FileForm, code: &str| {
+            let value = Out::Value(Value::from("→;"));
+            let row = Reply::Row(vec![("A".to_owned(), value)]);
+            let (content, told, files) = export_as(args::Format::Csv, form, &Ok(vec![row]));
+            assert_eq!((content, told.as_str(), files), (Err(code.to_owned()), "", 0));
+        };
+        refused(args::FileForm { encoding: Some(Encoding::Windows1252), ..form() }, "wrong-encoding");
+        refused(args::FileForm { quote: Some(Quote::None), delimiter: Some(b';'), ..form() }, "needs-quotes");
     }
 
     #[test]

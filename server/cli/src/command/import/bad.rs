@@ -1,27 +1,36 @@
-//! The file of bad rows: each as it stood, with what is wrong with it, ready to be mended and imported again.
+//! The file of bad rows: each as it stood, with what is wrong with it, ready to be mended and imported again. It is made
+//! like the file that is imported: delimiter, quotation marks, encoding, ends of lines.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use csv::{QuoteStyle, StringRecord, Terminator};
 use mytism_core::failure::Failure;
+use mytism_intake::encoding::Encoder;
+use mytism_intake::layout::{Found, Layout, Quote};
+use mytism_intake::rows::{Bad, Raw, RowFile};
 use serde_json::Value as Json;
 
+use super::spill::Spill;
 use crate::args::{self, OnError};
-use mytism_intake::rows::{Bad, Raw, RowFile};
 
 /// The name of the column that says what is wrong.
-const COLUMN: &str = "error";
+pub(super) const COLUMN: &str = "error";
+
+type To = Encoder<BufWriter<File>>;
 
 /// Where bad rows go; nowhere, where no file was asked for.
 pub(super) struct BadRows {
     to: Option<(PathBuf, Form)>,
+    found: Found,
+    /// Whether the imported file is one of bad rows itself, so that its last column is to be replaced.
+    has_reasons: bool,
 }
 
 enum Form {
-    Csv(Box<csv::Writer<File>>),
-    Json(BufWriter<File>),
+    Csv(Box<csv::Writer<To>>),
+    Json(To),
 }
 
 impl BadRows {
@@ -30,7 +39,11 @@ impl BadRows {
     /// # Errors
     /// When it cannot be written, or would take the place of the file that is imported.
     pub(super) fn create(arguments: &args::Import, file: &RowFile) -> Result<Self, Failure> {
-        let Some(path) = &arguments.errors else { return Ok(Self { to: None }) };
+        let found = *file.found();
+        let header = file.header();
+        let last = header.and_then(|header| header.last());
+        let has_reasons = last.is_some_and(|name| name == COLUMN);
+        let Some(path) = &arguments.errors else { return Ok(Self { to: None, found, has_reasons }) };
         if arguments.on_error != OnError::Skip {
             let message = "--errors has no use without --on-error skip: the first bad row ends the import";
             return Err(Failure::usage("wrong-use", message));
@@ -38,28 +51,38 @@ impl BadRows {
         if super::is_same(path, &arguments.file) {
             return Err(Failure::usage("wrong-use", "--errors names the file that is imported"));
         }
-        let created = File::create(path).map_err(|error| unwritable(path, &error))?;
-        let form = match (file.delimiter(), file.header()) {
+        let mut created = BufWriter::new(File::create(path).map_err(|error| unwritable(path, &error))?);
+        if found.has_mark {
+            created.write_all(found.encoding.mark()).map_err(|error| unwritable(path, &error))?;
+        }
+        let to = Encoder::new(created, found.encoding);
+        let form = match (found.delimiter, header) {
             (Some(delimiter), Some(header)) => {
-                let mut writer = csv::WriterBuilder::new().delimiter(delimiter).flexible(true).from_writer(created);
-                let names = header.iter().map(String::as_str).chain([COLUMN]);
-                writer.write_record(names).map_err(|error| unwritable(path, &error))?;
+                let mut writer = csv_writer(to, delimiter, &found);
+                let names = header.iter().map(String::as_str).filter(|name| !(has_reasons && *name == COLUMN));
+                writer.write_record(names.chain([COLUMN])).map_err(|error| unwritable(path, &error))?;
                 Form::Csv(Box::new(writer))
             }
-            _ => Form::Json(BufWriter::new(created)),
+            _ => Form::Json(to),
         };
-        Ok(Self { to: Some((path.clone(), form)) })
+        Ok(Self { to: Some((path.clone(), form)), found, has_reasons })
     }
 
     /// Writes a row.
     pub(super) fn write(&mut self, raw: &Raw, message: &str) -> Result<(), Failure> {
+        let (found, has_reasons) = (self.found, self.has_reasons);
         let Some((path, form)) = &mut self.to else { return Ok(()) };
         match (form, raw) {
             (Form::Csv(writer), Raw::Csv(record)) => {
-                writer.write_record(record.iter().chain([message])).map_err(|error| unwritable(path, &error))
+                let kept = record.len() - usize::from(has_reasons && !record.is_empty());
+                let reason = writable(message, &found);
+                let cells = record.iter().take(kept).chain([reason.as_str()]);
+                writer.write_record(cells).map_err(|error| unwritable(path, &error))
             }
-            (Form::Json(writer), Raw::Json(text)) => {
-                writeln!(writer, "{}", with_error(text, message)).map_err(|error| unwritable(path, &error))
+            (Form::Json(to), Raw::Json(text)) => {
+                let end = if found.has_returns { "\r\n" } else { "\n" };
+                let line = with_error(text, &writable(message, &found));
+                write!(to, "{line}{end}").map_err(|error| unwritable(path, &error))
             }
             // A file has rows of one form only.
             _ => Ok(()),
@@ -68,27 +91,27 @@ impl BadRows {
 
     /// Writes rows that turned out to be bad only at the end: number, line, message of each, in order. They are read
     /// once more, since keeping all rows until then would take memory.
-    pub(super) fn write_again(&mut self, file: &Path, bad: &[(u64, u64, String)]) -> Result<(), Failure> {
+    pub(super) fn write_again(&mut self, file: &Path, layout: &Layout, bad: &mut Spill) -> Result<(), Failure> {
         if self.to.is_none() {
             return Ok(());
         }
-        let bad: BTreeMap<u64, &str> = bad.iter().map(|(number, _, message)| (*number, message.as_str())).collect();
-        let last = bad.keys().next_back().copied();
-        let mut rows = RowFile::open(file)?;
-        loop {
-            let (number, raw) = match rows.next_row() {
+        let mut bad = bad.read()?;
+        let mut rows = RowFile::open(file, layout)?;
+        let number = |record: &StringRecord| record.get(0).and_then(|number| number.parse::<u64>().ok());
+        let mut next = bad.next()?;
+        while let Some(record) = &next {
+            let (here, raw) = match rows.next_row() {
                 Ok(Some(row)) => (row.number, row.raw),
                 Err(Bad::Row { number, raw, .. }) => (number, raw),
                 Ok(None) => return Ok(()),
                 Err(Bad::File(failure)) => return Err(failure),
             };
-            if let Some(message) = bad.get(&number) {
-                self.write(&raw, message)?;
-            }
-            if Some(number) >= last {
-                return Ok(());
+            if number(record) == Some(here) {
+                self.write(&raw, record.get(2).unwrap_or_default())?;
+                next = bad.next()?;
             }
         }
+        Ok(())
     }
 
     /// Ends the file; gives its path, where there is one.
@@ -103,13 +126,47 @@ impl BadRows {
     }
 }
 
-fn with_error(text: &str, message: &str) -> Json {
+fn csv_writer(to: To, delimiter: u8, found: &Found) -> csv::Writer<To> {
+    let mut builder = csv::WriterBuilder::new();
+    builder.delimiter(delimiter).flexible(true);
+    match found.quote {
+        Quote::Sign(sign) => builder.quote(sign),
+        Quote::None => builder.quote_style(QuoteStyle::Never),
+    };
+    if found.has_returns {
+        builder.terminator(Terminator::CRLF);
+    }
+    builder.from_writer(to)
+}
+
+/// A message with what the file can hold: no letter that its encoding lacks, no delimiter where nothing is quoted.
+fn writable(message: &str, found: &Found) -> String {
+    let is_bare = found.quote == Quote::None;
+    let letter = |letter: char| match letter {
+        '\n' | '\r' => ' ',
+        _ if is_bare && found.delimiter.map(char::from) == Some(letter) => ' ',
+        _ if found.encoding.has(letter) => letter,
+        _ => '?',
+    };
+    message.chars().map(letter).collect()
+}
+
+/// A line of JSON with a further field. What is no object is put into one.
+fn with_error(text: &str, message: &str) -> String {
+    let reason = Json::from(message);
     match serde_json::from_str(text) {
-        Ok(Json::Object(mut fields)) => {
-            fields.insert(COLUMN.to_owned(), Json::from(message));
-            Json::Object(fields)
+        Ok(Json::Object(mut fields)) if fields.contains_key(COLUMN) => {
+            fields.shift_remove(COLUMN);
+            fields.insert(COLUMN.to_owned(), reason);
+            Json::Object(fields).to_string()
         }
-        _ => serde_json::json!({"row": text, COLUMN: message}),
+        // All else of the line stays as it stands.
+        Ok(Json::Object(fields)) => {
+            let open = text.trim_end().strip_suffix('}').unwrap_or(text).trim_end();
+            let comma = if fields.is_empty() { "" } else { "," };
+            format!("{open}{comma}\"{COLUMN}\":{reason}}}")
+        }
+        _ => serde_json::json!({"row": text, COLUMN: reason}).to_string(),
     }
 }
 

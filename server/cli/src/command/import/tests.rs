@@ -7,6 +7,9 @@ use std::fs;
 use mytism_core::id::{NodeId, ObjectId};
 use mytism_core::operation::{ImportMode, Request};
 
+use mytism_intake::encoding::Encoding;
+use mytism_intake::layout::Quote;
+
 use super::*;
 use crate::args::Mode;
 use crate::command::fake::Fake;
@@ -30,7 +33,7 @@ impl Place {
                     false => failed(&format!("no target {}", link.key)),
                 };
                 let rows = links.links.iter().map(close).collect();
-                Ok(vec![Reply::Imported(Imported { run: Some(links.run), rows, open: Vec::new() })])
+                Ok(vec![Reply::Imported(Imported { run: Some(links.run), rows, ..Imported::default() })])
             }
             other => panic!("{other:?}"),
         }
@@ -75,8 +78,10 @@ impl Place {
             *objects = before;
         }
         let saved = rows.iter().any(|row| matches!(row, RowOutcome::Inserted(_) | RowOutcome::Updated(_)));
+        let key = |row: &Vec<Option<String>>| row.first().cloned().flatten();
+        let keys = batch.dry_run.then(|| batch.rows.iter().map(key).collect());
         let run = batch.run.or((saved && !batch.dry_run).then_some(RUN));
-        Ok(vec![Reply::Imported(Imported { run, rows, open })])
+        Ok(vec![Reply::Imported(Imported { run, rows, open, keys, preview: None })])
     }
 }
 
@@ -92,12 +97,10 @@ struct Done {
     asked: Vec<Request>,
 }
 
-fn import(name: &str, content: &str, change: impl FnOnce(&mut args::Import)) -> Done {
-    let directory = tempfile::tempdir().unwrap();
+fn arguments(directory: &tempfile::TempDir, name: &str, content: &[u8]) -> args::Import {
     let file = directory.path().join(name);
     fs::write(&file, content).unwrap();
-    let errors = directory.path().join("errors");
-    let mut arguments = args::Import {
+    args::Import {
         file,
         entity: "E".into(),
         key: None,
@@ -106,7 +109,25 @@ fn import(name: &str, content: &str, change: impl FnOnce(&mut args::Import)) -> 
         on_error: OnError::Stop,
         errors: None,
         dry_run: false,
-    };
+        rows: false,
+        all_or_nothing: false,
+        form: args::FileForm::default(),
+    }
+}
+
+/// The file of bad rows.
+fn import_bytes(name: &str, content: &[u8], change: impl FnOnce(&mut args::Import)) -> Vec<u8> {
+    import_with(name, content, change).1.unwrap()
+}
+
+fn import(name: &str, content: &str, change: impl FnOnce(&mut args::Import)) -> Done {
+    import_with(name, content.as_bytes(), change).0
+}
+
+fn import_with(name: &str, content: &[u8], change: impl FnOnce(&mut args::Import)) -> (Done, Option<Vec<u8>>) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut arguments = arguments(&directory, name, content);
+    let errors = directory.path().join("errors");
     change(&mut arguments);
     if arguments.errors.is_some() {
         arguments.errors = Some(errors.clone());
@@ -116,13 +137,15 @@ fn import(name: &str, content: &str, change: impl FnOnce(&mut args::Import)) -> 
     let node = Fake::new(|request: &Request| place.answer(request));
     let mut bytes = Vec::new();
     let mut output = Output::to(&mut bytes, true);
-    let result = run(&node, &arguments, &mut output).map_err(|trouble| trouble.failure);
+    let result =
+        super::import(&node, &arguments, &AtomicBool::new(false), &mut output).map_err(|trouble| trouble.failure);
     output.finish().unwrap();
-    Done {
+    let done = Done {
         result: result.map(|()| String::from_utf8(bytes).unwrap()),
-        errors: fs::read_to_string(errors).ok(),
+        errors: fs::read_to_string(&errors).ok(),
         asked: node.asked.into_inner(),
-    }
+    };
+    (done, fs::read(errors).ok())
 }
 
 fn skip(arguments: &mut args::Import) {
@@ -257,10 +280,172 @@ fn an_unchanged_row_whose_reference_is_closed_was_updated() {
 }
 
 #[test]
-fn a_dry_run_closes_nothing() {
-    let done = import("a.csv", "K,To\na,nobody\n", |arguments| arguments.dry_run = true);
-    assert_eq!(done.result.unwrap(), told("null", [1, 1, 0, 0, 0]));
-    assert_eq!(done.asked.len(), 1);
+fn a_dry_run_looks_targets_up_among_the_rows() {
+    let dry = |content: &str, change: fn(&mut args::Import)| {
+        import("a.csv", content, |arguments| {
+            arguments.dry_run = true;
+            change(arguments);
+        })
+    };
+    let rows: String = (0..1500).map(|number| format!("k{number},k{}\n", 1499 - number)).collect();
+    let done = dry(&format!("K,To\n{rows}"), |_| {});
+    assert_eq!(done.result.unwrap(), told("null", [1500, 1500, 0, 0, 0]));
+    assert_eq!(done.asked.len(), 2, "nothing is closed at the node");
+    let failure = dry("K,To\na,b\nb,nobody\n", |_| {}).result.unwrap_err();
+    assert!(failure.message.ends_with("line 3: To: there is no object with the key \"nobody\""), "{failure:?}");
+    let done = dry("K,V,To\na,1,b\nb,bad,\nc,2,nobody\nd,,\n", skip);
+    assert_eq!(done.result.unwrap(), told("null", [4, 1, 0, 0, 3]));
+    let errors = done.errors.unwrap();
+    assert!(errors.starts_with("K,V,To,error\nb,bad,,V is bad\na,1,b,To: there is no"), "{errors}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_become_of_each_row() {
+    let rows = |arguments: &mut args::Import| {
+        (arguments.dry_run, arguments.rows, arguments.mode) = (true, true, Mode::Upsert);
+        skip(arguments);
+    };
+    let done = import("a.csv", "K,V,To\nold,1,\nold,2,\nnew,,gone\nx,bad,\n", rows);
+    let expected = "{\"line\":2,\"outcome\":\"skipped\"}\n\
+                    {\"line\":3,\"outcome\":\"updated\"}\n\
+                    {\"line\":4,\"outcome\":\"inserted\"}\n\
+                    {\"line\":5,\"outcome\":\"failed\",\"code\":\"bad-row\",\"message\":\"V is bad\"}\n\
+                    {\"line\":4,\"outcome\":\"failed\",\"code\":\"unknown-reference\",\
+                    \"message\":\"To: there is no object with the key \\\"gone\\\"\"}\n";
+    assert_eq!(done.result.unwrap(), format!("{expected}{}", told("null", [4, 0, 1, 1, 2])));
+}
+
+#[test]
+fn all_or_nothing_is_one_batch() {
+    let whole = |arguments: &mut args::Import| arguments.all_or_nothing = true;
+    let rows: String = (0..2500).map(|number| format!("k{number},{number}\n")).collect();
+    let done = import("a.csv", &format!("K,V\n{rows}"), whole);
+    assert_eq!(done.result.unwrap(), told("\"2-1-7\"", [2500, 2500, 0, 0, 0]));
+    let [Request::Import(batch)] = &done.asked[..] else { panic!("{}", done.asked.len()) };
+    assert_eq!((batch.rows.len(), batch.whole), (2500, Some(true)));
+    let check = |name: &str, content: &str, change: fn(&mut args::Import), code: &str, message: &str| {
+        let done = import(name, content, |arguments| {
+            arguments.all_or_nothing = true;
+            change(arguments);
+        });
+        let failure = done.result.unwrap_err();
+        assert!(failure.code == code && failure.message.contains(message), "{failure:?}");
+        assert!(!failure.hint.contains("were saved, as import"), "{failure:?}");
+    };
+    check("a.csv", &format!("K,V\n{rows}b,bad\n"), |_| {}, "wrong-value", "line 2502: V is bad");
+    check("a.jsonl", "{\"K\":1}\n{\"V\":1}\n", |_| {}, "wrong-row", "line 2: it has other fields");
+    check("a.csv", "K\na\n", skip, "wrong-use", "no row can be skipped");
+    let many = format!("K,V\n{}", "a,\n".repeat(WHOLE_CELLS_MAX / 3 + 1));
+    check("a.csv", &many, |_| {}, "import-too-large", "first too many");
+}
+
+#[test]
+fn bad_rows_have_the_form_of_the_file() {
+    let check = |name: &str, content: &[u8], change: fn(&mut args::Import), expected: &[u8]| {
+        let errors = import_bytes(name, content, |arguments| {
+            skip(arguments);
+            change(arguments);
+        });
+        let shown = String::from_utf8_lossy(&errors);
+        assert_eq!(errors, expected, "{shown}");
+    };
+    check(
+        "a.csv",
+        b"\xef\xbb\xbfK;V\r\n\"a\r\n\"\"b\";bad\r\nc;1\r\n",
+        |_| {},
+        b"\xef\xbb\xbfK;V;error\r\n\"a\r\n\"\"b\";bad;V is bad\r\n",
+    );
+    check(
+        "a.csv",
+        b"K\tV\nM\xfcller\tbad\n",
+        |arguments| arguments.form.encoding = Some(Encoding::Windows1252),
+        b"K\tV\terror\nM\xfcller\tbad\tV is bad\n",
+    );
+    check(
+        "a.csv",
+        b"K,V\n'a,b',bad\n",
+        |arguments| arguments.form.quote = Some(Quote::Sign(b'\'')),
+        b"K,V,error\n'a,b',bad,V is bad\n",
+    );
+    check(
+        "a.csv",
+        b"\xff\xfeK\0,\0V\0\n\0a\0,\0b\0a\0d\0\n\0",
+        |_| {},
+        &[
+            b"\xff\xfe".as_slice(),
+            &"K,V,error\na,bad,V is bad\n".bytes().flat_map(|byte| [byte, 0]).collect::<Vec<_>>(),
+        ]
+        .concat(),
+    );
+    check(
+        "a.csv",
+        b"K,V\n'=1,bad\n",
+        |arguments| arguments.form.guard_formulas = true,
+        b"K,V,error\n'=1,bad,V is bad\n",
+    );
+    check("a.csv", b"K,V,error\na,bad,once\nb,1,twice\n", |_| {}, b"K,V,error\na,bad,V is bad\n");
+    check(
+        "a.jsonl",
+        b"{\"K\":1.50, \"V\":\"bad\", \"error\":\"x\"}\n",
+        |_| {},
+        b"{\"K\":1.50,\"V\":\"bad\",\"error\":\"V is bad\"}\n",
+    );
+    check(
+        "a.jsonl",
+        b"{\"K\":1.50, \"V\":\"bad\"}\r\n",
+        |_| {},
+        b"{\"K\":1.50, \"V\":\"bad\",\"error\":\"V is bad\"}\r\n",
+    );
+    check("a.csv", b"K,To\n\"a\nb\",nobody\nc,\n", |_| {}, b"K,To,error\n\"a\nb\",nobody,no target nobody\n");
+}
+
+#[test]
+fn mended_rows_are_taken_in_without_their_reasons() {
+    let done = import("a.csv", "K,V,error\na,1,V is bad\n", |_| {});
+    let [Request::Import(batch)] = &done.asked[..] else { panic!("{:?}", done.asked) };
+    assert_eq!(batch.columns, ["K", "V"]);
+    let done = import("a.csv", "K,error\na,1\n", |arguments| arguments.maps = vec![("error".into(), "V".into())]);
+    let [Request::Import(batch)] = &done.asked[..] else { panic!("{:?}", done.asked) };
+    assert_eq!(batch.columns, ["K", "V"]);
+}
+
+#[test]
+fn the_notation_goes_with_the_rows() {
+    let done = import("a.csv", "K\n'=a\n", |arguments| {
+        arguments.form = args::FileForm {
+            decimal: Some(",".into()),
+            date_format: Some("dd.mm.yyyy".into()),
+            zone: Some("Europe/Berlin".into()),
+            guard_formulas: true,
+            ..args::FileForm::default()
+        };
+    });
+    let [Request::Import(batch)] = &done.asked[..] else { panic!("{:?}", done.asked) };
+    let notation = batch.notation.clone().unwrap();
+    assert_eq!(notation.decimal.as_deref(), Some(","));
+    assert_eq!(notation.date.as_deref(), Some("dd.mm.yyyy"));
+    assert_eq!(notation.zone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!(batch.rows, [[Some("=a".to_owned())]]);
+}
+
+#[test]
+fn who_breaks_off_learns_what_was_saved() {
+    let rows: String = (0..1000).map(|number| format!("k{number},\n")).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = arguments(&directory, "a.csv", format!("K,V\n{rows}last,\n").as_bytes());
+    let (place, interrupted) = (Place::default(), AtomicBool::new(false));
+    let node = Fake::new(|request: &Request| {
+        interrupted.store(true, Ordering::Relaxed);
+        place.answer(request)
+    });
+    let mut output = Output::to(std::io::sink(), true);
+    let failure = super::import(&node, &arguments, &interrupted, &mut output).unwrap_err().failure;
+    assert_eq!((failure.code.as_str(), failure.kind.exit_status()), ("interrupted", 1));
+    assert!(failure.message.contains("after 1000 rows"), "{failure:?}");
+    assert!(failure.hint.contains("1000 rows before it were saved, as import 2-1-7"), "{failure:?}");
+    let lost = Fake::new(|_: &Request| Err(Failure::unreachable("connection-lost", "gone")));
+    let failure = super::import(&lost, &arguments, &AtomicBool::new(false), &mut output).unwrap_err().failure;
+    assert!(failure.hint.contains("whether the rows of lines 2 to 1001 were saved is not known"), "{failure:?}");
 }
 
 #[test]
@@ -278,9 +463,13 @@ fn the_file_of_bad_rows_is_not_the_file_itself() {
             on_error,
             errors: Some(directory.path().join(errors)),
             dry_run: false,
+            rows: false,
+            all_or_nothing: false,
+            form: args::FileForm::default(),
         };
         let node = Fake::new(|_: &Request| Ok(Vec::new()));
-        let failure = run(&node, &arguments, &mut Output::to(std::io::sink(), true)).unwrap_err().failure;
+        let output = &mut Output::to(std::io::sink(), true);
+        let failure = super::import(&node, &arguments, &AtomicBool::new(false), output).unwrap_err().failure;
         assert!(failure.message.contains(message), "{failure:?}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "K\na\n");
     };
