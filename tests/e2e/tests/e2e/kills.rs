@@ -133,6 +133,7 @@ fn fill(project: &Project, count: u64) {
             mode: ImportMode::Insert,
             skip_bad_rows: false,
             dry_run: false,
+            ..ImportBatch::default()
         };
         let imported = client.call(Request::Import(request), &mut |reply| {
             if let Reply::Imported(imported) = reply {

@@ -14,9 +14,10 @@
 //! 11. [`following`]: what becomes visible, for programs that follow it
 //! 12. [`command_line`]: what programs may rely on
 //! 13. [`round_trip`]: what is exported can be imported
-//! 14. [`codes`]: every documented code of a failure is provoked
-//! 15. [`documents`]: commands in the documentation exist
-//! 16. [`demo_once`]: the demonstration
+//! 14. [`files`]: files of other programs, whole or in part, of a million rows
+//! 15. [`codes`]: every documented code of a failure is provoked
+//! 16. [`documents`]: commands in the documentation exist
+//! 17. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -28,6 +29,7 @@ mod conflict_and_refusal;
 mod cuts;
 mod demo_once;
 mod documents;
+mod files;
 mod following;
 mod kills;
 mod life;

@@ -193,6 +193,7 @@ fn request(number: u64, group: &Group, version: Version) -> Request {
                 mode: ImportMode::Upsert,
                 skip_bad_rows: false,
                 dry_run: false,
+                ..ImportBatch::default()
             })
         }
     }
