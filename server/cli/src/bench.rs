@@ -1,14 +1,16 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`replicate`], [`journal`], [`past`]: what is measured, each with a sketch of what it should cost
+//! 1. [`commit`], [`import`], [`log`], [`replicate`], [`journal`], [`past`]: what is measured, each with a sketch of what it should cost
 //! 2. [`plain`]: the other side
 //! 3. [`node`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
 
 mod commit;
 mod figures;
+mod import;
 mod journal;
+mod log;
 mod machine;
 mod node;
 mod past;
@@ -42,15 +44,19 @@ struct Settings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Bench {
     Commit(commit::Parameters),
+    Import(import::Parameters),
+    Log(log::Parameters),
     Replicate(replicate::Parameters),
     Journal(journal::Parameters),
     Past(past::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
+    ("import", Bench::Import(import::Parameters { rows: 100_000 })),
+    ("log", Bench::Log(log::Parameters { changes: 1_000_000 })),
     ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
     ("journal", Bench::Journal(journal::Parameters { rows: 1_000_000 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 10 })),
@@ -62,6 +68,14 @@ impl Bench {
     fn run(self, settings: &Settings) -> Result<Figures, Failure> {
         match self {
             Self::Commit(parameters) => commit::run(parameters, settings),
+            Self::Import(import::Parameters { rows }) if settings.long => {
+                import::run(import::Parameters { rows: rows * 10 }, settings)
+            }
+            Self::Import(parameters) => import::run(parameters, settings),
+            Self::Log(log::Parameters { changes }) if settings.long => {
+                log::run(log::Parameters { changes: changes * 10 }, settings)
+            }
+            Self::Log(parameters) => log::run(parameters, settings),
             Self::Replicate(parameters) => replicate::run(parameters, settings),
             Self::Journal(journal::Parameters { rows }) if settings.long => {
                 journal::run(journal::Parameters { rows: rows * 10 }, settings)
@@ -107,7 +121,7 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, replicate, journal, past"),
+            None => failure.hint("there are: commit, import, log, replicate, journal, past"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

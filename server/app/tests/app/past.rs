@@ -173,6 +173,9 @@ fn import(node: &Node, run: Option<TransactionId>, rows: std::ops::Range<i64>) -
         mode: ImportMode::Upsert,
         skip_bad_rows: true,
         dry_run: false,
+        notation: None,
+        whole: None,
+        preview: None,
     };
     let mut replies = node.call(Request::Import(batch)).unwrap();
     let Some(Reply::Imported(imported)) = replies.pop() else { panic!("no answer") };

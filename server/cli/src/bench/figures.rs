@@ -41,6 +41,7 @@ pub(super) struct Figures {
     group: f64,
     p50_ms: f64,
     p99_ms: f64,
+    p999_ms: f64,
     rss_mb: Option<f64>,
     fdatasync_per_s: f64,
 }
@@ -69,8 +70,9 @@ impl Figures {
             value: rate(|round| round.node),
             raw: rate(|round| round.raw),
             group: if commits == 0 { 0.0 } else { float(n) / float(commits) },
-            p50_ms: percentile(&waits, 50),
-            p99_ms: percentile(&waits, 99),
+            p50_ms: percentile(&waits, 500),
+            p99_ms: percentile(&waits, 990),
+            p999_ms: percentile(&waits, 999),
             rss_mb: memory.map(|bytes| float(bytes) / 1e6),
             fdatasync_per_s: median(rounds.iter().flat_map(|round| round.fdatasync_per_s).collect()),
         }
@@ -91,6 +93,7 @@ impl Figures {
             "n": self.n,
             "p50_ms": rounded(self.p50_ms, 3),
             "p99_ms": rounded(self.p99_ms, 3),
+            "p999_ms": rounded(self.p999_ms, 3),
             "rss_mb": self.rss_mb.map(|megabytes| rounded(megabytes, 1)),
             "fdatasync_per_s": rounded(self.fdatasync_per_s, 0),
             "group": rounded(self.group, 1),
@@ -113,6 +116,7 @@ impl Figures {
             &number(self.group, 1),
             &number(self.p50_ms, 2),
             &number(self.p99_ms, 2),
+            &number(self.p999_ms, 2),
             &self.rss_mb.map_or_else(|| "?".to_owned(), |megabytes| number(megabytes, 0)),
             &number(self.fdatasync_per_s, 0),
         ])
@@ -130,13 +134,14 @@ pub(super) fn heading(words: &Words) -> String {
         words.bench_group,
         "p50 ms",
         "p99 ms",
+        "p99.9 ms",
         "RSS MB",
         "fdatasync/s",
     ])
 }
 
-fn line([title, value, raw, ratio, n, group, p50, p99, rss, sync]: [&str; 10]) -> String {
-    format!("{title:<22}{value:>9}{raw:>9}{ratio:>7}{n:>10}{group:>10}{p50:>9}{p99:>9}{rss:>8}{sync:>13}")
+fn line([title, value, raw, ratio, n, group, p50, p99, p999, rss, sync]: [&str; 11]) -> String {
+    format!("{title:<22}{value:>9}{raw:>9}{ratio:>7}{n:>10}{group:>10}{p50:>9}{p99:>9}{p999:>10}{rss:>8}{sync:>13}")
 }
 
 /// With groups of three digits before the point and as many digits behind it as wanted.
@@ -173,9 +178,9 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// The wait, in milliseconds, that so many of a hundred waits (sorted, in microseconds) do not exceed; 0 of none.
-fn percentile(waits: &[u32], percent: usize) -> f64 {
-    let rank = (waits.len() * percent).div_ceil(100).saturating_sub(1);
+/// The wait, in milliseconds, that so many of a thousand waits (sorted, in microseconds) do not exceed; 0 of none.
+fn percentile(waits: &[u32], per_mille: usize) -> f64 {
+    let rank = (waits.len() * per_mille).div_ceil(1000).saturating_sub(1);
     waits.get(rank).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
 }
 
@@ -198,17 +203,17 @@ mod tests {
     #[test]
     fn percentiles_are_waits_that_happened() {
         let hundred: Vec<u32> = (1..=100).map(|number| number * 1000).collect();
-        let check = |waits: &[u32], percent, expected: f64| {
-            assert!((percentile(waits, percent) - expected).abs() < 1e-9, "{percent} of {}", waits.len());
+        let check = |waits: &[u32], per_mille, expected: f64| {
+            assert!((percentile(waits, per_mille) - expected).abs() < 1e-9, "{per_mille} of {}", waits.len());
         };
-        check(&[], 50, 0.0);
-        check(&[7], 50, 0.007);
-        check(&[7], 99, 0.007);
-        check(&hundred, 50, 50.0);
-        check(&hundred, 99, 99.0);
-        check(&hundred, 100, 100.0);
-        check(&[1000, 2000], 50, 1.0);
-        check(&[1000, 2000], 99, 2.0);
+        check(&[], 500, 0.0);
+        check(&[7], 500, 0.007);
+        check(&[7], 990, 0.007);
+        check(&hundred, 500, 50.0);
+        check(&hundred, 990, 99.0);
+        check(&hundred, 1000, 100.0);
+        check(&[1000, 2000], 500, 1.0);
+        check(&[1000, 2000], 990, 2.0);
     }
 
     fn figures() -> Figures {
@@ -229,7 +234,7 @@ mod tests {
     fn programs_get_all_fields() {
         let expected = json!({
             "bench": "commit", "unit": "tx/s", "value": 3000.0, "raw": 4000.0, "ratio": 0.75, "n": 6000,
-            "p50_ms": 1.0, "p99_ms": 3.0, "rss_mb": 30.0, "fdatasync_per_s": 6001.0, "group": 4.0, "clients": 32,
+            "p50_ms": 1.0, "p99_ms": 3.0, "p999_ms": 3.0, "rss_mb": 30.0, "fdatasync_per_s": 6001.0, "group": 4.0, "clients": 32,
         });
         assert_eq!(figures().document().to_string(), expected.to_string());
     }

@@ -130,8 +130,9 @@ impl Node {
 
     /// Ends a run that began at a position, and the node with it.
     pub(super) fn end(self, after: u64) -> Run {
-        self.app.stop();
+        // Before it stops, since a node that stops keeps what it has left, which is no save.
         let groups = std::mem::take(&mut *self.groups.lock().unwrap_or_else(PoisonError::into_inner));
+        self.app.stop();
         Run { after, groups }
     }
 
@@ -200,6 +201,9 @@ impl Node {
             mode,
             skip_bad_rows: false,
             dry_run: false,
+            notation: None,
+            whole: None,
+            preview: None,
         };
         self.call(Request::Import(batch), &mut |_| Ok(()))
     }

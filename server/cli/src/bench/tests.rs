@@ -44,6 +44,24 @@ fn a_branch_catches_up_and_is_replayed() {
 }
 
 #[test]
+fn an_import_is_measured_while_others_save() {
+    let document = measured(Bench::Import(import::Parameters { rows: 3_000 }));
+    assert_eq!((&document["unit"], &document["n"]), (&"rows/s".into(), &3_000.into()));
+    for name in ["value", "raw", "p999_ms"] {
+        assert!(number(&document, name) > 0.0, "{name} in {document}");
+    }
+}
+
+#[test]
+fn saves_behind_a_long_and_a_short_log_are_measured() {
+    let document = measured(Bench::Log(log::Parameters { changes: 2_200 }));
+    assert_eq!((&document["bench"], &document["changes"]), (&"log".into(), &2_200.into()));
+    for name in ["value", "raw", "start_ms"] {
+        assert!(number(&document, name) > 0.0, "{name} in {document}");
+    }
+}
+
+#[test]
 fn steps_behind_a_long_and_a_short_journal_are_measured() {
     let document = measured(Bench::Journal(journal::Parameters { rows: 30_000 }));
     assert_eq!(
@@ -76,5 +94,5 @@ fn measurements_are_chosen_by_name() {
     assert_eq!(count(&["commit", "replicate", "commit"]), Ok(3));
     let unknown = |hint: &str| Err(("unknown-bench".to_owned(), hint.to_owned()));
     assert_eq!(count(&["comit"]), unknown("did you mean \"commit\"?"));
-    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, replicate, journal, past"));
+    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, import, log, replicate, journal, past"));
 }

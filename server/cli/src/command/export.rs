@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use mytism_core::failure::Failure;
 use mytism_core::operation::{Closed, Operations, Output as Out, QueryRequest, Reply, Request};
-use mytism_core::value::Value;
 use mytism_intake::encoding::Encoder;
 use mytism_intake::guard;
 use mytism_intake::layout::Quote;
@@ -212,6 +211,8 @@ fn text(value: &Out, writing: &Writing) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mytism_core::value::Value;
+
     use super::*;
     use crate::command::fake::Fake;
     use jiff::tz::TimeZone;

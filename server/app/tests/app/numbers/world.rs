@@ -208,6 +208,9 @@ impl Site {
             mode: ImportMode::Insert,
             skip_bad_rows,
             dry_run,
+            notation: None,
+            whole: None,
+            preview: None,
         };
         match self.call(Request::Import(batch))?.remove(0) {
             Reply::Imported(imported) => Ok(imported),
