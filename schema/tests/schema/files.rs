@@ -230,7 +230,8 @@ fn numbers_of_ranges() {
     );
     check_member(
         "<Relation name='a' type='to-one' target='User' number='N'/>",
-        "a.xml:3:48: Relation has no attribute number",
+        "a.xml:3:48: Relation of type to-one has no attribute number; possible are name, type, target, onDelete, label, \
+         notNull, unique, indexed, id",
     );
     check_member(
         "<Attribute name='a' type='integer' number=''/>",

@@ -72,6 +72,6 @@ pub(crate) fn delimiter(start: &[u8], quote: Quote) -> u8 {
             }
         }
     }
-    let most = counts.iter().max().copied().unwrap_or(0);
+    let most = counts.iter().max().copied().unwrap_or(0).max(1);
     counts.iter().zip(DELIMITERS).find(|(count, _)| **count == most).map_or(b',', |(_, delimiter)| delimiter)
 }

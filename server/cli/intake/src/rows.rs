@@ -18,9 +18,7 @@ use crate::{guard, json};
 
 /// The longest row, in bytes. Without a limit one forgotten quotation mark would make a row of the whole file.
 const ROW_BYTES_MAX: u64 = 64 << 20;
-/// Enough for a byte order mark; what is larger is read past this buffer.
-const MARK_BYTES: usize = 8;
-/// The longest header line that is looked at to find the delimiter, in bytes.
+/// What is looked at to find how a file is made, its header line above all; in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// A row.
@@ -167,7 +165,7 @@ impl RowFile {
     pub fn over(path: &Path, content: impl Read + 'static, layout: &Layout) -> Result<Self, Failure> {
         let taken = Rc::new(Cell::new(0));
         let counted = Counted { file: content, taken: Rc::clone(&taken) };
-        let mut raw = BufReader::with_capacity(MARK_BYTES, counted);
+        let mut raw = BufReader::with_capacity(BUFFER_BYTES, counted);
         let mark = Encoding::of_mark(raw.fill_buf().map_err(|error| unreadable(path, &error))?);
         raw.consume(mark.map_or(0, |(_, length)| length));
         let encoding = mark.map_or(layout.encoding, |(encoding, _)| encoding);

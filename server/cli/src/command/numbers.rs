@@ -197,7 +197,7 @@ mod tests {
         };
         let used_up = NumberRangeLine { next: None, left: 0, leased: None, state: "used-up".into(), ..line.clone() };
         let node = Fake::new(|_| Ok(vec![Reply::NumberRange(line.clone()), Reply::NumberRange(used_up.clone())]));
-        let expected = "Name      Node  Next    Left   Leased up to  State\n\
+        let expected = "Name      Node    Next  Left   Leased up to  State\n\
                         Invoices  bonn  240113  9,887        240120  valid\n\
                         Invoices  bonn          0                    used up\n\
                         2 rows\n";

@@ -65,7 +65,6 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("demo-command", "the demonstration calls this very program"),
     ("demo-differs", "the product would have to be wrong"),
     ("demo-too-slow", "the machine would have to stand still"),
-    ("interrupted", "it ends the demonstration at a moment that nobody can choose"),
     ("start-slow", "a start would have to take a minute"),
     ("stop-slow", "a stop would have to take a quarter of a minute"),
     ("no-randomness", "the system would have to lack randomness"),

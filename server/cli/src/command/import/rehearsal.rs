@@ -45,7 +45,11 @@ impl Rehearsal {
         output: &mut Output<'_>,
     ) -> Result<(), Failure> {
         match imported.keys.take() {
-            Some(keys) => keys.iter().flatten().try_for_each(|key| self.keys.put(&[key]))?,
+            // Nothing can refer to a row that is bad itself.
+            Some(keys) => {
+                let good = keys.iter().zip(&imported.rows).filter(|(_, row)| !matches!(row, RowOutcome::Failed { .. }));
+                good.filter_map(|(key, _)| key.as_ref()).try_for_each(|key| self.keys.put(&[key]))?;
+            }
             None => self.knows_keys = false,
         }
         for shown in imported.preview.take().into_iter().flatten() {

@@ -296,7 +296,7 @@ fn a_dry_run_looks_targets_up_among_the_rows() {
     let done = dry("K,V,To\na,1,b\nb,bad,\nc,2,nobody\nd,,\n", skip);
     assert_eq!(done.result.unwrap(), told("null", [4, 1, 0, 0, 3]));
     let errors = done.errors.unwrap();
-    assert!(errors.starts_with("K,V,To,error\nb,bad,,V is bad\na,1,b,To: there is no"), "{errors}");
+    assert!(errors.starts_with("K,V,To,error\nb,bad,,V is bad\na,1,b,\"To: there is no"), "{errors}");
 }
 
 #[test]
