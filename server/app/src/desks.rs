@@ -13,6 +13,9 @@ use crate::foundation::Published;
 
 /// Groups that a view may be behind. Views that are kept for long keep the engine from reusing its log of writes.
 const BEHIND: u64 = 32;
+/// Writes after which they are closed as well: the larger the engine's log of writes has grown, the longer those wait
+/// who save while it is worked off.
+const WRITES: usize = 4_096;
 
 /// See the module.
 pub(crate) struct Desks {
@@ -66,9 +69,9 @@ impl Desks {
         drop(closed);
     }
 
-    /// Whether it is time for that, after a group.
-    pub(crate) const fn closes_after(group: u64) -> bool {
-        group.is_multiple_of(BEHIND)
+    /// Whether it is time for that, after so many groups that wrote so much together.
+    pub(crate) const fn are_due(groups: u64, writes: usize) -> bool {
+        groups >= BEHIND || writes >= WRITES
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Core {
     moved: Moved,
     /// Number of the last group that became durable.
     group: u64,
+    /// Groups and writes since the views of the desks were closed.
+    since_close: (u64, usize),
     /// Whether a commit failed and the end of the log has not been read again since.
     unsure: bool,
 }
@@ -33,7 +35,7 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(foundation: Arc<Foundation>, state: State) -> Self {
         let kept = foundation.allotment().clone();
-        Self { foundation, state, kept, moved: Moved::new(), group: 0, unsure: false }
+        Self { foundation, state, kept, moved: Moved::new(), group: 0, since_close: (0, 0), unsure: false }
     }
 
     /// Does the work of a group and answers all who wait for it.
@@ -116,8 +118,11 @@ impl Core {
     /// Makes a batch durable that leads to the state `next`. Where the engine fails, the end of the log says whether it
     /// happened all the same.
     fn write(&mut self, batch: &Batch, next: &State) -> Result<(), AppError> {
-        if Desks::closes_after(self.group) {
+        self.since_close.0 += 1;
+        self.since_close.1 += batch.len();
+        if Desks::are_due(self.since_close.0, self.since_close.1) {
             self.foundation.desks.close_views();
+            self.since_close = (0, 0);
         }
         let Err(error) = self.foundation.store.commit(batch) else { return Ok(()) };
         self.unsure = true;
