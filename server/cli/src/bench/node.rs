@@ -147,7 +147,7 @@ impl Node {
     }
 
     /// Saves one order of ten values; `number` is its number.
-    pub(super) fn order(&self, number: u64, customers: &[ObjectId]) -> Result<(), Failure> {
+    pub(super) fn order(&self, number: u64, customers: &[ObjectId]) -> Result<ObjectId, Failure> {
         // Customers order in no order.
         let index = usize::try_from(number.wrapping_mul(7919) % CUSTOMERS).unwrap_or(0);
         let customer = customers.get(index).ok_or_else(|| Failure::failed("internal", "there are no customers"))?;
@@ -165,7 +165,8 @@ impl Node {
             text("ShipPostalCode", &format!("{:05}", 20_000 + number % 1000)),
             text("ShipCountry", "Deutschland"),
         ];
-        self.save("order", vec![new("Order", "o".to_owned(), values)]).map(drop)
+        let made = self.save("order", vec![new("Order", "o".to_owned(), values)])?;
+        made.first().copied().ok_or_else(|| Failure::failed("internal", "an order was saved without an id"))
     }
 
     /// Makes orders of these numbers, at most as many as one import takes.
@@ -211,6 +212,26 @@ impl Node {
     /// Asks the node something.
     pub(super) fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
         self.app.call(&Context::local(), request, sink)
+    }
+
+    /// Gives an order ten other values; `number` is one that it did not have before.
+    pub(super) fn change(&self, order: ObjectId, number: u64) -> Result<(), Failure> {
+        let day = |month: &str| format!("2026-{month}-{:02}T00:00:{:02}Z", number % 28 + 1, number % 60);
+        let values = vec![
+            text("OrderDate", &day("09")),
+            text("RequiredDate", &day("10")),
+            text("ShippedDate", &day("11")),
+            ("Freight".to_owned(), Input::Number(format!("{}.{:02}", number % 5000, number % 100))),
+            text("ShipName", &format!("Lager {number}")),
+            text("ShipAddress", &format!("Speicherstraße {number}")),
+            text("ShipCity", &format!("Hafen {number}")),
+            text("ShipRegion", &format!("Nord {number}")),
+            text("ShipPostalCode", &number.to_string()),
+            text("ShipCountry", &format!("Land {number}")),
+        ];
+        let target = ChangeTarget::Object(order);
+        let change = ChangeRequest { target, values, expect: Vec::new(), delete: None };
+        self.save("change", vec![change]).map(drop)
     }
 
     fn save(&self, description: &str, changes: Vec<ChangeRequest>) -> Result<Vec<ObjectId>, Failure> {
