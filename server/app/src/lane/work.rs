@@ -129,12 +129,6 @@ impl<'v> Work<'v> {
         self.foundation.identity.authoritative.then(|| self.state.position().number + 1)
     }
 
-    /// Whether this is the lane, so that what is drawn here is used or taken back.
-    #[expect(dead_code, reason = "what is drawn from a number range asks")]
-    pub(crate) const fn is_in_lane(&self) -> bool {
-        matches!(self.place, Place::Lane { .. })
-    }
-
     /// Whether numbers may be drawn here: where they are used or taken back, and where nothing is ever committed.
     pub(crate) const fn may_draw(&self) -> bool {
         !matches!(self.place, Place::Beside)
