@@ -1,7 +1,7 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`import`], [`log`], [`replicate`], [`journal`], [`past`]: what is measured, each with a sketch of what it should cost
+//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`journal`], [`past`]: what is measured, each with a sketch of what it should cost
 //! 2. [`plain`]: the other side
 //! 3. [`node`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
@@ -15,6 +15,7 @@ mod machine;
 mod node;
 mod past;
 mod plain;
+mod protocol;
 mod replicate;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ struct Settings {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Bench {
     Commit(commit::Parameters),
+    Protocol(protocol::Parameters),
     Import(import::Parameters),
     Log(log::Parameters),
     Replicate(replicate::Parameters),
@@ -52,9 +54,11 @@ enum Bench {
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
+    ("protocol", Bench::Protocol(protocol::Parameters { clients: 1 })),
+    ("protocol", Bench::Protocol(protocol::Parameters { clients: 32 })),
     ("import", Bench::Import(import::Parameters { rows: 100_000 })),
     ("log", Bench::Log(log::Parameters { changes: 1_000_000 })),
     ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
@@ -68,6 +72,7 @@ impl Bench {
     fn run(self, settings: &Settings) -> Result<Figures, Failure> {
         match self {
             Self::Commit(parameters) => commit::run(parameters, settings),
+            Self::Protocol(parameters) => protocol::run(parameters, settings),
             Self::Import(import::Parameters { rows }) if settings.long => {
                 import::run(import::Parameters { rows: rows * 10 }, settings)
             }
@@ -121,7 +126,7 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, import, log, replicate, journal, past"),
+            None => failure.hint("there are: commit, protocol, import, log, replicate, journal, past"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

@@ -9,7 +9,7 @@
 //! 6. [`numbers`]: number ranges
 //! 7. [`configuration`]: what is wrong with it, and what is in force
 
-mod background;
+pub(crate) mod background;
 mod cluster;
 mod configuration;
 mod export;

@@ -31,6 +31,9 @@ use super::machine::{Scratch, fdatasync_per_s, with_memory};
 use super::node::{Node, schema};
 use super::plain;
 
+/// Number of the first order.
+pub(super) const FIRST: u64 = 100_000;
+
 /// What is varied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Parameters {
@@ -58,7 +61,9 @@ fn round(parameters: Parameters, settings: &Settings) -> Result<Round, Failure> 
     let customers = node.customers()?;
     let before_node = fdatasync_per_s(scratch.path())?;
     let after = node.begin()?;
-    let (saved, memory) = with_memory(|| saves(&node, &customers, parameters.clients, settings.time));
+    let numbers = AtomicU64::new(FIRST);
+    let client = || Ok(|number| node.order(number, &customers));
+    let (saved, memory) = with_memory(|| saves(client, &numbers, parameters.clients, settings.time));
     let (took, waits) = saved?;
     let directory = node.directory.clone();
     let run = node.end(after);
@@ -75,19 +80,29 @@ fn round(parameters: Parameters, settings: &Settings) -> Result<Round, Failure> 
     })
 }
 
-/// Saves from so many threads for a while. Returns the time until the last one was durable, and how long each took in
-/// microseconds.
-fn saves(node: &Node, customers: &[ObjectId], clients: u32, time: Duration) -> Result<(Duration, Vec<u32>), Failure> {
-    let numbers = AtomicU64::new(100_000);
+/// Saves from so many threads for a while; `client` makes what each thread saves with, `numbers` those of the orders.
+/// Returns the time until the last one was durable, and how long each took in microseconds.
+pub(super) fn saves<S>(
+    client: impl Fn() -> Result<S, Failure> + Sync,
+    numbers: &AtomicU64,
+    clients: u32,
+    time: Duration,
+) -> Result<(Duration, Vec<u32>), Failure>
+where
+    S: FnMut(u64) -> Result<ObjectId, Failure>,
+{
     let ready = Barrier::new(clients as usize + 1);
     std::thread::scope(|scope| {
         let client = || {
+            // Who cannot connect must not keep the others waiting.
+            let save = client();
             ready.wait();
+            let mut save = save?;
             let began = Instant::now();
             let mut waits = Vec::new();
             while began.elapsed() < time {
                 let asked = Instant::now();
-                node.order(numbers.fetch_add(1, Ordering::Relaxed), customers)?;
+                save(numbers.fetch_add(1, Ordering::Relaxed))?;
                 waits.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
             Ok(waits)

@@ -11,7 +11,7 @@ use crate::words::Words;
 pub(super) struct Round {
     /// Transactions.
     pub(super) n: u64,
-    /// Commits that they became durable in.
+    /// Commits that they became durable in; 0 where that is not seen.
     pub(super) commits: u64,
     /// What the node took.
     pub(super) node: Duration,
@@ -96,7 +96,7 @@ impl Figures {
             "p999_ms": rounded(self.p999_ms, 3),
             "rss_mb": self.rss_mb.map(|megabytes| rounded(megabytes, 1)),
             "fdatasync_per_s": rounded(self.fdatasync_per_s, 0),
-            "group": rounded(self.group, 1),
+            "group": (self.group > 0.0).then(|| rounded(self.group, 1)),
         });
         if let Some(fields) = document.as_object_mut() {
             fields.extend(self.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
@@ -113,7 +113,7 @@ impl Figures {
             &number(self.raw, 0),
             &number(self.ratio(), 2),
             &words.count(self.n),
-            &number(self.group, 1),
+            &if self.group > 0.0 { number(self.group, 1) } else { "?".to_owned() },
             &number(self.p50_ms, 2),
             &number(self.p99_ms, 2),
             &number(self.p999_ms, 2),

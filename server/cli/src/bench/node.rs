@@ -138,35 +138,12 @@ impl Node {
 
     /// Makes the customers that orders refer to.
     pub(super) fn customers(&self) -> Result<Vec<ObjectId>, Failure> {
-        let change = |number: u64| {
-            let name = format!("Customer {number}");
-            let values = vec![text("CustomerID", &format!("C{number:05}")), text("CompanyName", &name)];
-            new("Customer", format!("c{number}"), values)
-        };
-        self.save("customers", (0..CUSTOMERS).map(change).collect())
+        make_customers(&mut |request, sink| self.call(request, sink))
     }
 
     /// Saves one order of ten values; `number` is its number.
     pub(super) fn order(&self, number: u64, customers: &[ObjectId]) -> Result<ObjectId, Failure> {
-        // Customers order in no order.
-        let index = usize::try_from(number.wrapping_mul(7919) % CUSTOMERS).unwrap_or(0);
-        let customer = customers.get(index).ok_or_else(|| Failure::failed("internal", "there are no customers"))?;
-        let (days, seconds) = (number / 86_400 % 28 + 1, number % 86_400);
-        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let values = vec![
-            ("OrderID".to_owned(), Input::Number(number.to_string())),
-            ("Customer".to_owned(), Input::Reference(ReferenceInput::Id(*customer))),
-            text("OrderDate", &format!("2026-10-{days:02}T{hour:02}:{minute:02}:{second:02}Z")),
-            text("RequiredDate", &format!("2026-11-{days:02}T00:00:00Z")),
-            ("Freight".to_owned(), Input::Number(format!("{}.{:02}", number % 500, number % 100))),
-            text("ShipName", &format!("Lager {}", number % 1000)),
-            text("ShipAddress", &format!("Speicherstraße {}", number % 300)),
-            text("ShipCity", "Hamburg"),
-            text("ShipPostalCode", &format!("{:05}", 20_000 + number % 1000)),
-            text("ShipCountry", "Deutschland"),
-        ];
-        let made = self.save("order", vec![new("Order", "o".to_owned(), values)])?;
-        made.first().copied().ok_or_else(|| Failure::failed("internal", "an order was saved without an id"))
+        make_order(&mut |request, sink| self.call(request, sink), number, customers)
     }
 
     /// Makes orders of these numbers, at most as many as one import takes.
@@ -235,16 +212,56 @@ impl Node {
     }
 
     fn save(&self, description: &str, changes: Vec<ChangeRequest>) -> Result<Vec<ObjectId>, Failure> {
-        let mut ids = Vec::new();
-        let request = Request::Save(SaveRequest { description: description.to_owned(), changes });
-        self.app.call(&Context::local(), request, &mut |reply| {
-            if let Reply::Saved(saved) = reply {
-                ids = saved.ids.into_iter().map(|(_, id)| id).collect();
-            }
-            Ok(())
-        })?;
-        Ok(ids)
+        save(&mut |request, sink| self.call(request, sink), description, changes)
     }
+}
+
+/// How a node is asked, wherever it runs.
+pub(super) type Ask<'a> = dyn FnMut(Request, &mut Sink<'_>) -> Result<(), Failure> + 'a;
+
+/// Makes the customers that orders refer to.
+pub(super) fn make_customers(ask: &mut Ask<'_>) -> Result<Vec<ObjectId>, Failure> {
+    let change = |number: u64| {
+        let name = format!("Customer {number}");
+        let values = vec![text("CustomerID", &format!("C{number:05}")), text("CompanyName", &name)];
+        new("Customer", format!("c{number}"), values)
+    };
+    save(ask, "customers", (0..CUSTOMERS).map(change).collect())
+}
+
+/// Saves one order of ten values; `number` is its number.
+pub(super) fn make_order(ask: &mut Ask<'_>, number: u64, customers: &[ObjectId]) -> Result<ObjectId, Failure> {
+    // Customers order in no order.
+    let index = usize::try_from(number.wrapping_mul(7919) % CUSTOMERS).unwrap_or(0);
+    let customer = customers.get(index).ok_or_else(|| Failure::failed("internal", "there are no customers"))?;
+    let (days, seconds) = (number / 86_400 % 28 + 1, number % 86_400);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let values = vec![
+        ("OrderID".to_owned(), Input::Number(number.to_string())),
+        ("Customer".to_owned(), Input::Reference(ReferenceInput::Id(*customer))),
+        text("OrderDate", &format!("2026-10-{days:02}T{hour:02}:{minute:02}:{second:02}Z")),
+        text("RequiredDate", &format!("2026-11-{days:02}T00:00:00Z")),
+        ("Freight".to_owned(), Input::Number(format!("{}.{:02}", number % 500, number % 100))),
+        text("ShipName", &format!("Lager {}", number % 1000)),
+        text("ShipAddress", &format!("Speicherstraße {}", number % 300)),
+        text("ShipCity", "Hamburg"),
+        text("ShipPostalCode", &format!("{:05}", 20_000 + number % 1000)),
+        text("ShipCountry", "Deutschland"),
+    ];
+    let made = save(ask, "order", vec![new("Order", "o".to_owned(), values)])?;
+    made.first().copied().ok_or_else(|| Failure::failed("internal", "an order was saved without an id"))
+}
+
+fn save(ask: &mut Ask<'_>, description: &str, changes: Vec<ChangeRequest>) -> Result<Vec<ObjectId>, Failure> {
+    let mut ids = Vec::new();
+    let request = Request::Save(SaveRequest { description: description.to_owned(), changes });
+    ask(request, &mut |reply| {
+        if let Reply::Saved(saved) = reply {
+            ids = saved.ids.into_iter().map(|(_, id)| id).collect();
+        }
+        Ok(())
+    })?;
+    Ok(ids)
 }
 
 fn recorder(directory: &Path, schema: &Arc<Schema>, sure: Durability) -> Result<Noted, Failure> {

@@ -221,3 +221,19 @@ fn an_idle_node_is_small() {
     println!("{kilobytes} kB");
     assert!(kilobytes < 40_000, "{kilobytes} kB of its own");
 }
+
+#[test]
+fn saves_over_the_socket_are_measured() {
+    let project = Project::head_office("hamburg", &trade::schema());
+    let scratch = project.root().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    let directory = scratch.display().to_string();
+    let measured = project.run_json(&["bench", "protocol", "--seconds", "1", "--dir", &directory], "");
+    let documents = measured.documents();
+    let clients: Vec<_> = documents.iter().map(|document| document["clients"].as_u64()).collect();
+    assert_eq!(clients, [Some(1), Some(32)]);
+    for name in ["value", "raw", "ratio", "n", "p50_ms"] {
+        assert!(documents.iter().all(|document| document[name].as_f64() > Some(0.0)), "{name} in {documents:?}");
+    }
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "nothing is left, and no node runs there");
+}
