@@ -10,6 +10,7 @@ use mytism_core::id::{BlockId, Hash, Position};
 use mytism_core::number::LeaseWish;
 use mytism_format::{entry, hash, transaction};
 use mytism_proto::{EntryFrame, PROTOCOL_VERSION, PeerMessage};
+use mytism_sync::clock;
 use mytism_sync::uplink::Uplink;
 use mytism_sync::{Effect, MESSAGE, PendingItem, ROWS, Violation};
 use mytism_transport::connection::{PeerConnection, Purpose};
@@ -18,12 +19,15 @@ use mytism_transport::identity::PublicKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
+use crate::head::blocking;
 use crate::line::{Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
 
 /// How long one attempt to reach the head office may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// A clock that is off by more is worth a word to who runs the machine.
+const CLOCK_TOLERANCE_MICROS: u64 = 5_000_000;
 /// A line that held so long counts as good: the pause before the next attempt is the shortest again.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 
@@ -122,28 +126,43 @@ enum Done {
 }
 
 async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
+    let asked = shared.now();
     line.send(&hello(shared)?)?;
-    match line.first().await? {
-        PeerMessage::Welcome { cluster, .. } if cluster == shared.cluster()? => {}
+    let measured = match line.first().await? {
+        PeerMessage::Welcome { cluster, time, .. } if cluster == shared.cluster()? => {
+            clock::offset_micros(asked, time, shared.now())
+        }
         PeerMessage::Welcome { .. } => {
             let message = "the head office belongs to another cluster".to_owned();
             return Err(Violation { code: "other-cluster", message }.into());
         }
         _ => return Err(Violation::unexpected("something else than a welcome").into()),
-    }
+    };
+    let offset = note_clock(shared, name, measured).await?;
     shared.tell("connected", name, String::new());
     tracing::info!("connected to {name}");
     shared.peers.update(name, |peer| {
         CONNECTED.clone_into(&mut peer.state);
         peer.last_error = None;
     });
-    converse(shared, line, name).await
+    converse(shared, line, name, offset).await
 }
 
-async fn converse(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
+/// Keeps how far the own clock is ahead, in microseconds; 0 where it could not be measured.
+async fn note_clock(shared: &Arc<Shared>, name: &str, measured: Option<i64>) -> Result<i64, LineEnd> {
+    let Some(micros) = measured else { return Ok(0) };
+    if micros.unsigned_abs() > CLOCK_TOLERANCE_MICROS {
+        tracing::warn!("the clock of this node differs from that of {name} by {} s", micros / 1_000_000);
+    }
+    let shared = Arc::clone(shared);
+    blocking(move || Ok(shared.app.note_clock_offset(micros)?)).await?;
+    Ok(micros)
+}
+
+async fn converse(shared: &Arc<Shared>, line: &mut Line, name: &str, clock_offset: i64) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
-    let mut uplink = Uplink::new();
+    let mut uplink = Uplink::new(clock_offset);
     let mut out = Vec::new();
     let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
     uplink.go_on(&mut out);

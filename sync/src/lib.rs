@@ -7,10 +7,12 @@
 //! 1. [`greeting`]: may these two talk at all
 //! 2. [`feed`]: the head office's side of one branch
 //! 3. [`uplink`]: a branch's side
+//! 4. [`clock`]: how far apart their clocks are
 //!
 //! Both sides bound what is under way: no more than [`WINDOW`] bytes are sent before the other side has confirmed that
 //! they are durable, so a slow or silent peer costs no more memory than that.
 
+pub mod clock;
 pub mod feed;
 pub mod greeting;
 pub mod uplink;

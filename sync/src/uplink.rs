@@ -31,18 +31,14 @@ pub struct Uplink {
     told_leases: bool,
     asked_for_leases: bool,
     lag_micros: Option<i64>,
-}
-
-impl Default for Uplink {
-    fn default() -> Self {
-        Self::new()
-    }
+    clock_offset_micros: i64,
 }
 
 impl Uplink {
-    /// A new session. Everything pending is offered again: the head office knows what it has seen.
+    /// A new session with a head office behind whose clock the own one is ahead by so many microseconds. Everything
+    /// pending is offered again: the head office knows what it has seen.
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn new(clock_offset_micros: i64) -> Self {
         Self {
             waiting: VecDeque::new(),
             bytes_waiting: 0,
@@ -56,10 +52,12 @@ impl Uplink {
             told_leases: false,
             asked_for_leases: false,
             lag_micros: None,
+            clock_offset_micros,
         }
     }
 
-    /// From the sending of the last entries to their arrival, by both clocks, in microseconds.
+    /// From the sending of the last entries to their arrival, in microseconds: by both clocks, of which the difference is
+    /// taken off.
     #[must_use]
     pub const fn lag_micros(&self) -> Option<i64> {
         self.lag_micros
@@ -103,7 +101,8 @@ impl Uplink {
     pub fn on_message(&mut self, message: PeerMessage, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Violation> {
         match message {
             PeerMessage::Entries { entries, sent, .. } => {
-                self.lag_micros = Some(now.micros() - sent.micros());
+                self.lag_micros =
+                    Some(now.micros().saturating_sub(sent.micros()).saturating_sub(self.clock_offset_micros));
                 let bytes: usize = entries.iter().map(EntryFrame::bytes).sum();
                 if self.bytes_waiting + bytes > 2 * WINDOW + mytism_proto::frame::BODY_MAX as usize {
                     let message = "more is sent than the window holds".to_owned();
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn pending_transactions_are_offered_in_order_and_within_the_window() {
-        let mut uplink = Uplink::new();
+        let mut uplink = Uplink::new(0);
         let mut out = Vec::new();
         uplink.go_on(&mut out);
         assert_eq!(out, [Effect::ReadPending { after: 0 }]);
@@ -220,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_save_while_the_store_reads_is_not_forgotten() {
-        let mut uplink = Uplink::new();
+        let mut uplink = Uplink::new(0);
         let mut out = Vec::new();
         uplink.go_on(&mut out);
         uplink.on_saved(&mut out);
@@ -230,8 +229,18 @@ mod tests {
     }
 
     #[test]
+    fn the_lag_is_told_without_the_difference_of_the_clocks() {
+        let lag = |ahead| {
+            let mut uplink = Uplink::new(ahead);
+            uplink.on_message(entries(1), Timestamp::saturating_from_micros(1_000_000), &mut Vec::new()).unwrap();
+            uplink.lag_micros()
+        };
+        assert_eq!((lag(0), lag(999_000)), (Some(999_995), Some(995)));
+    }
+
+    #[test]
     fn entries_are_applied_one_batch_at_a_time() {
-        let mut uplink = Uplink::new();
+        let mut uplink = Uplink::new(0);
         let mut out = Vec::new();
         uplink.on_message(entries(1), now(), &mut out).unwrap();
         uplink.on_message(entries(2), now(), &mut out).unwrap();
@@ -245,7 +254,7 @@ mod tests {
     #[test]
     fn leases_are_told_once_and_asked_for_one_at_a_time() {
         let wish = |wanted| LeaseWish { range: ObjectId::new(7).unwrap(), held: None, given: None, wanted };
-        let mut uplink = Uplink::new();
+        let mut uplink = Uplink::new(0);
         let mut out = Vec::new();
         uplink.on_lease_wishes(Vec::new(), &mut out);
         assert!(out.is_empty(), "there is nothing to tell");
@@ -265,7 +274,7 @@ mod tests {
 
     #[test]
     fn ids_are_asked_for_once() {
-        let mut uplink = Uplink::new();
+        let mut uplink = Uplink::new(0);
         let mut out = Vec::new();
         uplink.on_ids_left(10, 20, &mut out);
         uplink.on_ids_left(9, 20, &mut out);

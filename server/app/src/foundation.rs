@@ -10,6 +10,7 @@ use mytism_store::Store;
 
 use crate::allotment::Allotment;
 use crate::behaviour::Behaviour;
+use crate::clock::ClockOffset;
 use crate::desks::Desks;
 use crate::journal::News;
 use crate::lane::{OnCommit, State};
@@ -40,6 +41,7 @@ pub(crate) struct Foundation {
     pub(crate) desks: Desks,
     pub(crate) news: News,
     pub(crate) reminders: Reminders,
+    pub(crate) clock: ClockOffset,
     allotment: Mutex<Allotment>,
     published: RwLock<Arc<Published>>,
     behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
@@ -60,6 +62,7 @@ impl Foundation {
         surroundings: Arc<dyn Surroundings>,
         identity: Identity,
         allotment: Allotment,
+        clock: ClockOffset,
         state: State,
     ) -> Self {
         Self {
@@ -71,6 +74,7 @@ impl Foundation {
             desks: Desks::new(),
             news: News::at(state.journal),
             reminders: Reminders::default(),
+            clock,
             allotment: Mutex::new(allotment),
             published: RwLock::new(Arc::new(Published { group: 0, state })),
             behaviours: RwLock::default(),

@@ -20,6 +20,7 @@ mod allotment;
 mod apply;
 mod behaviour;
 mod changes;
+mod clock;
 pub mod cluster;
 mod conflict;
 mod constraint;

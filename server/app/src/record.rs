@@ -57,7 +57,7 @@ impl Content {
             base: Position { epoch: 1, number: 0 },
             author: stamp.user,
             time: stamp.time,
-            clock_offset_micros: None,
+            clock_offset_micros: foundation.clock.micros(),
             description: about.description,
             run: about.run.flatten(),
             schema: about.schema,

@@ -12,6 +12,7 @@ use mytism_store::{Store, Write};
 
 use crate::App;
 use crate::allotment::Allotment;
+use crate::clock::ClockOffset;
 use crate::cluster::{Accounts, Blocks};
 use crate::constraint;
 use crate::context::Context;
@@ -94,7 +95,8 @@ impl App {
     ) -> Result<Self, AppError> {
         let (numbers, warnings) = numbers::open(&*store, &*surroundings, identity.node)?;
         let state = State { numbers, ..state };
-        let foundation = Foundation::new(store, schema, surroundings, identity, allotment, state.clone());
+        let clock = ClockOffset::stored(&*store.view()?)?;
+        let foundation = Foundation::new(store, schema, surroundings, identity, allotment, clock, state.clone());
         let foundation = Arc::new(foundation);
         warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
         let lane = Lane::start(Arc::clone(&foundation), state)?;
