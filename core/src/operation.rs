@@ -6,6 +6,7 @@
 //! schema.
 
 mod journal;
+mod quarantine;
 
 use crate::failure::Failure;
 use crate::id::{ObjectId, TransactionId};
@@ -14,6 +15,7 @@ use crate::time::Timestamp;
 use crate::value::Value;
 
 pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
+pub use quarantine::{QuarantineLine, SettleRequest, Settled, Settling};
 
 /// Whoever can be asked.
 pub trait Operations {
@@ -69,8 +71,19 @@ pub enum Request {
     },
     /// The conflicts; answers [`Reply::Conflict`], one each.
     Conflicts,
-    /// The refused transactions; answers [`Reply::Quarantined`], one each.
+    /// The refused transactions that nobody has settled; answers [`Reply::Quarantined`], one each.
     Quarantine,
+    /// All refused transactions, also those that are settled; answers [`Reply::Quarantined`], one each.
+    Refusals,
+    /// One refused transaction whole; answers one [`Reply::Quarantined`], then [`Reply::UndoLine`] for each change:
+    /// what was there before, what was wanted, and what is there now.
+    Refusal {
+        /// The place of the refusal in the log.
+        number: u64,
+    },
+    /// Save a refused transaction anew, or mark it as settled; answers one [`Reply::Saved`] once that is durable. The
+    /// labels of new objects are the ids that the refused transaction gave them.
+    Settle(SettleRequest),
     /// What became visible at the node; answers [`Reply::Change`], one each, and at the end one [`Reply::Reached`].
     Changes(ChangesRequest),
     /// Move the cursor of a follower of the journal from where it is to a later row; answers one [`Reply::Reached`].
@@ -580,23 +593,6 @@ pub struct ConflictLine {
     pub rule: String,
 }
 
-/// A refused transaction.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct QuarantineLine {
-    /// The transaction.
-    pub transaction: TransactionId,
-    /// The place of the refusal in the log.
-    pub position: u64,
-    /// A code as in [`Failure`].
-    pub code: String,
-    /// Why.
-    pub reason: String,
-    /// What its author said about it.
-    pub description: String,
-    /// Who, when and where.
-    pub stamp: StampView,
-}
-
 /// A number range.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NumberRangeLine {
@@ -668,7 +664,7 @@ pub struct Status {
     pub database_bytes: u64,
     /// Conflicts that nobody has settled.
     pub conflicts: u64,
-    /// Refused transactions.
+    /// Refused transactions that nobody has settled.
     pub quarantine: u64,
     /// When the node started.
     pub since: Option<Timestamp>,

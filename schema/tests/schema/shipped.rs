@@ -53,6 +53,7 @@ fn what_programs_may_write_is_there() {
         "Object=600 Entity=601 Attribute=602 Kept=603 Other=604 KeptBy=605 OtherBy=606 \
         KeptNode=607 OtherNode=608 KeptTime=609 OtherTime=610 Rule=611 State=612 Transaction=613",
     );
+    check("Settlement", 7, None, "Refusal=700 Action=701");
 }
 
 fn loaded(name: &str, xml: &str) -> Schema {

@@ -111,12 +111,18 @@ impl<'w, 'v> Draft<'w, 'v> {
             let message = format!("{} is abstract: only its sub-entities have objects", entity.name);
             return Err(Failure::usage("abstract-entity", message).into());
         }
-        let id = self.new_id()?;
-        self.made.push(id);
-        self.record(id, entity.id, Slot::LIFE, Life::Alive.value())?;
+        let id = self.make_bare(entity.id)?;
         for member in entity.columns().filter(|member| !member.default.is_null()) {
             self.record(id, entity.id, Slot::attribute(member.id), member.default.clone())?;
         }
+        Ok(id)
+    }
+
+    /// A new object that holds nothing.
+    pub(crate) fn make_bare(&mut self, entity: EntityId) -> Result<ObjectId, AppError> {
+        let id = self.new_id()?;
+        self.made.push(id);
+        self.record(id, entity, Slot::LIFE, Life::Alive.value())?;
         Ok(id)
     }
 

@@ -10,8 +10,9 @@
 //! 6. `journal` and [`follower`]: what became visible here, and who reads it
 //! 7. `import`, `reading`, `output`: rows in, rows out
 //! 8. `cluster`: nodes, their accounts, blocks of ids
-//! 9. [`numbers`]: numbers that never go back
-//! 10. [`snapshot`]: all of it at one position, for a new branch
+//! 9. `quarantine`: what can be done with refused transactions
+//! 10. [`numbers`]: numbers that never go back
+//! 11. [`snapshot`]: all of it at one position, for a new branch
 //!
 //! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
 
@@ -38,6 +39,7 @@ pub mod numbers;
 mod output;
 mod past;
 mod prepare;
+mod quarantine;
 mod reading;
 mod reads;
 mod record;
@@ -159,7 +161,10 @@ impl App {
             Request::ImportLinks(links) => one(sink, self.import_links(context, links)?),
             Request::Nodes => reading::nodes(schema, &*self.view()?, sink)?,
             Request::Conflicts => reading::conflicts(schema, &*self.view()?, sink)?,
-            Request::Quarantine => reading::quarantine(schema, &*self.view()?, sink)?,
+            Request::Quarantine => quarantine::list(schema, &*self.view()?, false, sink)?,
+            Request::Refusals => quarantine::list(schema, &*self.view()?, true, sink)?,
+            Request::Refusal { number } => quarantine::show(schema, &*self.view()?, number, sink)?,
+            Request::Settle(request) => one(sink, Reply::Saved(self.settle(context, &request)?)),
             Request::Changes(request) => self.changes(&request, sink)?,
             Request::Passed { follower, from, to } => one(sink, Reply::Reached(self.passed(&follower, from, to)?)),
             Request::Followers => self.list_followers(sink)?,
@@ -234,7 +239,7 @@ impl App {
             objects: view.object_count()?,
             database_bytes: self.foundation.store.bytes(),
             conflicts: reading::open_conflicts(&self.foundation.schema, &*view)?,
-            quarantine: view.quarantine()?.len() as u64,
+            quarantine: quarantine::unsettled(&self.foundation.schema, &*view)?,
             since: None,
             sync: Vec::new(),
         })

@@ -1,12 +1,10 @@
-//! Reading: queries, single objects, their history, conflicts, quarantine. All on one view each, so that an answer is
+//! Reading: queries, single objects, their history, conflicts. All on one view each, so that an answer is
 //! of one moment.
 
 use mytism_core::change::{Change, Life, Slot, Stamp, Transaction};
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
-use mytism_core::operation::{
-    ConflictLine, HistoryLine, HistoryRequest, NodeLine, Output, QuarantineLine, QueryRequest, Reply, Sink,
-};
+use mytism_core::operation::{ConflictLine, HistoryLine, HistoryRequest, NodeLine, Output, QueryRequest, Reply, Sink};
 use mytism_core::query::{self, ResultKind};
 use mytism_core::schema::{Entity, Kind, Schema};
 use mytism_core::value::Value;
@@ -183,27 +181,6 @@ fn life_word(value: &Value) -> Output {
         Life::Alive => Output::Word("there".to_owned()),
         Life::Deleted => Output::Word("deleted".to_owned()),
     }
-}
-
-/// The refused transactions.
-pub(crate) fn quarantine(schema: &Schema, view: &dyn View, sink: &mut Sink<'_>) -> Result<(), AppError> {
-    let mut presenter = Presenter::new(schema, view);
-    for refused in view.quarantine()? {
-        let Some(row) = view.log_row(refused.number)? else { continue };
-        let transaction = transaction::read(row.bytes)?.transaction;
-        let line = QuarantineLine {
-            transaction: transaction.id,
-            position: refused.number,
-            code: refused.code,
-            reason: refused.reason,
-            stamp: presenter.stamp(transaction.stamp())?,
-            description: transaction.description,
-        };
-        if sink(Reply::Quarantined(line)).is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Takes an object and a way to its values by attribute name; whether more are wanted.

@@ -101,8 +101,8 @@ pub(crate) enum Command {
     Nodes(Nodes),
     /// Conflicts that nobody has settled
     Conflicts,
-    /// Transactions that the head office refused
-    Quarantine,
+    /// Transactions that the head office refused, and what is to become of them
+    Quarantine(Quarantine),
     /// Number ranges, numbers that may be missing, and the next number set by hand
     Numbers(Numbers),
     /// Tell everything that is wrong with mytism.ini
@@ -486,6 +486,43 @@ pub(crate) struct SetNumber {
     /// Without asking
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Quarantine {
+    /// Those that are settled too, with what became of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<QuarantineCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum QuarantineCommand {
+    /// One refused transaction whole
+    Show(Refusal),
+    /// Save the same changes anew, on what stands there now
+    Retry(Retry),
+    /// Settle it without effect
+    Discard(Refusal),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Refusal {
+    /// The place of the refusal in the log
+    #[arg(value_name = "NUMBER")]
+    pub(crate) number: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Retry {
+    /// The place of the refusal in the log
+    #[arg(value_name = "NUMBER")]
+    pub(crate) number: u64,
+    /// A value in the place of the refused one: ENTITY.ATTRIBUTE=VALUE or ID.ATTRIBUTE=VALUE; may be repeated
+    #[arg(long = "set", value_name = "WHAT=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -5,7 +5,7 @@
 //! 2. [`objects`]: query, show, history, save; [`undo`]
 //! 3. [`journal`]: what became visible, and who follows it
 //! 4. [`import`] and [`export`]: rows in files, written and read as `files` says
-//! 5. [`cluster`]: status, nodes, conflicts, quarantine
+//! 5. [`cluster`]: status, nodes, conflicts; [`quarantine`]: refused transactions
 //! 6. [`numbers`]: number ranges
 //! 7. [`configuration`]: what is wrong with it, and what is in force
 
@@ -20,6 +20,7 @@ mod life;
 mod numbers;
 mod objects;
 mod progress;
+mod quarantine;
 mod systemd;
 mod undo;
 
@@ -73,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
         Command::Conflicts => cluster::conflicts(&*open()?, output)?,
-        Command::Quarantine => cluster::quarantine(&*open()?, output)?,
+        Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),
         Command::ExplainConfig(arguments) => configuration::explain(directory, arguments, output)?,

@@ -7,7 +7,7 @@ use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
     ChangeLine, ConflictLine, FollowerLine, HistoryLine, NodeLine, NumberRangeLine, ObjectView, Output, PeerStatus,
-    QuarantineLine, Saved, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    QuarantineLine, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::value::Value;
 use serde_json::{Map, Value as Json, json};
@@ -230,6 +230,35 @@ pub(crate) fn quarantined(line: &QuarantineLine) -> Json {
         "time": line.stamp.time.to_string(),
         "user": line.stamp.user,
         "node": line.stamp.node,
+        "builds_on": transaction(line.builds_on),
+        "settled": line.settled.as_ref().map(settled),
+    })
+}
+
+/// What became of a refusal.
+fn settled(settled: &Settled) -> Json {
+    let StampView { time, user, node } = &settled.stamp;
+    json!({"action": settled.action, "time": time.to_string(), "user": user, "node": node})
+}
+
+/// A refused transaction with each change that did not happen.
+pub(crate) fn refusal(line: &QuarantineLine, changes: &[UndoLine]) -> Json {
+    let mut document = quarantined(line);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("changes".to_owned(), changes.iter().map(refused_change).collect());
+    }
+    document
+}
+
+fn refused_change(line: &UndoLine) -> Json {
+    json!({
+        "object": line.object.get(),
+        "entity": line.entity,
+        "text": line.text,
+        "attribute": line.attribute,
+        "old": output(&line.before),
+        "wanted": output(&line.then),
+        "now": output(&line.now),
     })
 }
 
@@ -446,8 +475,10 @@ mod tests {
             reason: "r".into(),
             description: "d".into(),
             stamp: made(),
+            builds_on: None,
+            settled: Some(Settled { action: "discarded".into(), stamp: made() }),
         };
-        let expected = r#"{"transaction":"2-1-7","position":4,"code":"not-unique","reason":"r","description":"d","time":"2026-11-23T03:53:00Z","user":"Admin","node":"hamburg"}"#;
+        let expected = r#"{"transaction":"2-1-7","position":4,"code":"not-unique","reason":"r","description":"d","time":"2026-11-23T03:53:00Z","user":"Admin","node":"hamburg","builds_on":null,"settled":{"action":"discarded","time":"2026-11-23T03:53:00Z","user":"Admin","node":"hamburg"}}"#;
         assert_eq!(quarantined(&refused).to_string(), expected);
         let line = NodeLine { name: "bonn".into(), number: 2, role: "branch".into(), joined: false };
         assert_eq!(node(&line).to_string(), r#"{"name":"bonn","number":2,"role":"branch","joined":false}"#);

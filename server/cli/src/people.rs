@@ -239,9 +239,32 @@ pub(crate) fn conflict(line: &ConflictLine, output: &mut Output<'_>) {
 /// A refused transaction.
 pub(crate) fn quarantined(line: &QuarantineLine, output: &mut Output<'_>) {
     let words = output.words;
-    let title = output.bold(&fill(words.transaction, &[&line.transaction]));
+    let number = fill(words.refusal, &[&line.position]);
+    let title = output.bold(&format!("{number}   {}", fill(words.transaction, &[&line.transaction])));
     output.line(format!("{title}   {}   {}", stamp(&line.stamp, words), harmless(&line.description)).trim_end());
     output.line(format!("  {}: {}", harmless(&line.code), harmless(&line.reason)));
+    if let Some(first) = line.builds_on {
+        output.line(format!("  {}", fill(words.builds_on, &[&first])));
+    }
+    if let Some(settled) = &line.settled {
+        let by = stamp(&settled.stamp, words);
+        let text = match settled.action.as_str() {
+            "retried" => fill(words.settled_retried, &[&by]),
+            "edited" => fill(words.settled_edited, &[&by]),
+            "discarded" => fill(words.settled_discarded, &[&by]),
+            other => format!("{} {by}", harmless(other)),
+        };
+        output.line(format!("  {text}"));
+    }
+}
+
+/// A change that did not happen.
+pub(crate) fn refused_change(line: &UndoLine, output: &mut Output<'_>) {
+    let words = output.words;
+    let name = if line.attribute.is_empty() { words.made_or_deleted.to_owned() } else { harmless(&line.attribute) };
+    let object = format!("{} {} {}", harmless(&line.entity), line.object, harmless(&line.text));
+    let values = fill(words.refused_was, &[&or_dash(&line.before), &or_dash(&line.then), &or_dash(&line.now)]);
+    output.line(format!("  {}  {name}   {values}", object.trim_end()));
 }
 
 #[cfg(test)]

@@ -138,6 +138,12 @@ words! {
     copy_and_join: "copy it to the branch, and there: {} join --sync-account FILE", "auf die Filiale kopieren, und dort: {} join --sync-account DATEI";
     no_conflicts: "no conflicts", "keine Konflikte";
     no_quarantine: "nothing in quarantine", "nichts in Quarantäne";
+    refusal: "refusal {}", "Ablehnung {}";
+    builds_on: "builds on the refused transaction {}", "baut auf der abgelehnten Transaktion {} auf";
+    refused_was: "was {}, wanted {}, is {}", "war {}, gewollt {}, ist {}";
+    settled_retried: "retried {}", "erneut gespeichert {}";
+    settled_edited: "retried with other values {}", "mit anderen Werten gespeichert {}";
+    settled_discarded: "discarded {}", "verworfen {}";
     // numbers
     node: "Node", "Knoten";
     next_number: "Next", "Nächste";

@@ -76,6 +76,9 @@ kinds! {
     REQUEST_PASSED = 0x0321 "Request.Passed" SMALL;
     REQUEST_FOLLOWERS = 0x0322 "Request.Followers" SMALL;
     REQUEST_REMOVE_FOLLOWER = 0x0323 "Request.RemoveFollower" SMALL;
+    REQUEST_REFUSALS = 0x0338 "Request.Refusals" SMALL;
+    REQUEST_REFUSAL = 0x0339 "Request.Refusal" SMALL;
+    REQUEST_SETTLE = 0x033a "Request.Settle" LARGE;
 
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;

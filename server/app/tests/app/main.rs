@@ -11,6 +11,7 @@ mod imports;
 mod numbers;
 mod one_node;
 mod past;
+mod quarantine;
 mod regressions;
 mod two_nodes;
 mod world;

@@ -36,6 +36,10 @@ fn trade(directory: &Path) -> mytism_core::schema::Schema {
 }
 
 impl Node {
+    pub(crate) fn of(app: App, directory: tempfile::TempDir) -> Self {
+        Self { app, directory }
+    }
+
     /// A branch of this head office, brought to life by a snapshot.
     pub(crate) fn branch(&self, name: &str) -> Node {
         self.app.add_node(&Context::local(), name, 14, &"0".repeat(64)).unwrap();

@@ -1,4 +1,4 @@
-//! The node and its cluster: status, nodes, conflicts, quarantine.
+//! The node and its cluster: status, nodes, conflicts.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -151,25 +151,7 @@ pub(crate) fn conflicts(node: &dyn Operations, output: &mut Output<'_>) -> Resul
     Ok(())
 }
 
-/// `quarantine`.
-pub(crate) fn quarantine(node: &dyn Operations, output: &mut Output<'_>) -> Result<(), Trouble> {
-    let mut count = 0u64;
-    node.call(Request::Quarantine, &mut |reply| {
-        if let Reply::Quarantined(line) = reply {
-            count += 1;
-            if output.json {
-                output.document(&json::quarantined(&line));
-            } else {
-                people::quarantined(&line, output);
-            }
-        }
-        output.state()
-    })?;
-    say_if_none(count, output.words.no_quarantine, output);
-    Ok(())
-}
-
-fn say_if_none(count: u64, text: &str, output: &mut Output<'_>) {
+pub(super) fn say_if_none(count: u64, text: &str, output: &mut Output<'_>) {
     if count == 0 && !output.json {
         output.line(text);
     }
@@ -213,7 +195,6 @@ mod tests {
     fn listings_say_when_there_is_nothing() {
         let node = Fake::new(|_| Ok(Vec::new()));
         assert_eq!(written(false, |output| conflicts(&node, output).unwrap()), "no conflicts\n");
-        assert_eq!(written(false, |output| quarantine(&node, output).unwrap()), "nothing in quarantine\n");
         assert_eq!(written(true, |output| conflicts(&node, output).unwrap()), "");
     }
 

@@ -214,6 +214,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         Just(R::Nodes),
         Just(R::Conflicts),
         Just(R::Quarantine),
+        Just(R::Refusals),
         Just(R::Followers),
         Just(R::Watch),
         Just(R::Stop),
@@ -241,6 +242,11 @@ pub(super) fn request() -> BoxedStrategy<Request> {
             .prop_map(|(run, description, links)| R::ImportLinks(ImportLinks { run, description, links })),
         (text(), any::<u32>()).prop_map(|(name, valid_days)| R::AddNode { name, valid_days }),
         changes().prop_map(R::Changes),
+        any::<u64>().prop_map(|number| R::Refusal { number }),
+        (any::<u64>(), any::<bool>(), inputs()).prop_map(|(number, retry, set)| {
+            let action = if retry { Settling::Retry } else { Settling::Discard };
+            R::Settle(SettleRequest { number, action, set })
+        }),
         (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
         text().prop_map(|follower| R::RemoveFollower { follower }),
         of(text()).prop_map(|range| R::VoidNumbers { range }),
@@ -391,14 +397,17 @@ fn conflict() -> impl Strategy<Value = ConflictLine> {
 }
 
 fn quarantined() -> impl Strategy<Value = QuarantineLine> {
-    (transaction(), any::<u64>(), text(), text(), text(), stamp()).prop_map(
-        |(transaction, position, code, reason, description, stamp)| QuarantineLine {
+    let settled = (text(), stamp()).prop_map(|(action, stamp)| Settled { action, stamp });
+    (transaction(), any::<u64>(), text(), text(), text(), stamp(), of(transaction()), of(settled)).prop_map(
+        |(transaction, position, code, reason, description, stamp, builds_on, settled)| QuarantineLine {
             transaction,
             position,
             code,
             reason,
             description,
             stamp,
+            builds_on,
+            settled,
         },
     )
 }

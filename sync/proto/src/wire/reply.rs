@@ -6,7 +6,7 @@ use mytism_core::number::Number;
 use mytism_core::operation::{
     ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, NodeLine, NumberRangeLine, ObjectDetail,
     ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome,
-    Saved, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -115,7 +115,10 @@ mirror! {
     QuarantineLine as QuarantineForm {
         "t" transaction: TransactionId, "p" position: u64, "c" code: String, "r" reason: String,
         "d" description: String, "s" stamp: StampView,
-    }
+    } optional { "b" builds_on: TransactionId, "z" settled: Settled }
+}
+mirror! {
+    Settled as SettledForm { "a" action: String, "s" stamp: StampView }
 }
 mirror! {
     ChangeLine as ChangeForm {

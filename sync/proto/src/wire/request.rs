@@ -4,7 +4,7 @@ use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
     ChangeRequest, ChangeTarget, ChangesRequest, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input, Notation,
-    OpenReference, QueryRequest, Request, SaveRequest, UndoRequest,
+    OpenReference, QueryRequest, Request, SaveRequest, SettleRequest, Settling, UndoRequest,
 };
 
 use crate::error::Problem;
@@ -26,6 +26,7 @@ messages! {
         REQUEST_HISTORY History(HistoryRequest);
         REQUEST_UNDO Undo(UndoRequest);
         REQUEST_CHANGES Changes(ChangesRequest);
+        REQUEST_SETTLE Settle(SettleRequest);
     }
     sole {}
     fields {
@@ -35,6 +36,8 @@ messages! {
         REQUEST_ADD_NODE AddNode { "a" name: String, "d" valid_days: u32 };
         REQUEST_CONFLICTS Conflicts {};
         REQUEST_QUARANTINE Quarantine {};
+        REQUEST_REFUSALS Refusals {};
+        REQUEST_REFUSAL Refusal { "p" number: u64 };
         REQUEST_PASSED Passed { "f" follower: String, "b" from: u64, "t" to: u64 };
         REQUEST_FOLLOWERS Followers {};
         REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
@@ -65,6 +68,9 @@ mirror! {
     UndoRequest as UndoForm { "i" id: TransactionId, "k" keep_later: bool, "n" dry_run: bool }
 }
 mirror! {
+    SettleRequest as SettleForm { "p" number: u64, "a" action: Settling, "v" set: Vec<(String, Input)> }
+}
+mirror! {
     ImportBatch as ImportForm {
         "d" description: String, "e" entity: String, "c" columns: Vec<String>, "w" rows: Vec<Vec<Option<String>>>,
         "m" mode: ImportMode, "s" skip_bad_rows: bool, "n" dry_run: bool,
@@ -84,6 +90,9 @@ mirror! {
 }
 mirror! {
     OpenReference as OpenReferenceForm { "w" row: u64, "o" object: ObjectId, "a" attribute: String, "k" key: String }
+}
+tags! {
+    Settling { 1 Retry, 2 Discard }
 }
 tags! {
     ImportMode { 1 Insert, 2 Update, 3 Upsert }
