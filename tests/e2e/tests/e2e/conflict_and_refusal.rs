@@ -132,3 +132,49 @@ fn members_that_both_sides_add_are_all_there() {
     assert_eq!(found, [Some(users[1]), Some(users[2])]);
     assert!(cut.both(&["conflicts"]).is_empty());
 }
+
+#[test]
+fn what_was_refused_is_shown_and_retried_or_given_up() {
+    let (mut cut, there) = Cut::with_customer("THERE");
+    let document = json!({"description": "a new one", "changes": [
+        {"new": "c", "entity": "Customer", "values": {"CustomerID": "NEUER", "City": "Bonn"}},
+        {"id": there, "values": {"Phone": "7"}},
+    ]});
+    let refused = cut.branch().save(&document)["ids"]["c"].as_u64().expect("an id was given");
+    let order = json!({"OrderID": 1, "Customer": {"ref": refused}});
+    cut.branch().save(&new("Order", &order));
+    let _taken = customer(cut.branch(), "ZWEITER", "Ulm");
+    let _ours = customer(cut.head(), "NEUER", "Dresden");
+    let _ours = customer(cut.head(), "ZWEITER", "Dresden");
+    cut.heal();
+
+    let found = cut.both(&["quarantine"]);
+    let numbers: Vec<String> = found.iter().map(|line| line["position"].to_string()).collect();
+    let [first, second, third] = &numbers[..] else { panic!("three refusals were expected: {found:?}") };
+    assert_eq!(found[1]["builds_on"], found[0]["transaction"]);
+    let shown = &cut.both(&["quarantine", "show", first])[0];
+    let changes = shown["changes"].as_array().expect("a list of changes");
+    let phone = changes.iter().find(|change| change["attribute"] == "Phone").expect("the change of the phone");
+    assert_eq!((&phone["object"], &phone["wanted"], &phone["now"]), (&json!(there), &json!("7"), &Json::Null));
+
+    let _again = cut.branch().run_json(&["quarantine", "retry", first], "").error(3, "duplicate-value");
+    let other = format!("{refused}.CustomerID=ANDERER");
+    let _saved = cut.branch().documents(&["quarantine", "retry", first, "--set", &other]);
+    let _saved = cut.branch().documents(&["quarantine", "retry", second]);
+    let _saved = cut.head().documents(&["quarantine", "discard", third]);
+    wait_until_in_step(cut.head(), &[cut.branch()]);
+    assert_equal(cut.head(), cut.branch());
+    let found = cut.both(&["query", "select o.OrderID, o.Customer.CustomerID as k, o.Customer.City as c from Order o"]);
+    assert_eq!((&found[0]["k"], &found[0]["c"], found.len()), (&json!("ANDERER"), &json!("Bonn"), 1));
+    assert_eq!(cut.both(&["show", &there.to_string()])[0]["values"]["Phone"], "7");
+    assert!(cut.both(&["quarantine"]).is_empty());
+    let settled = cut.both(&["quarantine", "--all"]);
+    let told: Vec<_> = settled.iter().map(|line| [&line["settled"]["action"], &line["settled"]["node"]]).collect();
+    let expected =
+        [["edited", "berlin"], ["retried", "berlin"], ["discarded", "hamburg"]].map(|pair| pair.map(Json::from));
+    assert_eq!(told, expected.each_ref().map(|pair| pair.each_ref()));
+    for project in [cut.head(), cut.branch()] {
+        assert_eq!(project.status()["quarantine"], 0);
+        let _gone = project.run_json(&["quarantine", "discard", first], "").error(3, "refusal-settled");
+    }
+}
