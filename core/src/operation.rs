@@ -71,6 +71,13 @@ pub enum Request {
     },
     /// The conflicts; answers [`Reply::Conflict`], one each.
     Conflicts,
+    /// Settle a conflict; answers one [`Reply::Saved`].
+    ResolveConflict {
+        /// The conflict itself.
+        conflict: ObjectId,
+        /// Whether the value that was kept beside the other one is set.
+        take_other: bool,
+    },
     /// The refused transactions that nobody has settled; answers [`Reply::Quarantined`], one each.
     Quarantine,
     /// All refused transactions, also those that are settled; answers [`Reply::Quarantined`], one each.

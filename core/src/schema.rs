@@ -42,6 +42,8 @@ pub struct EntityDef {
     pub key: Option<String>,
     /// The attribute that stands for an object in lists; the key serves where it is missing.
     pub display: Option<String>,
+    /// What becomes of conflicts in the attributes that it declares and that name no rule.
+    pub conflict: Option<ConflictRule>,
     /// Attributes and relations in the order of the file.
     pub members: Vec<MemberDef>,
 }
@@ -67,6 +69,8 @@ pub struct MemberDef {
     pub default: Option<String>,
     /// The number ranges from which a new object that gives none gets its value.
     pub number: Option<NumberDef>,
+    /// What becomes of conflicts; where it is missing, what the entity says.
+    pub conflict: Option<ConflictRule>,
 }
 
 /// Where the value of an attribute is drawn from, as written.
@@ -154,6 +158,37 @@ pub enum OnDelete {
     Cascade,
 }
 
+/// Which value stays where two places, not knowing of each other, set one attribute differently.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ConflictRule {
+    /// What the head office already has.
+    #[default]
+    Authoritative,
+    /// The one that arrives.
+    Branch,
+    /// The one that was set later, by clocks corrected by their measured offsets.
+    Later,
+    /// Neither: both differences count.
+    Sum,
+}
+
+impl ConflictRule {
+    /// All rules with their words in schema files and in the records of conflicts.
+    pub const ALL: [(&'static str, Self); 4] =
+        [("authoritative", Self::Authoritative), ("branch", Self::Branch), ("later", Self::Later), ("sum", Self::Sum)];
+
+    /// Its word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authoritative => "authoritative",
+            Self::Branch => "branch",
+            Self::Later => "later",
+            Self::Sum => "sum",
+        }
+    }
+}
+
 /// A checked schema.
 #[derive(Clone, Debug)]
 pub struct Schema {
@@ -209,6 +244,8 @@ pub struct Member {
     pub default: Value,
     /// The number ranges from which a new object that gives none gets its value.
     pub numbering: Option<Numbering>,
+    /// What becomes of conflicts.
+    pub conflict: ConflictRule,
     /// The entity that declares it.
     pub declared_in: EntityId,
 }

@@ -4,7 +4,7 @@ mod kind;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mytism_core::schema::{DefPath, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, SchemaDef};
+use mytism_core::schema::{ConflictRule, DefPath, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, SchemaDef};
 use roxmltree::Node;
 
 use crate::source::Place;
@@ -81,6 +81,7 @@ pub(crate) fn entity(node: Node<'_, '_>, file: InFile, draft: &mut Draft) {
         label: words.text("label"),
         key: words.name("key"),
         display: words.name("display"),
+        conflict: conflict(&mut words),
         id: id(&mut words, "id", file),
         members: Vec::new(),
     };
@@ -118,6 +119,7 @@ fn member(node: Node<'_, '_>, file: InFile, at: DefPath, draft: &mut Draft, read
         indexed: stands_in_row && words.flag("indexed"),
         default: if stands_in_row && !is_reference { words.text("default") } else { None },
         number: if stands_in_row && !is_reference { number(&mut words) } else { None },
+        conflict: if stands_in_row { conflict(&mut words) } else { None },
         id: id(&mut words, "id", file),
         // A stand-in that most conditions on a member hold for, so that one mistake is told once.
         kind: kind.unwrap_or(KindDef::String { max: 1 }),
@@ -136,6 +138,19 @@ fn number(words: &mut Words<'_, '_, '_>) -> Option<NumberDef> {
         words.problem("pattern", "a pattern needs number=\"…\", the name of the number ranges".to_owned());
     }
     range.map(|range| NumberDef { range, pattern })
+}
+
+/// What becomes of conflicts.
+fn conflict(words: &mut Words<'_, '_, '_>) -> Option<ConflictRule> {
+    let name = words.name("conflict")?;
+    let found = ConflictRule::ALL.into_iter().find(|(word, _)| *word == name).map(|(_, rule)| rule);
+    if found.is_none() && name == "script" {
+        words.problem("conflict", "conflict=\"script\" is not in this version; take one of the other rules".to_owned());
+    } else if found.is_none() {
+        let hint = hint(&name, &ConflictRule::ALL.map(|(word, _)| word));
+        words.problem("conflict", format!("there is no rule {} for conflicts{hint}", cut(&name)));
+    }
+    found
 }
 
 /// An id that is written out; those of the system's own files are not for projects.

@@ -3,7 +3,7 @@
 //!
 //! Lists stand as bytes in a field: each element with its length (u32 big-endian) before it.
 
-use mytism_core::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef};
+use mytism_core::schema::{ConflictRule, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef};
 
 use crate::FormatError;
 use crate::map::{MapReader, MapWriter};
@@ -42,13 +42,17 @@ pub fn read(body: &[u8]) -> Result<SchemaDef, FormatError> {
 
 fn write_entity(entity: &EntityDef) -> Result<Vec<u8>, FormatError> {
     let optional = [&entity.extends, &entity.label, &entity.key, &entity.display];
-    let mut map =
-        Fields::new(3 + optional.iter().filter(|text| text.is_some()).count() + usize::from(entity.id.is_some()));
+    let mut map = Fields::new(
+        3 + optional.iter().filter(|text| text.is_some()).count()
+            + usize::from(entity.id.is_some())
+            + usize::from(entity.conflict.is_some()),
+    );
     map.number("i", entity.id);
     map.text("x", entity.extends.as_deref());
     map.text("lb", entity.label.as_deref());
     map.text("k", entity.key.as_deref());
     map.text("d", entity.display.as_deref());
+    map.number("cf", entity.conflict.map(rule_number));
     let members = list(entity.members.iter().map(write_member))?;
     Ok(map.0.text("n", &entity.name).boolean("ab", entity.is_abstract).binary("m", &members).finish())
 }
@@ -64,6 +68,7 @@ fn read_entity(body: &[u8]) -> Result<EntityDef, FormatError> {
         label: text("lb")?,
         key: text("k")?,
         display: text("d")?,
+        conflict: read_rule(&fields)?,
         members: elements(fields.binary("m")?).map(|body| read_member(body?)).collect::<Result<_, _>>()?,
     })
 }
@@ -71,7 +76,13 @@ fn read_entity(body: &[u8]) -> Result<EntityDef, FormatError> {
 fn write_member(member: &MemberDef) -> Result<Vec<u8>, FormatError> {
     let number = member.number.as_ref();
     let pattern = number.and_then(|number| number.pattern.as_deref());
-    let optional = [member.id.is_some(), member.label.is_some(), member.default.is_some(), number.is_some()];
+    let optional = [
+        member.id.is_some(),
+        member.label.is_some(),
+        member.default.is_some(),
+        number.is_some(),
+        member.conflict.is_some(),
+    ];
     let present = optional.into_iter().filter(|present| *present).count() + usize::from(pattern.is_some());
     let mut map = Fields::new(5 + present);
     map.number("i", member.id);
@@ -79,6 +90,7 @@ fn write_member(member: &MemberDef) -> Result<Vec<u8>, FormatError> {
     map.text("df", member.default.as_deref());
     map.text("nr", number.map(|number| number.range.as_str()));
     map.text("np", pattern);
+    map.number("cf", member.conflict.map(rule_number));
     let kind = write_kind(&member.kind)?;
     Ok(map
         .0
@@ -107,6 +119,28 @@ fn read_member(body: &[u8]) -> Result<MemberDef, FormatError> {
             }
             None => None,
         },
+        conflict: read_rule(&fields)?,
+    })
+}
+
+/// As in the records of conflicts; 4 is kept for `script`.
+const fn rule_number(rule: ConflictRule) -> u32 {
+    match rule {
+        ConflictRule::Authoritative => 1,
+        ConflictRule::Branch => 2,
+        ConflictRule::Later => 3,
+        ConflictRule::Sum => 5,
+    }
+}
+
+fn read_rule(fields: &MapReader<'_>) -> Result<Option<ConflictRule>, FormatError> {
+    Ok(match fields.number_if::<u32>("cf")? {
+        None => None,
+        Some(1) => Some(ConflictRule::Authoritative),
+        Some(2) => Some(ConflictRule::Branch),
+        Some(3) => Some(ConflictRule::Later),
+        Some(5) => Some(ConflictRule::Sum),
+        Some(_) => return Err(fields.invalid("cf")),
     })
 }
 
@@ -262,11 +296,15 @@ mod tests {
             indexed: true,
             default: Some("x".into()),
             number: None,
+            conflict: None,
         };
         let numbered = |pattern: Option<&str>| MemberDef {
             number: Some(NumberDef { range: "Invoices".into(), pattern: pattern.map(Into::into) }),
             ..member("Number", KindDef::String { max: 40 })
         };
+        let ruled = ConflictRule::ALL
+            .into_iter()
+            .map(|(_, rule)| MemberDef { conflict: Some(rule), ..member("Number", KindDef::Integer) });
         let words = vec![EnumWordDef { id: 1, name: "open".into(), label: Some("offen".into()) }];
         let kinds = vec![
             KindDef::String { max: 40 },
@@ -294,11 +332,13 @@ mod tests {
                     label: None,
                     key: Some("Name".into()),
                     display: None,
+                    conflict: None,
                     members: kinds.into_iter().map(|kind| member("Name", kind)).collect(),
                 },
                 EntityDef {
                     name: "Other".into(),
-                    members: vec![numbered(None), numbered(Some("R-{n:06}"))],
+                    conflict: Some(ConflictRule::Later),
+                    members: [numbered(None), numbered(Some("R-{n:06}"))].into_iter().chain(ruled).collect(),
                     ..EntityDef::default()
                 },
             ],

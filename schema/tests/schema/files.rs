@@ -231,7 +231,19 @@ fn numbers_of_ranges() {
     check_member(
         "<Relation name='a' type='to-one' target='User' number='N'/>",
         "a.xml:3:48: Relation of type to-one has no attribute number; possible are name, type, target, onDelete, label, \
-         notNull, unique, indexed, id",
+         notNull, unique, indexed, conflict, id",
+    );
+    check_member(
+        "<Attribute name='a' type='integer' conflict='summ'/>",
+        "a.xml:3:36: there is no rule summ for conflicts; did you mean sum?",
+    );
+    check_member(
+        "<Attribute name='a' type='integer' conflict='script'/>",
+        "a.xml:3:36: conflict=\"script\" is not in this version; take one of the other rules",
+    );
+    check_member(
+        "<Attribute name='a' type='date' conflict='sum'/>",
+        "a.xml:3:33: A.a is a date, of which there is no sum; an integer or a decimal has one",
     );
     check_member(
         "<Attribute name='a' type='integer' number=''/>",

@@ -6,14 +6,16 @@
 
 use std::collections::HashSet;
 
-use mytism_core::change::{Change, Life, Outcome, Override, Slot, Stamp};
+use mytism_core::change::{Change, Life, Outcome, Override, Slot, Stamp, Transaction};
 use mytism_core::id::{BlockId, Hash, NodeId, ObjectId, TransactionId};
-use mytism_core::merge::{Meeting, Verdict, decide};
+use mytism_core::merge::{Meeting, Moment, Verdict, decide};
 use mytism_core::operation::Event;
+use mytism_core::schema::{ConflictRule, Kind};
 use mytism_core::value::Value;
 use mytism_format::FormatError;
 use mytism_format::entry;
 use mytism_format::transaction::{self, StoredTransaction};
+use mytism_store::LogRow;
 
 use crate::conflict::{self, Conflict};
 use crate::constraint;
@@ -160,15 +162,21 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
         check_owner(work, stored, change)?;
         bring_back(work, stored, change, &mut merged, own, number)?;
         let ours = work.workspace.slot(change.object, change.slot)?;
-        let since = changed_since(work, stored, change)?;
-        let meeting = Meeting {
+        let (rule, kind) = rule_of(work, change);
+        let since = changed_since(work, stored, change, rule)?;
+        let setter = set_by(work, stored, change, &ours, rule, &since)?;
+        let verdict = decide(&Meeting {
             slot: change.slot,
+            rule,
+            kind,
             base: &change.old,
             theirs: &change.new,
             ours: &ours,
-            changed_since: since.is_some(),
-        };
-        let verdict = decide(&meeting);
+            changed_since: since.by_others.is_some(),
+            own_last: since.own_last.is_some(),
+            their_moment: Setter::of(&stored.transaction).moment(),
+            our_moment: setter.map(Setter::moment),
+        });
         let arriving = numbers::arriving_next(work, &stored.transaction.changes, change, verdict == Verdict::KeepOurs)?;
         let verdict = match arriving {
             Arriving::Ordinary => verdict,
@@ -177,16 +185,19 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
             Arriving::Leave => Verdict::Same,
         };
         match verdict {
-            Verdict::Apply if ours == change.old => work.workspace.apply(change, stamp, number)?,
-            Verdict::Apply => {
-                let taken = Change { old: ours.clone(), ..change.clone() };
-                work.workspace.apply(&taken, stamp, number)?;
-                merged.overrides.push(Override { index, old: ours, new: Some(change.new.clone()) });
+            Verdict::Apply => merged.take(work, index, change, ours, change.new.clone(), (stamp, number))?,
+            Verdict::Sum(sum) => merged.take(work, index, change, ours, sum, (stamp, number))?,
+            Verdict::TakeTheirs => {
+                let replaced = Conflict::taken(change, ours.clone(), setter.map(|setter| setter.stamp), rule);
+                merged.conflicts.push(replaced);
+                merged.take(work, index, change, ours, change.new.clone(), (stamp, number))?;
             }
             Verdict::Same => merged.overrides.push(Override { index, old: ours, new: None }),
             Verdict::KeepOurs => {
                 merged.overrides.push(Override { index, old: ours.clone(), new: None });
-                merged.conflicts.push(Conflict::new(change, ours, since));
+                // Two values without a sum are decided on by the default rule.
+                let rule = if rule == ConflictRule::Sum { ConflictRule::Authoritative } else { rule };
+                merged.conflicts.push(Conflict::new(change, ours, setter.map(|setter| setter.stamp), rule));
             }
         }
     }
@@ -213,6 +224,37 @@ struct Merged {
     overrides: Vec<Override>,
     extra: Vec<Change>,
     conflicts: Vec<Conflict>,
+}
+
+impl Merged {
+    /// Lets a change happen, in the place of what stands there, and with this value.
+    fn take(
+        &mut self,
+        work: &mut Work<'_>,
+        index: u32,
+        change: &Change,
+        ours: Value,
+        new: Value,
+        (stamp, number): (Stamp, Option<u64>),
+    ) -> Result<(), AppError> {
+        if ours == change.old && new == change.new {
+            return work.workspace.apply(change, stamp, number);
+        }
+        let taken = Change { old: ours.clone(), new: new.clone(), ..change.clone() };
+        work.workspace.apply(&taken, stamp, number)?;
+        self.overrides.push(Override { index, old: ours, new: Some(new) });
+        Ok(())
+    }
+}
+
+/// The rule for the attribute of a change, and what the attribute holds.
+fn rule_of<'s>(work: &Work<'s>, change: &Change) -> (ConflictRule, Option<&'s Kind>) {
+    let schema = work.workspace.schema;
+    let member = schema.entity_by_id(change.entity).and_then(|entity| entity.member_by_id(change.slot.attribute));
+    match member.filter(|_| change.slot.element.is_none()) {
+        Some(member) => (member.conflict, Some(&member.kind)),
+        None => (ConflictRule::Authoritative, None),
+    }
 }
 
 /// An object that the head office deleted and the branch, not knowing, changed or referred to comes back, as a
@@ -242,7 +284,8 @@ fn bring_back(
         }
         let (alive, deleted) = (Life::Alive.value(), Life::Deleted.value());
         let back = Change { object, entity, slot: Slot::LIFE, old: deleted.clone(), new: alive };
-        if let Some(since) = changed_since(work, stored, &back)? {
+        let since = changed_since(work, stored, &back, ConflictRule::Authoritative)?.by_others;
+        if let Some(since) = since.map(|setter| setter.stamp) {
             work.workspace.apply(&back, own, number)?;
             let theirs = Change { object, entity, slot: Slot::LIFE, old: Value::Null, new: deleted };
             merged.conflicts.push(Conflict::kept_alive(&theirs, back.new.clone(), stored.transaction.stamp(), since));
@@ -256,39 +299,114 @@ fn is_deletion(change: &Change) -> bool {
     change.slot == Slot::LIFE && Life::of(&change.new) == Life::Deleted
 }
 
-/// The last one who changed the slot of a change after the base of its transaction, the transaction's own node aside,
-/// since its author saw what his own node did. For a deletion any change of the object counts, but another deletion.
+/// Who set a value, and how far his clock was known to be off.
+#[derive(Clone, Copy)]
+struct Setter {
+    stamp: Stamp,
+    clock_offset_micros: Option<i64>,
+}
+
+impl Setter {
+    const fn of(transaction: &Transaction) -> Self {
+        Self { stamp: transaction.stamp(), clock_offset_micros: transaction.clock_offset_micros }
+    }
+
+    const fn moment(self) -> Moment {
+        Moment { time: self.stamp.time, offset_micros: self.clock_offset_micros }
+    }
+}
+
+/// Who changed a slot after the base of an arriving transaction.
+#[derive(Clone, Copy, Default)]
+struct Since {
+    /// The last one but for the transaction's own node, since its author saw what his own node did.
+    by_others: Option<Setter>,
+    /// The own node, where it did so after all others. Only looked for where a rule asks.
+    own_last: Option<Setter>,
+}
+
+/// Whether a change is about the same slot. For a deletion any change of the object counts, but another deletion.
+fn meets(arriving: &Change, change: &Change) -> bool {
+    change.object == arriving.object
+        && if is_deletion(arriving) { !is_deletion(change) } else { change.slot == arriving.slot }
+}
+
+/// Who changed the slot of a change after the base of its transaction.
 fn changed_since(
     work: &mut Work<'_>,
     stored: &StoredTransaction,
     arriving: &Change,
-) -> Result<Option<Stamp>, AppError> {
+    rule: ConflictRule,
+) -> Result<Since, AppError> {
     let base = stored.transaction.base.number;
     let origin = stored.transaction.id.node;
-    let (object, deletes) = (arriving.object, is_deletion(arriving));
-    let meets = |change: &Change| {
-        change.object == object && if deletes { !is_deletion(change) } else { change.slot == arriving.slot }
-    };
-    let recent = work.workspace.recent.iter().rev();
-    let mut recent = recent.filter(|entry| entry.number > base && entry.transaction.node != origin);
-    if let Some(found) = recent.find(|entry| entry.changes.iter().any(meets)) {
-        return Ok(Some(found.stamp));
+    let wants_own = rule != ConflictRule::Authoritative;
+    let mut since = Since::default();
+    for entry in work.workspace.recent.iter().rev().filter(|entry| entry.number > base) {
+        let is_own = entry.transaction.node == origin;
+        if (is_own && (!wants_own || since.own_last.is_some()))
+            || !entry.changes.iter().any(|change| meets(arriving, change))
+        {
+            continue;
+        }
+        let setter = Setter { stamp: entry.stamp, clock_offset_micros: entry.clock_offset_micros };
+        if !is_own {
+            since.by_others = Some(setter);
+            return Ok(since);
+        }
+        since.own_last = Some(setter);
     }
     // The version names the last entry that changed the object, so most objects need no look into the log.
+    let object = arriving.object;
     let untouched = work.workspace.object_before(object)?.is_none_or(|state| state.meta.version.unwrap_or(0) <= base);
     if untouched {
-        return Ok(None);
+        return Ok(since);
     }
     for number in work.workspace.view()?.history_after(object, base)?.into_iter().rev() {
         let Some(row) = work.workspace.view()?.log_row(number)? else { continue };
-        if row.transaction.node == origin {
+        let is_own = row.transaction.node == origin;
+        if is_own && (!wants_own || since.own_last.is_some()) {
             continue;
         }
-        let entry = entry::read(row.entry)?;
-        let other = transaction::read(row.bytes)?;
-        let happened = mytism_core::change::effective(&other.transaction.changes, &entry.entry.outcome);
-        if happened.iter().any(meets) {
-            return Ok(Some(other.transaction.stamp()));
+        let Some(setter) = setter_in(row, arriving)? else { continue };
+        if !is_own {
+            since.by_others = Some(setter);
+            return Ok(since);
+        }
+        since.own_last = Some(setter);
+    }
+    Ok(since)
+}
+
+/// Who saved the transaction of an entry, if it changed the slot of `arriving`.
+fn setter_in(row: LogRow, arriving: &Change) -> Result<Option<Setter>, AppError> {
+    let entry = entry::read(row.entry)?;
+    let other = transaction::read(row.bytes)?;
+    let happened = mytism_core::change::effective(&other.transaction.changes, &entry.entry.outcome);
+    let is_met = happened.iter().any(|change| meets(arriving, change));
+    Ok(is_met.then(|| Setter::of(&other.transaction)))
+}
+
+/// Who set what the head office has. Where nobody did after the base and yet the author did not see it, since he built
+/// on an own value that was not taken, the rule `later` needs the one who set it before.
+fn set_by(
+    work: &mut Work<'_>,
+    stored: &StoredTransaction,
+    change: &Change,
+    ours: &Value,
+    rule: ConflictRule,
+    since: &Since,
+) -> Result<Option<Setter>, AppError> {
+    let found = since.own_last.or(since.by_others);
+    let is_asked = matches!(rule, ConflictRule::Branch | ConflictRule::Later) && *ours != change.old;
+    if found.is_some() || !is_asked {
+        return Ok(found);
+    }
+    let base = stored.transaction.base.number;
+    for number in work.workspace.view()?.history_after(change.object, 0)?.into_iter().rev() {
+        let row = if number <= base { work.workspace.view()?.log_row(number)? } else { None };
+        if let Some(setter) = row.map(|row| setter_in(row, change)).transpose()?.flatten() {
+            return Ok(Some(setter));
         }
     }
     Ok(None)

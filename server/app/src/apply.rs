@@ -147,7 +147,8 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
     tell(work, &entry.entry, stored, is_own);
     let changes = happened.into_iter().map(|(change, _)| change).collect();
     let (number, stamp) = (entry.entry.position.number, stored.transaction.stamp());
-    let recent = RecentEntry { number, transaction: id, hash: stored.hash, stamp, changes };
+    let clock_offset_micros = stored.transaction.clock_offset_micros;
+    let recent = RecentEntry { number, transaction: id, hash: stored.hash, stamp, clock_offset_micros, changes };
     log(work, entry.clone(), stored.bytes.clone(), recent);
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use mytism_core::change::{Change, Life, Slot, Stamp};
 use mytism_core::operation::Event;
-use mytism_core::schema::{Entity, Kind};
+use mytism_core::schema::{ConflictRule, Entity, Kind};
 use mytism_core::value::Value;
 use mytism_format::transaction::StoredTransaction;
 
@@ -14,12 +14,19 @@ use crate::output::{node_name, user_name};
 /// Name of the entity.
 pub(crate) const ENTITY: &str = "SyncConflict";
 
+/// What stands for the attribute where it is about the object's being there.
+pub(crate) const DELETED: &str = "(deleted)";
+
 /// Two values for one slot.
 pub(crate) struct Conflict {
-    /// The change that lost.
+    /// The change that arrived.
     theirs: Change,
-    /// The value that stays.
+    /// The value that the head office had.
     ours: Value,
+    /// The rule that decided, as the schema calls it.
+    rule: &'static str,
+    /// Whether the arriving value won.
+    is_taken: bool,
     /// Who set it, where that is known from the log.
     our_stamp: Option<Stamp>,
     /// Who set the other one, where that is not the author of the arriving transaction.
@@ -27,19 +34,28 @@ pub(crate) struct Conflict {
 }
 
 impl Conflict {
-    pub(crate) fn new(theirs: &Change, ours: Value, our_stamp: Option<Stamp>) -> Self {
-        Self { theirs: theirs.clone(), ours, our_stamp, their_stamp: None }
+    /// The value of the head office stays.
+    pub(crate) fn new(theirs: &Change, ours: Value, our_stamp: Option<Stamp>, rule: ConflictRule) -> Self {
+        let rule = rule.name();
+        Self { theirs: theirs.clone(), ours, rule, is_taken: false, our_stamp, their_stamp: None }
+    }
+
+    /// The arriving value is set.
+    pub(crate) fn taken(theirs: &Change, ours: Value, our_stamp: Option<Stamp>, rule: ConflictRule) -> Self {
+        Self { is_taken: true, ..Self::new(theirs, ours, our_stamp, rule) }
     }
 
     /// An object that was deleted here stays, since the author of the arriving transaction, `kept_by`, used it.
     pub(crate) fn kept_alive(deletion: &Change, ours: Value, kept_by: Stamp, deleted_by: Stamp) -> Self {
-        Self { theirs: deletion.clone(), ours, our_stamp: Some(kept_by), their_stamp: Some(deleted_by) }
+        let theirs = deletion.clone();
+        let (our_stamp, their_stamp) = (Some(kept_by), Some(deleted_by));
+        Self { theirs, ours, rule: ConflictRule::default().name(), is_taken: false, our_stamp, their_stamp }
     }
 
     /// The rule that decided, as the schema calls it.
     fn rule(&self) -> &'static str {
         let is_life = self.theirs.slot == Slot::LIFE;
-        if is_life && Life::of(&self.ours) == Life::Alive { "kept-alive" } else { "authoritative" }
+        if is_life && Life::of(&self.ours) == Life::Alive { "kept-alive" } else { self.rule }
     }
 }
 
@@ -61,14 +77,16 @@ pub(crate) fn record(
     let our_stamp = found.our_stamp.or(last).unwrap_or(own);
     let their_stamp = found.their_stamp.unwrap_or_else(|| stored.transaction.stamp());
     let attribute = match (found.theirs.slot, entity) {
-        (Slot::LIFE, _) => "(deleted)".to_owned(),
+        (Slot::LIFE, _) => DELETED.to_owned(),
         (slot, Some(entity)) => {
             entity.member_by_id(slot.attribute).map_or_else(|| format!("#{}", slot.attribute), |m| m.name.clone())
         }
         (slot, None) => format!("#{}", slot.attribute),
     };
-    let kept = words(entity, found.theirs.slot, &found.ours);
-    let other = words(entity, found.theirs.slot, &found.theirs.new);
+    // The one that stays, then the one beside it.
+    let ours = (words(entity, found.theirs.slot, &found.ours), our_stamp);
+    let theirs = (words(entity, found.theirs.slot, &found.theirs.new), their_stamp);
+    let ((kept, our_stamp), (other, their_stamp)) = if found.is_taken { (theirs, ours) } else { (ours, theirs) };
     let texts = [
         ("Entity", schema.entity_name(found.theirs.entity)),
         ("Attribute", attribute.clone()),
@@ -114,7 +132,7 @@ pub(crate) fn record(
 }
 
 /// A value as people read it.
-fn words(entity: Option<&Entity>, slot: Slot, value: &Value) -> String {
+pub(crate) fn words(entity: Option<&Entity>, slot: Slot, value: &Value) -> String {
     if slot == Slot::LIFE {
         return match Life::of(value) {
             Life::Deleted => "deleted".to_owned(),
@@ -131,7 +149,8 @@ fn words(entity: Option<&Entity>, slot: Slot, value: &Value) -> String {
     }
 }
 
-fn word(entity: &Entity, attribute: &str, name: &str) -> Value {
+/// A word of an enumeration of the record.
+pub(crate) fn word(entity: &Entity, attribute: &str, name: &str) -> Value {
     match entity.member(attribute).map(|member| &member.kind) {
         Some(Kind::Enum(words)) => {
             words.iter().find(|word| word.name == name).map_or(Value::Null, |word| Value::Enum(word.id))

@@ -5,7 +5,8 @@
 //! 1. [`App`]: the node's inside, as the server and the command line hold it
 //! 2. `draft` and `constraint`: from a request with names to checked changes with ids
 //! 3. `prepare`, `reads` and `record`: from changes to a transaction in the log, prepared beside the lane
-//! 4. `admit` and `conflict`: what the head office makes of the transactions of branches
+//! 4. `admit` and `conflict`: what the head office makes of the transactions of branches; `resolve`: how a conflict is
+//!    settled
 //! 5. `apply`: what a branch makes of the entries of the head office
 //! 6. `journal` and [`follower`]: what became visible here, and who reads it
 //! 7. `import`, `reading`, `output`: rows in, rows out
@@ -43,6 +44,7 @@ mod quarantine;
 mod reading;
 mod reads;
 mod record;
+mod resolve;
 pub mod snapshot;
 mod start;
 pub mod surroundings;
@@ -161,6 +163,9 @@ impl App {
             Request::ImportLinks(links) => one(sink, self.import_links(context, links)?),
             Request::Nodes => reading::nodes(schema, &*self.view()?, sink)?,
             Request::Conflicts => reading::conflicts(schema, &*self.view()?, sink)?,
+            Request::ResolveConflict { conflict, take_other } => {
+                one(sink, Reply::Saved(self.resolve(context, conflict, take_other)?));
+            }
             Request::Quarantine => quarantine::list(schema, &*self.view()?, false, sink)?,
             Request::Refusals => quarantine::list(schema, &*self.view()?, true, sink)?,
             Request::Refusal { number } => quarantine::show(schema, &*self.view()?, number, sink)?,

@@ -133,7 +133,7 @@ pub(crate) fn append(work: &mut Work<'_>, stored: StoredTransaction, outcome: Ou
     let secret = if new.outcome == Outcome::PLAIN { Secret([0; 32]) } else { work.foundation.surroundings.secret()? };
     let entry = entry::write(new, &secret)?;
     let StoredTransaction { bytes, hash, transaction } = stored;
-    let stamp = transaction.stamp();
+    let (stamp, clock_offset_micros) = (transaction.stamp(), transaction.clock_offset_micros);
     let happened = if entry.entry.outcome == Outcome::PLAIN {
         transaction.changes
     } else {
@@ -144,7 +144,14 @@ pub(crate) fn append(work: &mut Work<'_>, stored: StoredTransaction, outcome: Ou
         work,
         entry,
         bytes,
-        RecentEntry { number: position.number, transaction: transaction.id, hash, stamp, changes: happened },
+        RecentEntry {
+            number: position.number,
+            transaction: transaction.id,
+            hash,
+            stamp,
+            clock_offset_micros,
+            changes: happened,
+        },
     );
     Ok(position)
 }

@@ -42,6 +42,7 @@ pub(crate) struct RecentEntry {
     pub(crate) transaction: TransactionId,
     pub(crate) hash: Hash,
     pub(crate) stamp: Stamp,
+    pub(crate) clock_offset_micros: Option<i64>,
     pub(crate) changes: Vec<Change>,
 }
 

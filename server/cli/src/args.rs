@@ -99,8 +99,8 @@ pub(crate) enum Command {
     Export(Export),
     /// The nodes of the cluster, and making branches known
     Nodes(Nodes),
-    /// Conflicts that nobody has settled
-    Conflicts,
+    /// Conflicts that nobody has settled, and settling them
+    Conflicts(Conflicts),
     /// Transactions that the head office refused, and what is to become of them
     Quarantine(Quarantine),
     /// Number ranges, numbers that may be missing, and the next number set by hand
@@ -452,6 +452,37 @@ pub(crate) struct AddNode {
     /// The account file to write; holds a secret
     #[arg(long, value_name = "FILE")]
     pub(crate) export: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Conflicts {
+    #[command(subcommand)]
+    pub(crate) command: Option<ConflictsCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConflictsCommand {
+    /// Mark a conflict as settled, with the value that shall stand
+    Resolve(ResolveConflict),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResolveConflict {
+    /// The conflict
+    #[arg(value_name = "ID", value_parser = object)]
+    pub(crate) id: ObjectId,
+    /// Which of the two values
+    #[arg(long, value_enum, default_value = "kept")]
+    pub(crate) take: Take,
+}
+
+/// One of the two values of a conflict.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Take {
+    /// The one that stayed
+    Kept,
+    /// The one beside it
+    Other,
 }
 
 #[derive(Args, Debug)]

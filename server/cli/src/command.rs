@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Import(arguments) => import::run(&*open()?, arguments, output)?,
         Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
-        Command::Conflicts => cluster::conflicts(&*open()?, output)?,
+        Command::Conflicts(arguments) => cluster::conflicts(&*open()?, arguments, output)?,
         Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),

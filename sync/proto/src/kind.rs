@@ -69,6 +69,7 @@ kinds! {
     REQUEST_WATCH = 0x030b "Request.Watch" SMALL;
     REQUEST_STOP = 0x030c "Request.Stop" SMALL;
     REQUEST_UNDO = 0x0310 "Request.Undo" SMALL;
+    REQUEST_RESOLVE_CONFLICT = 0x0314 "Request.ResolveConflict" SMALL;
     REQUEST_NUMBER_RANGES = 0x0318 "Request.NumberRanges" SMALL;
     REQUEST_VOID_NUMBERS = 0x0319 "Request.VoidNumbers" SMALL;
     REQUEST_SET_NEXT_NUMBER = 0x031a "Request.SetNextNumber" SMALL;

@@ -174,6 +174,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
         indexed: false,
         default,
         number: None,
+        conflict: None,
     }
 }
 
@@ -191,6 +192,7 @@ pub(crate) fn schema() -> SchemaDef {
         label: Some("Kunde".into()),
         key: Some("Code".into()),
         display: Some("Name".into()),
+        conflict: None,
         members: vec![
             MemberDef { unique: true, not_null: true, ..member(10_000, "Code", KindDef::String { max: 5 }) },
             MemberDef { label: Some("Ort".into()), ..member(10_001, "City", KindDef::Text) },

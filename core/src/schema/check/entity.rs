@@ -4,7 +4,7 @@ use super::name::{quoted, suggestion};
 use super::outline::Outline;
 use super::{DefPath, Problems, member};
 use crate::id::{AttributeId, EntityId};
-use crate::schema::{Entity, EntityDef, Kind, KindDef, Member, MemberDef};
+use crate::schema::{ConflictRule, Entity, EntityDef, Kind, KindDef, Member, MemberDef};
 use crate::value::Value;
 
 /// All entities in the order of the definition; only whole where no problem was found.
@@ -17,6 +17,7 @@ pub(super) fn all(outline: &Outline<'_>, problems: &mut Problems) -> Vec<Entity>
         own.push(members.collect());
         check_key(outline, index, entity, problems);
         check_display(outline, index, entity, problems);
+        check_conflict(index, entity, problems);
     }
     add_owners(outline, &mut own);
     let concrete = concrete(outline);
@@ -62,6 +63,15 @@ fn check_display(outline: &Outline<'_>, index: usize, entity: &EntityDef, proble
     }
 }
 
+/// Not every attribute is a number, so each that is summed says so itself.
+fn check_conflict(index: usize, entity: &EntityDef, problems: &mut Problems) {
+    if entity.conflict == Some(ConflictRule::Sum) {
+        problems.add(DefPath::of_entity(index).field("conflict"), || {
+            format!("{} cannot have conflict sum as a whole; give it to single integers and decimals", entity.name)
+        });
+    }
+}
+
 /// Gives the target of each many-to-many relation with an inverse the member that shows its owners.
 fn add_owners(outline: &Outline<'_>, own: &mut [Vec<Member>]) {
     for (index, entity) in outline.def.entities.iter().enumerate() {
@@ -80,6 +90,7 @@ fn add_owners(outline: &Outline<'_>, own: &mut [Vec<Member>]) {
                 indexed: false,
                 default: Value::Null,
                 numbering: None,
+                conflict: ConflictRule::default(),
                 declared_in: outline.id(target),
             });
         }

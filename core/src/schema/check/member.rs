@@ -10,7 +10,9 @@ use super::{DefPath, Problems};
 use crate::id::{AttributeId, EnumId};
 use crate::input;
 use crate::number::Pattern;
-use crate::schema::{EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, Numbering, OnDelete};
+use crate::schema::{
+    ConflictRule, EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, Numbering, OnDelete,
+};
 use crate::value::Value;
 
 /// The most digits of a decimal.
@@ -34,6 +36,7 @@ pub(super) fn checked(
     place.check_options(&kind);
     let default = place.default(&kind);
     let numbering = place.numbering(&kind);
+    let conflict = place.conflict(&kind);
     Some(Member {
         id: AttributeId(member.id.unwrap_or_default()),
         name: member.name.clone(),
@@ -43,6 +46,7 @@ pub(super) fn checked(
         indexed: member.indexed || member.unique || matches!(kind, Kind::ToOne { .. }),
         default,
         numbering,
+        conflict,
         declared_in: outline.id(index),
         kind,
     })
@@ -193,6 +197,21 @@ impl Place<'_, '_> {
         if member.unique && matches!(kind, Kind::Text) {
             self.problem("unique", || "is a text, which cannot be unique; a string can".to_owned());
         }
+    }
+
+    /// The rule for conflicts: its own one, else that of the entity.
+    fn conflict(&mut self, kind: &Kind) -> ConflictRule {
+        let rule = self.member.conflict;
+        if rule.is_some() && !kind.is_column() {
+            self.problem("conflict", || {
+                "holds many objects, which are merged one by one; no rule goes with it".to_owned()
+            });
+        } else if rule == Some(ConflictRule::Sum) && !matches!(kind, Kind::Integer | Kind::Decimal { .. }) {
+            self.problem("conflict", || {
+                format!("is a {}, of which there is no sum; an integer or a decimal has one", kind.name())
+            });
+        }
+        rule.or(self.entity.conflict).unwrap_or_default()
     }
 
     fn numbering(&mut self, kind: &Kind) -> Option<Numbering> {

@@ -2,7 +2,9 @@
 //! `[abstract] Name[:Parent] [key=K] [display=D] [#id] | Member type [option …] | …`.
 //! Ids that are not given count from 100 (entities), 1000 (members) and 5000 (far sides); `#none` leaves one out.
 
-use super::super::{EntityDef, EnumWordDef, Kind, KindDef, MemberDef, NumberDef, OnDelete, Schema, SchemaDef};
+use super::super::{
+    ConflictRule, EntityDef, EnumWordDef, Kind, KindDef, MemberDef, NumberDef, OnDelete, Schema, SchemaDef,
+};
 use crate::value::Value;
 
 fn def(text: &str) -> SchemaDef {
@@ -27,6 +29,8 @@ fn entity(line: &str, next: &mut (u32, u32, u32)) -> EntityDef {
             entity.key = Some(key.to_owned());
         } else if let Some(display) = word.strip_prefix("display=") {
             entity.display = Some(display.to_owned());
+        } else if let Some(word) = word.strip_prefix("conflict=") {
+            entity.conflict = rule(word);
         } else {
             entity.id = word.strip_prefix('#').unwrap().parse().ok();
         }
@@ -48,6 +52,7 @@ fn member(text: &str, next: &mut (u32, u32, u32)) -> MemberDef {
         indexed: false,
         default: None,
         number: None,
+        conflict: None,
     };
     next.1 += 1;
     for word in words {
@@ -66,11 +71,16 @@ fn member(text: &str, next: &mut (u32, u32, u32)) -> MemberDef {
                 );
                 member.number = Some(NumberDef { range: range.to_owned(), pattern });
             }
+            _ if word.starts_with("conflict=") => member.conflict = rule(&word["conflict=".len()..]),
             _ if word.starts_with("default=") => member.default = word.strip_prefix("default=").map(str::to_owned),
             _ => member.id = word.strip_prefix('#').unwrap().parse().ok(),
         }
     }
     member
+}
+
+fn rule(word: &str) -> Option<ConflictRule> {
+    ConflictRule::ALL.into_iter().find(|(name, _)| *name == word).map(|(_, rule)| rule)
 }
 
 fn kind_of(text: &str, next: &mut (u32, u32, u32)) -> KindDef {
@@ -331,4 +341,33 @@ fn a_checked_schema_answers() {
     assert_eq!(owners.id.0, 5_000);
     let referring: Vec<&str> = schema.referring(firm.id).map(|(_, member)| member.name.as_str()).collect();
     assert_eq!(referring, ["Owner"]);
+}
+
+#[test]
+fn rules_for_conflicts() {
+    let schema =
+        Schema::new(def("A conflict=later | Own string(5) conflict=branch | Plain text | N integer conflict=sum
+         B:A | City text | D decimal(10,2) conflict=sum"))
+        .unwrap();
+    let rules = |name: &str| {
+        let members = schema.entity(name).unwrap().members.iter();
+        members.map(|member| (member.name.as_str(), member.conflict.name())).collect::<Vec<_>>()
+    };
+    let inherited = [("Own", "branch"), ("Plain", "later"), ("N", "sum")];
+    assert_eq!(rules("A"), inherited);
+    assert_eq!(rules("B"), [&inherited[..], &[("City", "authoritative"), ("D", "sum")]].concat());
+    for (word, rule) in ConflictRule::ALL {
+        assert_eq!(word, rule.name());
+    }
+    let check = |text: &str, expected: &str| {
+        let found = Schema::new(def(text)).unwrap_err();
+        let [problem] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((problem.path.field, problem.message.as_str()), (Some("conflict"), expected));
+    };
+    check("A | T text conflict=sum", "A.T is a text, of which there is no sum; an integer or a decimal has one");
+    check(
+        "A conflict=sum | N integer",
+        "A cannot have conflict sum as a whole; give it to single integers and decimals",
+    );
+    check("A | As <>A conflict=later", "A.As holds many objects, which are merged one by one; no rule goes with it");
 }

@@ -13,5 +13,6 @@ mod one_node;
 mod past;
 mod quarantine;
 mod regressions;
+mod rules;
 mod two_nodes;
 mod world;

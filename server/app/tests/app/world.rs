@@ -22,16 +22,21 @@ pub(crate) struct Node {
 }
 
 pub(crate) fn head_office() -> Node {
+    head_office_with(mytism_schema::demo::schema_xml())
+}
+
+/// With a schema of its own.
+pub(crate) fn head_office_with(xml: &str) -> Node {
     let directory = tempfile::tempdir().unwrap();
-    let schema = Arc::new(trade(directory.path()));
+    let schema = Arc::new(project(directory.path(), xml));
     let store: Arc<dyn Store> = Arc::new(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap());
     let app = App::create_head_office(store, schema, Arc::new(Machine::default()), "hamburg").unwrap();
     Node { app, directory }
 }
 
-fn trade(directory: &Path) -> mytism_core::schema::Schema {
-    let file = directory.join("trade.xml");
-    std::fs::write(&file, mytism_schema::demo::schema_xml()).unwrap();
+fn project(directory: &Path, xml: &str) -> mytism_core::schema::Schema {
+    let file = directory.join("project.xml");
+    std::fs::write(&file, xml).unwrap();
     mytism_schema::project(Some(&file)).unwrap()
 }
 

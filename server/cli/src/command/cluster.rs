@@ -12,8 +12,9 @@ use mytism_core::operation::{NodeLine, Operations, Output as Out, Reply, Request
 use mytism_core::value::Value;
 use serde_json::json;
 
+use super::objects::show_saved;
 use super::one;
-use crate::args::{AddNode, NodesCommand};
+use crate::args::{AddNode, ConflictsCommand, NodesCommand};
 use crate::output::{Output, harmless};
 use crate::report::{Trouble, not_in_this_version};
 use crate::table::Rows;
@@ -133,8 +134,22 @@ fn write_account(mut file: File, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// `conflicts`.
-pub(crate) fn conflicts(node: &dyn Operations, output: &mut Output<'_>) -> Result<(), Trouble> {
+/// `conflicts` and `conflicts resolve`.
+pub(crate) fn conflicts(
+    node: &dyn Operations,
+    arguments: &args::Conflicts,
+    output: &mut Output<'_>,
+) -> Result<(), Trouble> {
+    if let Some(ConflictsCommand::Resolve(arguments)) = &arguments.command {
+        let request =
+            Request::ResolveConflict { conflict: arguments.id, take_other: arguments.take == args::Take::Other };
+        let saved = one(node, request, |reply| match reply {
+            Reply::Saved(saved) => Some(saved),
+            _ => None,
+        })?;
+        show_saved(&saved, output);
+        return Ok(());
+    }
     let mut count = 0u64;
     node.call(Request::Conflicts, &mut |reply| {
         if let Reply::Conflict(line) = reply {
@@ -160,6 +175,9 @@ pub(super) fn say_if_none(count: u64, text: &str, output: &mut Output<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mytism_core::id::ObjectId;
+    use mytism_core::operation::Saved;
+
     use crate::command::fake::Fake;
 
     fn written(json: bool, write: impl FnOnce(&mut Output<'_>)) -> String {
@@ -194,8 +212,24 @@ mod tests {
     #[test]
     fn listings_say_when_there_is_nothing() {
         let node = Fake::new(|_| Ok(Vec::new()));
-        assert_eq!(written(false, |output| conflicts(&node, output).unwrap()), "no conflicts\n");
-        assert_eq!(written(true, |output| conflicts(&node, output).unwrap()), "");
+        let list = args::Conflicts { command: None };
+        assert_eq!(written(false, |output| conflicts(&node, &list, output).unwrap()), "no conflicts\n");
+        assert_eq!(written(true, |output| conflicts(&node, &list, output).unwrap()), "");
+    }
+
+    #[test]
+    fn a_conflict_is_settled_with_the_value_that_was_chosen() {
+        let saved = Saved { transaction: None, position: Some(7), pending: false, ids: Vec::new() };
+        let node = Fake::new(|_| Ok(vec![Reply::Saved(saved.clone())]));
+        let conflict = ObjectId::new(9).unwrap();
+        for take in [args::Take::Kept, args::Take::Other] {
+            let resolve = args::ResolveConflict { id: conflict, take };
+            let arguments = args::Conflicts { command: Some(ConflictsCommand::Resolve(resolve)) };
+            let told = written(true, |output| conflicts(&node, &arguments, output).unwrap());
+            assert!(told.contains("\"position\":7"), "{told}");
+        }
+        let asked = [false, true].map(|take_other| Request::ResolveConflict { conflict, take_other });
+        assert_eq!(node.asked.into_inner(), asked);
     }
 
     #[test]

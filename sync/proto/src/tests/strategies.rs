@@ -249,6 +249,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         }),
         (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
         text().prop_map(|follower| R::RemoveFollower { follower }),
+        (object(), any::<bool>()).prop_map(|(conflict, take_other)| R::ResolveConflict { conflict, take_other }),
         of(text()).prop_map(|range| R::VoidNumbers { range }),
         (text(), number()).prop_map(|(range, next)| R::SetNextNumber { range, next }),
     ]

@@ -35,6 +35,7 @@ messages! {
         REQUEST_NODES Nodes {};
         REQUEST_ADD_NODE AddNode { "a" name: String, "d" valid_days: u32 };
         REQUEST_CONFLICTS Conflicts {};
+        REQUEST_RESOLVE_CONFLICT ResolveConflict { "c" conflict: ObjectId, "o" take_other: bool };
         REQUEST_QUARANTINE Quarantine {};
         REQUEST_REFUSALS Refusals {};
         REQUEST_REFUSAL Refusal { "p" number: u64 };

@@ -21,6 +21,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
         indexed: false,
         default: None,
         number: None,
+        conflict: None,
     }
 }
 
