@@ -170,7 +170,7 @@ fn read_snapshot(app: &mytism_app::App, parts: &mpsc::Sender<PeerMessage>) -> Re
     let lost = |_| LineEnd::Lost("the other side is gone".to_owned());
     let compress = |bytes: &[u8]| {
         zstd::bulk::compress(bytes, 1)
-            .map_err(|error| LineEnd::Own(Failure::failed("compression", format!("cannot compress: {error}"))))
+            .map_err(|error| LineEnd::Own(Failure::failed("internal", format!("cannot compress: {error}"))))
     };
     let mut snapshot = app.snapshot()?;
     let head = snapshot.head;
@@ -469,5 +469,62 @@ impl Shared {
             position: None,
             text,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mytism_transport::identity::NodeKey;
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+    fn code(end: LineEnd) -> String {
+        match end.reject() {
+            Some(PeerMessage::Reject { code, .. }) => code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_offered_is_signed_by_who_offers_it() {
+        let transaction = mytism_core::change::Transaction {
+            id: TransactionId { node: NodeId(2), incarnation: 1, counter: 1 },
+            base: mytism_core::id::Position::default(),
+            author: mytism_core::id::system::USER_ADMIN,
+            time: mytism_core::time::Timestamp::saturating_from_micros(1),
+            clock_offset_micros: None,
+            description: String::new(),
+            run: None,
+            schema: None,
+            changes: Vec::new(),
+        };
+        let written = transaction::write(transaction, &hash::Secret([7; 32])).unwrap();
+        let (ours, other) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
+        let offer = |transactions: Vec<Vec<u8>>, signer: &NodeKey| PeerMessage::Offer {
+            transactions,
+            signature: signer.sign(&hash::offer([written.hash]).0).to_vec(),
+        };
+        let check = |message: &PeerMessage| check_offer(message, &ours.public()).map_err(code);
+        let bytes = || vec![written.bytes.clone()];
+        assert_eq!(check(&offer(bytes(), &ours)).unwrap(), [written.transaction.id]);
+        assert_eq!(check(&offer(bytes(), &other)), Err("wrong-signature".to_owned()));
+        let twice = [bytes(), bytes()].concat();
+        assert_eq!(check(&offer(twice, &ours)), Err("wrong-signature".to_owned()));
+        assert_eq!(check(&offer(vec![vec![0; 9]], &ours)), Err("damaged-transaction".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_second_process_of_a_branch_that_answers_is_refused() {
+        let registry = Registry::default();
+        let first = registry.enter(NodeId(2), 1).await.unwrap();
+        let answers = async {
+            first.probe.notified().await;
+            first.heard.fetch_add(1, Ordering::Relaxed);
+        };
+        let (second, ()) = tokio::join!(registry.enter(NodeId(2), 2), answers);
+        assert_eq!(second.map(drop).map_err(code), Err("node-connected-twice".to_owned()));
+        // One that says nothing any more gives way.
+        assert!(registry.enter(NodeId(2), 3).await.is_ok());
     }
 }

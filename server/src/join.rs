@@ -268,7 +268,7 @@ fn failure(end: LineEnd) -> Failure {
         LineEnd::Lost(reason) => Failure::unreachable("head-office-unreachable", reason)
             .hint("check that the head office runs and that UDP reaches its port; then run the same command again"),
         LineEnd::Violation(violation) => Failure::failed(violation.code, violation.message),
-        LineEnd::Stopping => Failure::failed("stopped", "the join was stopped"),
+        LineEnd::Stopping => Failure::failed("interrupted", "the join was interrupted"),
     }
 }
 
@@ -286,5 +286,14 @@ mod tests {
         let store = Arc::new(SqliteStore::create(&project.data(), Arc::clone(&schema)).unwrap());
         drop(App::create_head_office(store, schema, Arc::new(Machine::default()), "hamburg").unwrap());
         assert_eq!(check_worthless(&project).unwrap_err().code, "project-exists");
+    }
+
+    #[test]
+    fn a_part_that_was_damaged_on_its_way_is_refused() {
+        let chunk = zstd::bulk::compress(b"objects", 1).unwrap();
+        assert_eq!(unpack(&chunk, hash::chunk(&chunk)).unwrap(), b"objects");
+        let refused = |chunk: &[u8], expected| failure(unpack(chunk, expected).unwrap_err()).code;
+        assert_eq!(refused(&chunk[1..], hash::chunk(&chunk)), "damaged-snapshot");
+        assert_eq!(refused(b"not packed", hash::chunk(b"not packed")), "damaged-snapshot");
     }
 }

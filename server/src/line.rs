@@ -156,3 +156,55 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mytism_core::time::Timestamp;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+    fn code(end: LineEnd) -> String {
+        match end.reject() {
+            Some(PeerMessage::Reject { code, .. }) => code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A line, and what the other side holds of it.
+    fn line() -> (Line, tokio::io::DuplexStream) {
+        let (here, there) = tokio::io::duplex(64);
+        let (input, output) = tokio::io::split(here);
+        (Line::new(FrameStream::new(input, output)), there)
+    }
+
+    #[tokio::test]
+    async fn what_nobody_understands_ends_the_line() {
+        let (mut line, mut there) = line();
+        // The head of a ping, over a body that is no map.
+        let ping = PeerMessage::Ping { sent: Timestamp::saturating_from_micros(1) }.encode().unwrap();
+        let mut frame = ping.get(..8).unwrap().to_vec();
+        frame.resize(ping.len(), 0xc1);
+        there.write_all(&ping).await.unwrap();
+        there.write_all(&frame).await.unwrap();
+        assert!(matches!(line.next().await, Ok(PeerMessage::Ping { .. })));
+        assert_eq!(code(line.next().await.unwrap_err()), "unreadable-message");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_nothing_is_cut_off() {
+        let (line, _there) = line();
+        let ping = PeerMessage::Ping { sent: Timestamp::saturating_from_micros(1) };
+        let mut sent = (0..=2 * WAITING).map(|_| line.send(&ping));
+        assert_eq!(code(sent.find_map(Result::err).unwrap()), "too-slow");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_for_a_message_is_not_sent() {
+        let (line, _there) = line();
+        let chunk = vec![0; mytism_proto::frame::BODY_MAX as usize + 1];
+        let part = PeerMessage::SnapshotObjects { hash: mytism_format::hash::chunk(&chunk), chunk, count: 1 };
+        assert_eq!(code(line.send(&part).unwrap_err()), "unsendable");
+    }
+}

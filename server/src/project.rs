@@ -170,7 +170,9 @@ impl Project {
 /// One failure for all that is wrong with a configuration: the first error, or all findings, one a line.
 fn config_failure(problems: &[ConfigProblem]) -> Failure {
     let errors: Vec<&ConfigProblem> = problems.iter().filter(|problem| problem.is_error()).collect();
-    let Some(first) = errors.first() else { return Failure::failed("config-error", "the configuration is wrong") };
+    let Some(first) = errors.first() else {
+        return Failure::failed("internal", "a configuration was refused without a reason");
+    };
     let failure = Failure::from(*first);
     if problems.len() == 1 {
         return failure;

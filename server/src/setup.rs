@@ -176,7 +176,7 @@ pub(crate) fn header(role: &str) -> String {
 }
 
 pub(crate) fn set(text: &str, section: &str, key: &str, value: &str) -> Result<String, Failure> {
-    write_value(text, section, key, value).map_err(|error| Failure::failed("config-error", error.to_string()))
+    write_value(text, section, key, value).map_err(|error| Failure::failed("internal", error.to_string()))
 }
 
 /// Writes ports that were asked for; a free one is looked for where that is wanted.

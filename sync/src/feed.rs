@@ -251,11 +251,23 @@ mod tests {
         let mut feed = Feed::new(NodeId(2), 0, at(0));
         let mut out = Vec::new();
         let ack = PeerMessage::Ack { position: at(1), hash: Hash([1; 32]) };
-        assert!(feed.on_message(ack, &[], now(), &mut out).is_err());
+        assert_eq!(feed.on_message(ack, &[], now(), &mut out).unwrap_err().code, "unexpected-message");
         let foreign = TransactionId { node: NodeId(3), incarnation: 1, counter: 1 };
         let offer = PeerMessage::Offer { transactions: vec![vec![1]], signature: Vec::new() };
         assert_eq!(feed.on_message(offer, &[foreign], now(), &mut out).unwrap_err().code, "foreign-transaction");
         assert!(feed.on_message(PeerMessage::Done {}, &[], now(), &mut out).is_err());
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_branch_that_offers_more_than_the_window_is_told() {
+        let mut feed = Feed::new(NodeId(2), 0, at(0));
+        let mut out = Vec::new();
+        let id = TransactionId { node: NodeId(2), incarnation: 1, counter: 1 };
+        let offer = || PeerMessage::Offer { transactions: vec![vec![0; WINDOW]], signature: Vec::new() };
+        let offers = 4 + mytism_proto::frame::BODY_MAX as usize / WINDOW;
+        let mut told = (0..offers).map(|_| feed.on_message(offer(), &[id], now(), &mut out));
+        let broken = told.find_map(Result::err).expect("the window has an end");
+        assert_eq!(broken.code, "window-exceeded");
     }
 }

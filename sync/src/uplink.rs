@@ -283,4 +283,18 @@ mod tests {
         uplink.on_ids_left(8, 20, &mut out);
         assert_eq!(out.len(), 3);
     }
+
+    #[test]
+    fn a_head_office_that_sends_more_than_the_window_is_told() {
+        let mut uplink = Uplink::new(0);
+        let mut out = Vec::new();
+        let large = || {
+            let entries = vec![EntryFrame { entry: vec![0; WINDOW], transaction: None }];
+            PeerMessage::Entries { entries, checksum: Hash::default(), head: Position::default(), sent: now() }
+        };
+        let messages = 4 + mytism_proto::frame::BODY_MAX as usize / WINDOW;
+        let mut told = (0..messages).map(|_| uplink.on_message(large(), now(), &mut out));
+        let broken = told.find_map(Result::err).expect("the window has an end");
+        assert_eq!(broken.code, "window-exceeded");
+    }
 }

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn ids_are_drawn_once_and_survive_being_kept() {
         let mut ids = Ids::default();
-        assert!(ids.draw().is_err());
+        assert_eq!(ids.draw().unwrap_err().failure().code, "out-of-ids");
         ids.add(BlockId::new(0, 16).unwrap());
         ids.add(BlockId::new(0, 40).unwrap());
         assert_eq!(ids.left(), 131_072);

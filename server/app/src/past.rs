@@ -24,10 +24,16 @@ use crate::apply::stamped;
 use crate::error::AppError;
 use crate::record::META;
 
-/// Changes between then and now at most; each takes some microseconds to read.
-const CHANGES_MAX: usize = 5_000_000;
-/// Objects and values at most that are kept in memory meanwhile. Of an object that was made since, nothing else is.
-const KEPT_MAX: usize = 1_000_000;
+/// How much may have been changed between then and now.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Changes at most; each takes some microseconds to read.
+    changes: usize,
+    /// Objects and values at most that are kept in memory meanwhile. Of an object that was made since, nothing else is.
+    kept: usize,
+}
+
+const BOUNDS: Bounds = Bounds { changes: 5_000_000, kept: 1_000_000 };
 /// Objects that are laid over at once.
 const OBJECTS: usize = 1_000;
 /// Log entries that are read at once, and bytes.
@@ -66,7 +72,7 @@ pub(crate) fn position(view: &dyn View, text: &str, zone: &TimeZone, now: Timest
 /// # Errors
 /// When the log since then is not here whole, or too much was changed.
 pub(crate) fn go_back(view: &mut dyn View, at: u64) -> Result<(), AppError> {
-    let mut changed = changed_since(view, at)?;
+    let mut changed = changed_since(view, at, BOUNDS)?;
     let mut after = 0;
     loop {
         let pending = view.pending_objects(after, ROWS)?;
@@ -130,7 +136,7 @@ impl Before {
 }
 
 /// Everything that entries behind a position changed, as it was before.
-fn changed_since(view: &dyn View, at: u64) -> Result<BTreeMap<ObjectId, Before>, AppError> {
+fn changed_since(view: &dyn View, at: u64, bounds: Bounds) -> Result<BTreeMap<ObjectId, Before>, AppError> {
     let mut changed = BTreeMap::new();
     let (mut known, mut read, mut kept) = (at, 0, 0);
     loop {
@@ -146,7 +152,7 @@ fn changed_since(view: &dyn View, at: u64) -> Result<BTreeMap<ObjectId, Before>,
             let happened = happened(row)?;
             read += happened.len();
             kept += happened.into_iter().map(|change| take_back(&mut changed, change)).sum::<usize>();
-            if read > CHANGES_MAX || kept > KEPT_MAX {
+            if read > bounds.changes || kept > bounds.kept {
                 let message =
                     format!("too much was changed between position {at} and now: {read} values up to {known}");
                 let hint = "ask for a later time, or for single objects with `show`";
@@ -281,4 +287,34 @@ fn last_stamps(
         stamps.extend(of_them.map(|(change, stamp)| (change.object, (stamp, number))));
     }
     Ok(stamps)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mytism_store::Store;
+    use mytism_store::sqlite::SqliteStore;
+
+    use super::*;
+    use crate::App;
+    use crate::surroundings::Machine;
+
+    #[test]
+    fn what_is_too_far_away_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let schema = Arc::new(mytism_schema::project(None).unwrap());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::create(directory.path(), Arc::clone(&schema)).unwrap());
+        let app = App::create_head_office(store, schema, Arc::new(Machine::default()), "hamburg").unwrap();
+        let view = app.view().unwrap();
+        let since = |changes, kept| {
+            let changed = changed_since(&*view, 0, Bounds { changes, kept });
+            changed.map(|changed| changed.len()).map_err(|error| error.failure().code)
+        };
+        let objects = since(usize::MAX, usize::MAX).unwrap();
+        assert!(objects > 0, "a new head office made its system objects");
+        assert_eq!(since(usize::MAX, 0), Err("past-too-far".to_owned()));
+        assert_eq!(since(0, usize::MAX), Err("past-too-far".to_owned()));
+        assert_eq!(since(usize::MAX, objects), Ok(objects), "of new objects nothing but that they were made is kept");
+    }
 }

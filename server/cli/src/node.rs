@@ -87,12 +87,16 @@ fn is_free(project: &Project) -> bool {
 /// # Errors
 /// When it takes longer than 15 s.
 pub(crate) fn wait_until_down(directory: &Path) -> Result<(), Failure> {
+    down_within(directory, DOWN_PATIENCE)
+}
+
+fn down_within(directory: &Path, patience: Duration) -> Result<(), Failure> {
     let project = Project::at(directory);
     let begun = Instant::now();
     while !is_free(&project) {
-        if begun.elapsed() >= DOWN_PATIENCE {
+        if begun.elapsed() >= patience {
             let message =
-                format!("the node of {} has not gone down within {} s", directory.display(), DOWN_PATIENCE.as_secs());
+                format!("the node of {} has not gone down within {} s", directory.display(), patience.as_secs());
             let hint = format!("see {}", project.log_file().display());
             return Err(Failure::failed("stop-slow", message).hint(hint));
         }
@@ -184,4 +188,25 @@ pub(crate) fn explain_config(directory: &Path) -> Result<Vec<Explained>, Failure
 pub(crate) fn presence(directory: &Path) -> Option<Presence> {
     let project = Project::at(directory);
     if is_free(&project) { None } else { Presence::read(&project) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_does_not_go_down_is_told_of() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path();
+        down_within(directory, Duration::ZERO).unwrap();
+        let path = Project::at(directory).lock_file();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let held = File::create(&path).unwrap();
+        held.lock().unwrap();
+        let failure = down_within(directory, PAUSE * 3).unwrap_err();
+        assert_eq!(failure.code, "stop-slow");
+        assert!(failure.hint.contains("log"), "{failure:?}");
+        drop(held);
+        down_within(directory, Duration::ZERO).unwrap();
+    }
 }

@@ -336,7 +336,8 @@ fn limits_that_nobody_reaches_are_told() {
 fn host_names_that_lead_nowhere() {
     let check = |config: &Config, resolved: &[&str], expected: bool| {
         let resolved: Vec<IpAddr> = resolved.iter().map(|address| address.parse().unwrap()).collect();
-        assert_eq!(config.host_name_problem("m.ini", "box", &resolved).is_some(), expected, "{resolved:?}");
+        let problem = config.host_name_problem("m.ini", "box", &resolved);
+        assert_eq!(problem.map(|problem| problem.code), expected.then_some("config-host-name"), "{resolved:?}");
     };
     check(&defaults(), &["127.0.1.1"], true);
     check(&defaults(), &["::1", "::ffff:127.0.0.1"], true);

@@ -225,7 +225,7 @@ fn who_decides_does_not_follow_and_who_follows_does_not_decide() {
         branch.app.view().unwrap().pending_after(0, 9, usize::MAX).unwrap().into_iter().map(|row| row.bytes).collect();
     let (ours, theirs) = (head.everything(), branch.everything());
     assert_eq!(branch.app.admit(branch.app.identity().node, offered).unwrap_err().failure().code, "not-authoritative");
-    assert!(head.app.apply(vec![]).is_err());
+    assert_eq!(head.app.apply(vec![]).unwrap_err().failure().code, "not-a-branch");
     assert_eq!((head.everything(), branch.everything()), (ours, theirs));
 }
 

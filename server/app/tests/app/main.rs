@@ -14,5 +14,6 @@ mod past;
 mod quarantine;
 mod regressions;
 mod rules;
+mod snapshots;
 mod two_nodes;
 mod world;

@@ -52,15 +52,20 @@ pub(crate) fn start(directory: &Path) -> Result<Json, Failure> {
         .process_group(0)
         .spawn()
         .map_err(|error| cannot("start", &program, &error))?;
+    until_it_serves(&mut child, &log_path, START_PATIENCE)
+}
+
+/// Waits for the line that a node says when it serves.
+fn until_it_serves(child: &mut Child, log_path: &Path, patience: Duration) -> Result<Json, Failure> {
     let said = child.stdout.take().map(first_line);
-    let line = match said.map(|said| said.recv_timeout(START_PATIENCE)) {
-        Some(Err(mpsc::RecvTimeoutError::Timeout)) => return Err(slow(&child, &log_path)),
+    let line = match said.map(|said| said.recv_timeout(patience)) {
+        Some(Err(mpsc::RecvTimeoutError::Timeout)) => return Err(slow(child, log_path, patience)),
         Some(Ok(line)) => line,
         _ => String::new(),
     };
     match serde_json::from_str::<Json>(&line) {
         Ok(document) if document.get("error").is_none() => Ok(document),
-        said => Err(failed(&mut child, said.ok().as_ref(), &log_path)),
+        said => Err(failed(child, said.ok().as_ref(), log_path)),
     }
 }
 
@@ -93,12 +98,9 @@ fn cannot(step: &str, path: &Path, error: &io::Error) -> Failure {
 }
 
 /// A large database may take long to recover, so the node is left at it.
-fn slow(child: &Child, log: &Path) -> Failure {
-    let message = format!(
-        "the node (process {}) does not serve after {} s; it goes on starting",
-        child.id(),
-        START_PATIENCE.as_secs()
-    );
+fn slow(child: &Child, log: &Path, patience: Duration) -> Failure {
+    let message =
+        format!("the node (process {}) does not serve after {} s; it goes on starting", child.id(), patience.as_secs());
     Failure::failed("start-slow", message).hint(format!("see {}", log.display()))
 }
 
@@ -156,6 +158,22 @@ mod tests {
         assert_eq!(failure.code, "start-failed");
         assert!(failure.message.contains("101"), "{failure:?}");
         assert!(failure.hint.ends_with("2\n3\n4\n5\n6"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_node_that_takes_long_goes_on_starting() {
+        let log = Path::new("logs/mytism.log");
+        let mut slow = child("exec sleep 600");
+        let failure = until_it_serves(&mut slow, log, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(failure.code, "start-slow");
+        assert!(failure.message.contains(&slow.id().to_string()), "{failure:?}");
+        assert!(slow.try_wait().unwrap().is_none(), "it goes on");
+        slow.kill().unwrap();
+        slow.wait().unwrap();
+        let mut quick = child("echo '{\"state\":\"serving\"}'");
+        let said = until_it_serves(&mut quick, log, Duration::from_secs(60)).unwrap();
+        assert_eq!(said, serde_json::json!({"state": "serving"}));
+        quick.wait().unwrap();
     }
 
     #[test]

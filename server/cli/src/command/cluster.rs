@@ -147,7 +147,11 @@ pub(crate) fn conflicts(
             Reply::Saved(saved) => Some(saved),
             _ => None,
         })?;
-        show_saved(&saved, output);
+        if output.json {
+            output.document(&json::saved(&saved));
+        } else {
+            show_saved(&saved, output);
+        }
         return Ok(());
     }
     let mut count = 0u64;
@@ -175,7 +179,7 @@ pub(super) fn say_if_none(count: u64, text: &str, output: &mut Output<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mytism_core::id::ObjectId;
+    use mytism_core::id::{NodeId, ObjectId, TransactionId};
     use mytism_core::operation::Saved;
 
     use crate::command::fake::Fake;
@@ -219,14 +223,15 @@ mod tests {
 
     #[test]
     fn a_conflict_is_settled_with_the_value_that_was_chosen() {
-        let saved = Saved { transaction: None, position: Some(7), pending: false, ids: Vec::new() };
+        let transaction = TransactionId { node: NodeId(1), incarnation: 1, counter: 4 };
+        let saved = Saved { transaction: Some(transaction), position: Some(4711), pending: false, ids: Vec::new() };
         let node = Fake::new(|_| Ok(vec![Reply::Saved(saved.clone())]));
         let conflict = ObjectId::new(9).unwrap();
         for take in [args::Take::Kept, args::Take::Other] {
             let resolve = args::ResolveConflict { id: conflict, take };
             let arguments = args::Conflicts { command: Some(ConflictsCommand::Resolve(resolve)) };
             let told = written(true, |output| conflicts(&node, &arguments, output).unwrap());
-            assert!(told.contains("\"position\":7"), "{told}");
+            assert!(told.contains("4711"), "{told}");
         }
         let asked = [false, true].map(|take_other| Request::ResolveConflict { conflict, take_other });
         assert_eq!(node.asked.into_inner(), asked);

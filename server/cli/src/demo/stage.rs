@@ -215,3 +215,24 @@ impl<'o, 'w> Stage<'o, 'w> {
         self.output.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_holds_is_not_waited_for_forever() {
+        let mut shown = Vec::new();
+        let mut output = Output::to(&mut shown, false);
+        let mut stage = Stage::new(&mut output);
+        let mut until = |patience, interrupted, holds: Result<bool, Failure>| {
+            let ended = stage.until(patience, &AtomicBool::new(interrupted), || holds.clone());
+            ended.map_err(|failure| failure.code)
+        };
+        assert_eq!(until(LOOK * 3, false, Ok(false)), Err("demo-too-slow".to_owned()));
+        assert_eq!(until(Duration::from_secs(600), true, Ok(false)), Err("interrupted".to_owned()));
+        assert_eq!(until(Duration::ZERO, true, Ok(true)), Ok(()));
+        let gone = Failure::unreachable("node-unreachable", "it is gone");
+        assert_eq!(until(Duration::from_secs(600), false, Err(gone.clone())), Err(gone.code));
+    }
+}

@@ -16,8 +16,9 @@
 //! 13. [`round_trip`]: what is exported can be imported
 //! 14. [`files`]: files of other programs, whole or in part, of a million rows
 //! 15. [`codes`]: every documented code of a failure is provoked
-//! 16. [`documents`]: commands in the documentation exist
-//! 17. [`demo_once`]: the demonstration
+//! 16. [`rare`]: failures that need more than a wrong call
+//! 17. [`documents`]: commands in the documentation exist
+//! 18. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -35,6 +36,7 @@ mod kills;
 mod life;
 mod numbers;
 mod past;
+mod rare;
 mod real_input;
 mod round_trip;
 mod trade;
