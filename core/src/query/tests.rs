@@ -165,6 +165,15 @@ fn objects_are_found_by_id_and_by_key() {
     check_where("o = 7", "object:object Equal Reference(object 7)");
     check_where("o = '7'", "object:object Equal Reference(object 7)"); // the key is a number, so a number is an id
     check_where("o.Customer = null", "Customer:object Equal Null");
+    check_where("null = o.Customer", "Null Equal Customer:object");
+    check_where("null = true", "Null Equal Bool(true)");
+    check_where("true = null", "Bool(true) Equal Null");
+    check_where("null = 5", "Null Equal Integer(5)");
+    check_where("null = null", "Null Equal Null");
+    check_where(
+        "null in (true, 4, o.Paid)",
+        "(Null Equal Bool(true) or Null Equal Integer(4) or Null Equal Paid:bool)",
+    );
     check_where(
         "o.Customer in (5, 'B', 'C', 6, null)",
         "(Customer:object in [Reference(object 5), Reference(object 6), Null] or Customer.Code:text in [Text(\"B\"), Text(\"C\")])",

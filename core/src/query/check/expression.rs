@@ -87,6 +87,12 @@ impl<'a> Checker<'a> {
                 let (right, left) = self.fit(right, &given, left_span)?;
                 (left, right)
             }
+            // Nothing takes the kind of the other side, whichever side it stands on.
+            (Operand::Free(Input::Null), Operand::Free(right)) => {
+                let right = self.natural(&right, right_span)?;
+                let (right, left) = self.fit(right, &Input::Null, left_span)?;
+                (left, right)
+            }
             (left, Operand::Free(given)) => {
                 let left = self.settle(left, left_span)?;
                 self.fit(left, &given, right_span)?
@@ -134,10 +140,20 @@ impl<'a> Checker<'a> {
     /// Values of the kind of the left side stand in one list each; whatever else is compared one by one.
     fn membership(&mut self, value: &'a Syntax, list: &'a [Syntax]) -> Result<Node, Problem> {
         let operand = self.operand(value)?;
+        let nothing = matches!(operand, Operand::Free(Input::Null));
         let expr = self.settle(operand, value.span)?;
         let mut found = Membership::default();
         for syntax in list {
             match self.operand(syntax)? {
+                // Nothing has no kind that the others would have to fit.
+                Operand::Typed(other) if nothing => {
+                    self.grow(1, syntax.span)?;
+                    found.add_comparison(Expr { node: expr.node.clone(), kind: other.kind.clone() }, other);
+                }
+                Operand::Free(given) if nothing => {
+                    let other = self.natural(&given, syntax.span)?;
+                    found.add_comparison(Expr { node: expr.node.clone(), kind: other.kind.clone() }, other);
+                }
                 Operand::Typed(other) => {
                     self.comparable(&expr, &other, syntax.span)?;
                     self.grow(expr.size(), syntax.span)?;

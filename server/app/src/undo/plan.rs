@@ -12,7 +12,7 @@ use mytism_core::value::Value;
 use mytism_format::{entry, transaction};
 use mytism_store::View;
 
-use super::source::{Place, Source, read};
+use super::source::{Place, Source};
 use super::{Found, Step};
 use crate::apply::stamped;
 use crate::constraint::describe;
@@ -101,7 +101,7 @@ impl<'s> Plan<'s> {
             return Ok(Arc::clone(known));
         }
         let mut net = Net::new();
-        for Change { object, entity, slot, old, new } in read(view, place)?.changes {
+        for Change { object, entity, slot, old, new } in self.source.read(view, place)?.changes {
             let fresh = || Touched { entity, made: Made::Before, slots: BTreeMap::new() };
             let touched = net.entry(object).or_insert_with(fresh);
             if slot == Slot::LIFE && old.is_null() {
@@ -124,7 +124,11 @@ impl<'s> Plan<'s> {
     fn places_of(&self, view: &dyn View, object: ObjectId) -> Result<Vec<Place>, AppError> {
         let logged = view.history_after(object, 0)?.into_iter().map(Place::Logged);
         let pending = view.pending_of(object)?.into_iter().map(Place::Pending);
-        Ok(logged.chain(pending).filter(|place| self.source.holds(*place)).collect())
+        let mut places = Vec::new();
+        for place in logged.chain(pending) {
+            places.extend(self.source.part_at(view, place)?);
+        }
+        Ok(places)
     }
 
     /// What is to be done for it, with what stands in the way.
@@ -232,15 +236,16 @@ impl<'s> Plan<'s> {
         for counter in workspace.pending_of(object)?.into_iter().rev() {
             let Some(row) = workspace.pending(counter)? else { continue };
             let other = transaction::read(row.bytes)?.transaction;
-            if other.changes.iter().any(meets) && !self.source.holds(Place::Pending(counter)) {
+            let of_source = self.source.part_at(workspace.view()?, Place::Pending(counter))?.is_some();
+            if other.changes.iter().any(meets) && !of_source {
                 return Ok(Some((other.stamp(), other.id)));
             }
         }
         for number in workspace.view()?.history_after(object, 0)?.into_iter().rev() {
-            let Some(row) = workspace.view()?.log_row(number)?.filter(|_| !self.source.holds(Place::Logged(number)))
-            else {
+            if self.source.part_at(workspace.view()?, Place::Logged(number))?.is_some() {
                 continue;
-            };
+            }
+            let Some(row) = workspace.view()?.log_row(number)? else { continue };
             let other = transaction::read(row.bytes)?.transaction;
             let happened = stamped(&entry::read(row.entry)?.entry, &other);
             if let Some((_, stamp)) = happened.into_iter().rev().find(|(change, _)| meets(change)) {

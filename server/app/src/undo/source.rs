@@ -25,11 +25,18 @@ pub(super) enum Place {
 }
 
 /// See the module.
+///
+/// A node goes on while an undo works: what was pending when it was looked for may be in the log by the time it is read.
+/// So a pending place stands for its transaction wherever that is by then.
 pub(super) struct Source {
+    /// The transaction, or the first of the run.
+    id: TransactionId,
     /// In the order in which they are undone: the last one first.
     pub(super) parts: Vec<Place>,
     /// The same, to be asked for.
     places: BTreeSet<Place>,
+    /// The newest entry of the log when they were looked for.
+    head: u64,
     /// Whether it is a run.
     pub(super) is_run: bool,
     /// What its author said.
@@ -39,7 +46,7 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn find(view: &dyn View, id: TransactionId) -> Result<Self, AppError> {
         let place = place(view, id)?;
-        let found = read(view, place)?;
+        let found = read(view, id, place)?;
         if found.transaction.schema.is_some() {
             let message = format!("{id} brought the schema, which cannot be undone");
             return Err(AppError::refused("undo-schema", message));
@@ -52,11 +59,26 @@ impl Source {
             return Err(AppError::refused("nothing-to-undo", message));
         }
         let parts = places.iter().rev().copied().collect();
-        Ok(Self { parts, places, is_run, description: found.transaction.description })
+        let head = view.head()?.map_or(0, |head| head.position.number);
+        Ok(Self { id, parts, places, head, is_run, description: found.transaction.description })
     }
 
-    pub(super) fn holds(&self, place: Place) -> bool {
-        self.places.contains(&place)
+    /// The part that stands at a place now, under the place where it was found; `None` for what is no part.
+    pub(super) fn part_at(&self, view: &dyn View, place: Place) -> Result<Option<Place>, AppError> {
+        if self.places.contains(&place) {
+            return Ok(Some(place));
+        }
+        let Place::Logged(number) = place else { return Ok(None) };
+        if number <= self.head {
+            return Ok(None);
+        }
+        let logged = view.log_row(number)?.map(|row| row.transaction).filter(|logged| same_life(*logged, self.id));
+        Ok(logged.map(|logged| Place::Pending(logged.counter)).filter(|was| self.places.contains(was)))
+    }
+
+    /// Reads a part of it.
+    pub(super) fn read(&self, view: &dyn View, part: Place) -> Result<Read, AppError> {
+        read(view, self.id, part)
     }
 }
 
@@ -69,8 +91,8 @@ pub(super) struct Read {
     pub(super) changes: Vec<Change>,
 }
 
-/// Reads a transaction.
-pub(super) fn read(view: &dyn View, place: Place) -> Result<Read, AppError> {
+/// Reads a transaction of the life that `life` is of.
+fn read(view: &dyn View, life: TransactionId, place: Place) -> Result<Read, AppError> {
     let gone = || Failure::refused("unknown-transaction", "a transaction is not here any longer");
     match place {
         Place::Logged(number) => {
@@ -86,7 +108,10 @@ pub(super) fn read(view: &dyn View, place: Place) -> Result<Read, AppError> {
             Ok(Read { transaction, refusal, changes: numbers::without_next(changes) })
         }
         Place::Pending(counter) => {
-            let row = view.pending(counter)?.ok_or_else(gone)?;
+            let Some(row) = view.pending(counter)? else {
+                let number = view.log_number(TransactionId { counter, ..life })?.ok_or_else(gone)?;
+                return read(view, life, Place::Logged(number));
+            };
             let mut transaction = transaction::read(row.bytes)?.transaction;
             let changes = std::mem::take(&mut transaction.changes);
             Ok(Read { transaction, refusal: None, changes: numbers::without_next(changes) })
@@ -108,11 +133,14 @@ fn place(view: &dyn View, id: TransactionId) -> Result<Place, AppError> {
     }
 }
 
+fn same_life(one: TransactionId, other: TransactionId) -> bool {
+    (one.node, one.incarnation) == (other.node, other.incarnation)
+}
+
 /// All transactions of a run that were not refused. They come from one node, in the log behind the first.
 fn run(view: &dyn View, id: TransactionId, first: Place) -> Result<BTreeSet<Place>, AppError> {
     let of_run = |row: TransactionId, bytes: &[u8]| -> Result<bool, AppError> {
-        let same_life = (row.node, row.incarnation) == (id.node, id.incarnation);
-        Ok(same_life && transaction::about(bytes)?.1 == Some(id))
+        Ok(same_life(row, id) && transaction::about(bytes)?.1 == Some(id))
     };
     let mut places = BTreeSet::new();
     if let Place::Logged(number) = first {

@@ -290,6 +290,31 @@ fn a_branch_undoes_what_the_head_office_has_not_seen() {
     assert_eq!(own(&node), own(&branch));
 }
 
+#[test]
+fn what_is_committed_while_it_is_undone_stays_the_same() {
+    let node = head_office();
+    let branch = node.branch("berlin");
+    let (run, _) = import(&branch, None, 1..20);
+    import(&branch, Some(run), 20..30);
+    let request = Request::Undo(UndoRequest { id: run, keep_later: false, dry_run: false });
+    let mut last = None;
+    branch
+        .app
+        .call(&mytism_app::Context::local(), request, &mut |reply| {
+            // All of the run that was pending is in the log from now on.
+            node.exchange(&branch);
+            last = Some(reply);
+            Ok(())
+        })
+        .unwrap();
+    let Some(Reply::Undone(undone)) = last else { panic!("{last:?}") };
+    assert_eq!((undone.done, undone.left), (undone.total, 0));
+    assert!(undone.total > 2, "{undone:?}");
+    node.exchange(&branch);
+    assert!(branch.rows("from Employee").is_empty());
+    assert_eq!(node.everything(), branch.everything());
+}
+
 fn history(node: &Node, request: HistoryRequest) -> Vec<HistoryLine> {
     let replies = node.call(Request::History(request)).unwrap().into_iter();
     replies.map(|reply| if let Reply::History(line) = reply { line } else { panic!("{reply:?}") }).collect()
