@@ -44,7 +44,7 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
         match import_row(work, context, &plan, number, row) {
             Ok(done) => {
                 work.workspace.accept();
-                shown.add(work, &plan, number, row, &done)?;
+                shown.add(work, &plan, number, row, &done.outcome)?;
                 imported.rows.push(done.outcome);
                 imported.open.extend(done.open);
                 changes.extend(done.changes);
@@ -53,7 +53,6 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
                 work.workspace.roll_back();
                 // A row that fails wastes no number.
                 work.state.numbers = numbers;
-                shown.pass();
                 imported.rows.push(RowOutcome::Failed { code: failure.code, message: failure.message });
             }
             Err(error) => {
@@ -64,8 +63,10 @@ pub(crate) fn rows(work: &mut Work<'_>, context: &Context, batch: &ImportBatch) 
     }
     if batch.whole == Some(true) {
         changes.extend(close_all(work, context, std::mem::take(&mut imported.open))?);
+    } else if batch.dry_run {
+        practise_closing(work, context, &plan, batch, &mut imported)?;
     }
-    shown.finish(&mut imported);
+    shown.finish(work, &plan, batch, &mut imported)?;
     let about = About { description: batch.description.clone(), run: Some(batch.run), schema: None };
     let changes = numbers::once_per_range(changes);
     Ok(Drafted { about, stamp: work.stamp(context), changes, answer: imported })
@@ -88,8 +89,6 @@ struct Plan<'s> {
     columns: Vec<Column<'s>>,
     mode: ImportMode,
     style: Style,
-    /// For a dry run that sees only some of the rows.
-    is_partial_practice: bool,
 }
 
 struct Column<'s> {
@@ -127,20 +126,26 @@ impl<'s> Plan<'s> {
             );
             return Err(Failure::usage("key-not-unique", message).into());
         }
-        Ok(Self {
-            entity,
-            key,
-            columns,
-            mode: batch.mode,
-            style: style(batch.notation.as_ref(), context)?,
-            is_partial_practice: batch.dry_run && batch.whole != Some(true),
-        })
+        Ok(Self { entity, key, columns, mode: batch.mode, style: style(batch.notation.as_ref(), context)? })
     }
 
-    /// Whether a key of `target` may be one of a row of the same file.
-    fn may_come(&self, target: &Entity, key: &Member) -> bool {
-        let is_key_column = self.columns.iter().any(|column| column.member.id == key.id);
-        is_key_column && target.member_by_id(key.id).is_some() && self.entity.member_by_id(key.id).is_some()
+    /// The attribute by which references among the columns find rows of the same file, where any can. It need not be
+    /// the one by which the rows find their objects.
+    fn inner_key(&self) -> Option<&'s Member> {
+        self.columns.iter().find_map(|column| self.own_key(column))
+    }
+
+    /// The key of a reference's target, where rows of the same file are such targets and have that key.
+    fn own_key(&self, column: &Column<'s>) -> Option<&'s Member> {
+        let (_, key) = column.target.filter(|(target, _)| self.entity.is_a(target.id))?;
+        self.columns.iter().any(|column| column.member.id == key.id).then_some(key)
+    }
+
+    /// Whether the target of a reference may be a row that comes later in the same file.
+    fn may_come(&self, attribute: &str) -> bool {
+        let inner = self.inner_key().map(|key| key.id);
+        let own = self.columns.iter().filter(|column| column.member.name == attribute);
+        own.filter_map(|column| self.own_key(column)).any(|key| Some(key.id) == inner)
     }
 }
 
@@ -235,9 +240,7 @@ fn import_row(
         let wanted = key_value(&plan.style, target, key, text)?;
         match draft.by_key(target, key, &wanted)? {
             Some(to) => draft.record(id, entity.id, Slot::attribute(column.member.id), Value::Reference(to))?,
-            None if column.member.not_null || (plan.is_partial_practice && !plan.may_come(target, key)) => {
-                return Err(no_target(column.member, target, key, text));
-            }
+            None if column.member.not_null => return Err(no_target(column.member, target, key, text)),
             None => open.push(OpenReference {
                 row: number,
                 object: id,
@@ -263,6 +266,48 @@ fn close_all(work: &mut Work<'_>, context: &Context, open: Vec<OpenReference>) -
         changes.extend(closed.map_err(|error| at_row(link.row, error))?);
     }
     Ok(changes)
+}
+
+/// Closes the references of a dry run that can be closed now, and tells of those that never can. The others stay open,
+/// since their targets may be among the rows that are still to come. Rows that turn out to be bad here have happened all
+/// the same: others can refer to them, as they can where rows are saved.
+fn practise_closing(
+    work: &mut Work<'_>,
+    context: &Context,
+    plan: &Plan<'_>,
+    batch: &ImportBatch,
+    imported: &mut Imported,
+) -> Result<(), AppError> {
+    for link in std::mem::take(&mut imported.open) {
+        work.workspace.begin();
+        let closed = point(work, context, &link);
+        if closed.is_ok() {
+            work.workspace.accept();
+        } else {
+            work.workspace.roll_back();
+        }
+        let row = usize::try_from(link.row).ok().and_then(|place| imported.rows.get_mut(place));
+        match (closed, row) {
+            (Ok(_), Some(row)) => {
+                if let RowOutcome::Unchanged(id) = *row {
+                    *row = RowOutcome::Updated(id);
+                }
+            }
+            (Err(AppError::Refused(failure)), _)
+                if failure.code == "unknown-reference" && plan.may_come(&link.attribute) =>
+            {
+                imported.open.push(link);
+            }
+            (Err(AppError::Refused(failure)), Some(row)) if batch.skip_bad_rows => {
+                if !matches!(row, RowOutcome::Failed { .. }) {
+                    *row = RowOutcome::Failed { code: failure.code, message: failure.message };
+                }
+            }
+            (Err(error), _) => return Err(at_row(link.row, error)),
+            (Ok(_), None) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Lets a reference point to its target, which must be there.

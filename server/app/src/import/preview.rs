@@ -2,17 +2,19 @@
 //! nothing.
 
 use mytism_core::change::Slot;
+use mytism_core::id::ObjectId;
 use mytism_core::operation::{ImportBatch, Imported, Output, PreviewRow, RowOutcome};
 use mytism_core::schema::Kind;
 use mytism_core::value::Value;
 
-use super::{Column, Done, Plan, usual};
+use super::{Column, Plan, usual};
 use crate::error::AppError;
 use crate::lane::Work;
 
 /// See the module; nothing is gathered where nothing was asked for.
 pub(super) struct Shown {
-    keys: Option<Vec<Option<String>>>,
+    /// The objects of the good rows.
+    objects: Option<Vec<(u64, ObjectId)>>,
     rows: Option<Vec<PreviewRow>>,
     most: usize,
 }
@@ -20,14 +22,7 @@ pub(super) struct Shown {
 impl Shown {
     pub(super) fn new(batch: &ImportBatch) -> Self {
         let most = batch.preview.unwrap_or(0).try_into().unwrap_or(usize::MAX);
-        Self { keys: batch.dry_run.then(Vec::new), rows: batch.preview.map(|_| Vec::new()), most }
-    }
-
-    /// A bad row.
-    pub(super) fn pass(&mut self) {
-        if let Some(keys) = &mut self.keys {
-            keys.push(None);
-        }
+        Self { objects: batch.dry_run.then(Vec::new), rows: batch.preview.map(|_| Vec::new()), most }
     }
 
     /// A good row, which has happened in the workspace.
@@ -37,18 +32,13 @@ impl Shown {
         plan: &Plan<'_>,
         number: u64,
         row: &[Option<String>],
-        done: &Done,
+        outcome: &RowOutcome,
     ) -> Result<(), AppError> {
-        let (RowOutcome::Inserted(id) | RowOutcome::Updated(id) | RowOutcome::Unchanged(id)) = done.outcome else {
+        let (RowOutcome::Inserted(id) | RowOutcome::Updated(id) | RowOutcome::Unchanged(id)) = *outcome else {
             return Ok(());
         };
-        if let (Some(keys), Some(key)) = (&mut self.keys, plan.key) {
-            let cells = plan.columns.iter().zip(row);
-            let cell = cells.filter(|(column, _)| column.member.id == key.id).find_map(|(_, cell)| cell.as_deref());
-            let value = work.workspace.slot(id, Slot::attribute(key.id))?;
-            keys.push(if value.is_null() { None } else { Some(usual(&value, cell.unwrap_or_default())) });
-        } else {
-            self.pass();
+        if let Some(objects) = &mut self.objects {
+            objects.push((number, id));
         }
         let Some(rows) = self.rows.as_mut().filter(|rows| rows.len() < self.most) else { return Ok(()) };
         let mut values = Vec::with_capacity(plan.columns.len());
@@ -60,9 +50,36 @@ impl Shown {
         Ok(())
     }
 
-    pub(super) fn finish(self, imported: &mut Imported) {
-        imported.keys = self.keys;
-        imported.preview = self.rows;
+    /// Adds what was gathered to the answer, when all rows have happened: a later one may have changed the key of an
+    /// earlier one.
+    pub(super) fn finish(
+        self,
+        work: &mut Work<'_>,
+        plan: &Plan<'_>,
+        batch: &ImportBatch,
+        imported: &mut Imported,
+    ) -> Result<(), AppError> {
+        let is_bad = |row: u64| {
+            let outcome = usize::try_from(row).ok().and_then(|row| imported.rows.get(row));
+            matches!(outcome, Some(RowOutcome::Failed { .. }))
+        };
+        let rows = self.rows.map(|rows| rows.into_iter().filter(|row| !is_bad(row.row)).collect());
+        imported.preview = rows;
+        let Some(objects) = self.objects else { return Ok(()) };
+        let mut keys = vec![None; batch.rows.len()];
+        if let Some(key) = plan.inner_key().or(plan.key) {
+            let column = plan.columns.iter().position(|column| column.member.id == key.id);
+            for (number, id) in objects {
+                let Ok(place) = usize::try_from(number) else { continue };
+                let cell = column.and_then(|column| batch.rows.get(place)?.get(column)?.as_deref());
+                let value = work.workspace.slot(id, Slot::attribute(key.id))?;
+                if let Some(told) = keys.get_mut(place).filter(|_| !value.is_null()) {
+                    *told = Some(usual(&value, cell.unwrap_or_default()));
+                }
+            }
+        }
+        imported.keys = Some(keys);
+        Ok(())
     }
 }
 

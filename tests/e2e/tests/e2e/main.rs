@@ -15,10 +15,11 @@
 //! 12. [`command_line`]: what programs may rely on
 //! 13. [`round_trip`]: what is exported can be imported
 //! 14. [`files`]: files of other programs, whole or in part, of a million rows
-//! 15. [`codes`]: every documented code of a failure is provoked
-//! 16. [`rare`]: failures that need more than a wrong call
-//! 17. [`documents`]: commands in the documentation exist
-//! 18. [`demo_once`]: the demonstration
+//! 15. [`rehearsal`]: a dry run says what the import then does
+//! 16. [`codes`]: every documented code of a failure is provoked
+//! 17. [`rare`]: failures that need more than a wrong call
+//! 18. [`documents`]: commands in the documentation exist
+//! 19. [`demo_once`]: the demonstration
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -38,5 +39,6 @@ mod numbers;
 mod past;
 mod rare;
 mod real_input;
+mod rehearsal;
 mod round_trip;
 mod trade;

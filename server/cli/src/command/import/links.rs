@@ -144,8 +144,7 @@ impl Import<'_, '_> {
             rehearsal.strike_out(&mut missing)?;
             let outcome = |open: &OpenLink| match missing.contains(open.link.key.as_str()) {
                 true => no_target(open),
-                // What the row counted as stays.
-                false => RowOutcome::Unchanged(open.link.object),
+                false => RowOutcome::Updated(open.link.object),
             };
             return Ok(links.iter().map(outcome).collect());
         }

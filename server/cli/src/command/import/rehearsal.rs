@@ -45,11 +45,8 @@ impl Rehearsal {
         output: &mut Output<'_>,
     ) -> Result<(), Failure> {
         match imported.keys.take() {
-            // Nothing can refer to a row that is bad itself.
-            Some(keys) => {
-                let good = keys.iter().zip(&imported.rows).filter(|(_, row)| !matches!(row, RowOutcome::Failed { .. }));
-                good.filter_map(|(key, _)| key.as_ref()).try_for_each(|key| self.keys.put(&[key]))?;
-            }
+            // A row that is bad from the start has none; one whose own reference leads nowhere can be referred to.
+            Some(keys) => keys.iter().flatten().try_for_each(|key| self.keys.put(&[key]))?,
             None => self.knows_keys = false,
         }
         for shown in imported.preview.take().into_iter().flatten() {
@@ -58,8 +55,15 @@ impl Rehearsal {
             self.shown.extend(row.map(|row| (row.line, shown)));
         }
         if self.tells_rows {
-            for (row, outcome) in rows.iter().zip(&imported.rows) {
-                tell(row.line, outcome, output);
+            let open: HashSet<u64> = imported.open.iter().map(|link| link.row).collect();
+            for (place, (row, outcome)) in (0..).zip(rows.iter().zip(&imported.rows)) {
+                match outcome {
+                    // It changes when its reference is closed; where that fails, it is told once more.
+                    RowOutcome::Unchanged(id) if open.contains(&place) => {
+                        tell(row.line, &RowOutcome::Updated(*id), output);
+                    }
+                    _ => tell(row.line, outcome, output),
+                }
             }
         }
         Ok(())

@@ -78,8 +78,10 @@ impl Place {
             *objects = before;
         }
         let saved = rows.iter().any(|row| matches!(row, RowOutcome::Inserted(_) | RowOutcome::Updated(_)));
-        let key = |row: &Vec<Option<String>>| row.first().cloned().flatten();
-        let keys = batch.dry_run.then(|| batch.rows.iter().map(key).collect());
+        let key = |(row, outcome): (&Vec<Option<String>>, &RowOutcome)| {
+            row.first().cloned().flatten().filter(|_| !matches!(outcome, RowOutcome::Failed { .. }))
+        };
+        let keys = batch.dry_run.then(|| batch.rows.iter().zip(&rows).map(key).collect());
         let run = batch.run.or((saved && !batch.dry_run).then_some(RUN));
         Ok(vec![Reply::Imported(Imported { run, rows, open, keys, preview: None })])
     }
