@@ -20,11 +20,13 @@ pub enum Cause {
     Withdrawn,
     /// An object came into sight, since this node may read it from now on.
     Delivered,
+    /// Entries of the log were taken back, since the head office goes on without them.
+    RolledBack,
 }
 
 impl Cause {
     /// All of them with their codes and words, in the order of the codes.
-    pub const ALL: [(Self, u8, &'static str); 7] = [
+    pub const ALL: [(Self, u8, &'static str); 8] = [
         (Self::Saved, 1, "saved"),
         (Self::Applied, 2, "applied"),
         (Self::Accepted, 3, "accepted"),
@@ -32,6 +34,7 @@ impl Cause {
         (Self::Refused, 5, "refused"),
         (Self::Withdrawn, 6, "withdrawn"),
         (Self::Delivered, 7, "delivered"),
+        (Self::RolledBack, 8, "rolled-back"),
     ];
 
     /// As it is stored.
@@ -68,11 +71,12 @@ mod tests {
             (5, "refused"),
             (6, "withdrawn"),
             (7, "delivered"),
+            (8, "rolled-back"),
         ];
         assert_eq!(stored, expected);
         for (cause, code, word) in Cause::ALL {
             assert_eq!((cause.code(), Cause::of(code), cause.word()), (code, Some(cause), word));
         }
-        assert_eq!([0, 8, u8::MAX].map(Cause::of), [None; 3]);
+        assert_eq!([0, 9, u8::MAX].map(Cause::of), [None; 3]);
     }
 }

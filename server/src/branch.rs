@@ -112,7 +112,7 @@ enum Done {
     Applied {
         position: Position,
         hash: Hash,
-        settled: Option<u64>,
+        settled: Option<i64>,
     },
     BlocksTaken,
     Stock {
@@ -282,9 +282,9 @@ fn carry_out(
     Ok(())
 }
 
-fn read_pending(shared: &Shared, after: u64) -> Result<Vec<PendingItem>, LineEnd> {
+fn read_pending(shared: &Shared, after: i64) -> Result<Vec<PendingItem>, LineEnd> {
     let rows = shared.app.view()?.pending_after(after, ROWS, MESSAGE).map_err(AppError::from)?;
-    Ok(rows.into_iter().map(|row| PendingItem { counter: row.transaction.counter, bytes: row.bytes }).collect())
+    Ok(rows.into_iter().map(|row| PendingItem { place: row.place, bytes: row.bytes }).collect())
 }
 
 fn offer(shared: &Shared, transactions: Vec<Vec<u8>>) -> Result<PeerMessage, LineEnd> {
@@ -295,18 +295,15 @@ fn offer(shared: &Shared, transactions: Vec<Vec<u8>>) -> Result<PeerMessage, Lin
 }
 
 fn apply(shared: &Shared, frames: Vec<EntryFrame>) -> Result<Done, LineEnd> {
-    let own = shared.app.identity().node;
-    let incarnation = shared.app.identity().incarnation;
+    let view = shared.app.view()?;
     let mut settled = None;
     let mut last_hash = Hash::default();
     for frame in &frames {
         let entry = entry::read(frame.entry.clone()).map_err(AppError::from)?;
-        let id = entry.entry.transaction;
-        if (id.node, id.incarnation) == (own, incarnation) {
-            settled = Some(id.counter);
-        }
+        settled = settled.max(view.pending_place(entry.entry.transaction).map_err(AppError::from)?);
         last_hash = entry.hash;
     }
+    drop(view);
     let arriving = frames.into_iter().map(|frame| ArrivingEntry { entry: frame.entry, transaction: frame.transaction });
     let position = shared.app.apply(arriving.collect())?;
     Ok(Done::Applied { position, hash: last_hash, settled })

@@ -177,10 +177,10 @@ mod tests {
         first_start(&project, &read()).unwrap();
         let app = crate::node::open(&project).unwrap();
         assert_eq!((app.identity().name.as_str(), app.identity().node), ("bonn", NodeId(1)));
-        note_number(&project, &read(), app.identity());
+        note_number(&project, &read(), &app.identity());
         let text = std::fs::read_to_string(project.config_file()).unwrap();
         assert_eq!(text, "; mine\n[DBMan]\nnodeName = bonn\nnodeNumber = 1\n");
-        note_number(&project, &read(), app.identity());
+        note_number(&project, &read(), &app.identity());
         assert_eq!(std::fs::read_to_string(project.config_file()).unwrap(), text, "once");
         first_start(&project, &read()).unwrap();
     }

@@ -205,10 +205,10 @@ pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
     identity::first_start(&project, &config)?;
     let app = open_patiently(&project)?;
     presence::clear(&project);
-    identity::check(&project, &config, app.identity())?;
+    identity::check(&project, &config, &app.identity())?;
     app.lease_by(config.live.leases);
     let key = NodeKey::load(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
-    identity::note_number(&project, &config, app.identity());
+    identity::note_number(&project, &config, &app.identity());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build();
     let runtime = runtime.map_err(|error| Failure::failed("no-runtime", format!("cannot start: {error}")))?;
     let result = runtime.block_on(run(&project, config, Arc::clone(&app), key, hooks));

@@ -43,11 +43,11 @@ pub struct LogItem {
     pub bytes: Vec<u8>,
 }
 
-/// An own transaction that the head office has not decided on, as the store gives it.
+/// A transaction that the head office has not decided on, as the store gives it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PendingItem {
-    /// Its counter.
-    pub counter: u64,
+    /// Its place among them.
+    pub place: i64,
     /// Stored bytes.
     pub bytes: Vec<u8>,
 }
@@ -68,10 +68,10 @@ pub enum Effect {
     GiveBlock,
     /// Apply entries, then call [`uplink::Uplink::on_applied`].
     Apply(Vec<mytism_proto::EntryFrame>),
-    /// Read own pending transactions behind a counter and give them to [`uplink::Uplink::on_pending`].
+    /// Read the pending transactions above a place and give them to [`uplink::Uplink::on_pending`].
     ReadPending {
-        /// The last counter that is not wanted.
-        after: u64,
+        /// The last place that is not wanted.
+        after: i64,
     },
     /// Sign the transactions and send them as [`PeerMessage::Offer`].
     Offer(Vec<Vec<u8>>),

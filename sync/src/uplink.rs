@@ -17,10 +17,10 @@ pub struct Uplink {
     waiting: VecDeque<Vec<EntryFrame>>,
     bytes_waiting: usize,
     applying: bool,
-    /// The last counter that was offered in this session.
-    offered: u64,
-    /// Offered transactions whose outcome has not come: counter and bytes.
-    under_way: VecDeque<(u64, usize)>,
+    /// The place of the last transaction that was offered in this session.
+    offered: i64,
+    /// Offered transactions whose outcome has not come: place and bytes.
+    under_way: VecDeque<(i64, usize)>,
     bytes_under_way: usize,
     /// Whether the store was asked for pending transactions and has not answered.
     reading: bool,
@@ -43,7 +43,7 @@ impl Uplink {
             waiting: VecDeque::new(),
             bytes_waiting: 0,
             applying: false,
-            offered: 0,
+            offered: i64::MIN,
             under_way: VecDeque::new(),
             bytes_under_way: 0,
             reading: false,
@@ -82,11 +82,11 @@ impl Uplink {
     pub fn on_pending(&mut self, items: Vec<PendingItem>, out: &mut Vec<Effect>) {
         self.reading = false;
         if let Some(last) = items.last() {
-            self.offered = last.counter;
+            self.offered = last.place;
             // There may be more than one answer holds.
             self.more = true;
             for item in &items {
-                self.under_way.push_back((item.counter, item.bytes.len()));
+                self.under_way.push_back((item.place, item.bytes.len()));
                 self.bytes_under_way += item.bytes.len();
             }
             out.push(Effect::Offer(items.into_iter().map(|item| item.bytes).collect()));
@@ -140,12 +140,12 @@ impl Uplink {
         }
     }
 
-    /// Entries are applied and durable. `settled` is the last own counter among their transactions, if there is one.
-    pub fn on_applied(&mut self, position: Position, hash: Hash, settled: Option<u64>, out: &mut Vec<Effect>) {
+    /// Entries are applied and durable. `settled` is the highest place at which one of their transactions was pending.
+    pub fn on_applied(&mut self, position: Position, hash: Hash, settled: Option<i64>, out: &mut Vec<Effect>) {
         self.applying = false;
         out.push(Effect::Send(PeerMessage::Ack { position, hash }));
         if let Some(settled) = settled {
-            while let Some((_, bytes)) = self.under_way.pop_front_if(|(counter, _)| *counter <= settled) {
+            while let Some((_, bytes)) = self.under_way.pop_front_if(|(place, _)| *place <= settled) {
                 self.bytes_under_way -= bytes;
             }
         }
@@ -184,8 +184,8 @@ mod tests {
         Timestamp::saturating_from_micros(5)
     }
 
-    fn pending(counter: u64, size: usize) -> PendingItem {
-        PendingItem { counter, bytes: vec![0; size] }
+    fn pending(place: i64, size: usize) -> PendingItem {
+        PendingItem { place, bytes: vec![0; size] }
     }
 
     fn entries(count: usize) -> PeerMessage {
@@ -198,7 +198,7 @@ mod tests {
         let mut uplink = Uplink::new(0);
         let mut out = Vec::new();
         uplink.go_on(&mut out);
-        assert_eq!(out, [Effect::ReadPending { after: 0 }]);
+        assert_eq!(out, [Effect::ReadPending { after: i64::MIN }]);
         out.clear();
         uplink.on_pending(vec![pending(1, WINDOW / 2), pending(2, WINDOW / 2)], &mut out);
         assert!(matches!(&out[..], [Effect::Offer(offered)] if offered.len() == 2), "the window is full");
@@ -225,7 +225,7 @@ mod tests {
         uplink.on_saved(&mut out);
         out.clear();
         uplink.on_pending(Vec::new(), &mut out);
-        assert_eq!(out, [Effect::ReadPending { after: 0 }]);
+        assert_eq!(out, [Effect::ReadPending { after: i64::MIN }]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! done.
 
 use mytism_core::change::{ObjectMeta, Slot};
-use mytism_core::id::{AttributeId, EntityId, ObjectId, TransactionId};
+use mytism_core::id::{AttributeId, EntityId, ObjectId};
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 
@@ -16,10 +16,17 @@ pub type Batch = Vec<Write>;
 pub enum Write {
     /// Appends to the authoritative log.
     Log(LogRow),
-    /// Adds an own transaction that the head office has yet to decide on.
+    /// Adds a transaction that the head office has yet to decide on, at a place that is free.
     Pending(PendingRow),
-    /// The head office has decided on an own transaction.
-    Settled(TransactionId),
+    /// The transaction at this place is pending no longer.
+    Settled(i64),
+    /// Takes the last entry off the authoritative log, with what [`Write::History`] and [`Write::Quarantine`] noted.
+    Unlog {
+        /// Number of the entry.
+        number: u64,
+        /// The objects that it changed.
+        objects: Vec<ObjectId>,
+    },
     /// Makes an object with the values of its columns and the elements of its sets.
     Insert(Box<ObjectState>),
     /// Changes an object's bookkeeping and some of its columns.
@@ -62,8 +69,8 @@ pub enum Write {
     Touch {
         /// The object.
         object: ObjectId,
-        /// Counter of the transaction.
-        counter: u64,
+        /// Place of the transaction.
+        place: i64,
     },
     /// Keeps beside an object what the authoritative log says of a slot; `None` forgets it.
     Underlay {
@@ -78,6 +85,13 @@ pub enum Write {
     Quarantine(QuarantineRow),
     /// Appends to the journal of what became visible here.
     Journal(JournalRow),
+    /// Lets a row of the journal tell its changes by itself.
+    JournalChanges {
+        /// The row.
+        sequence: u64,
+        /// Stored bytes.
+        changes: Vec<u8>,
+    },
     /// Forgets the journal up to and with this sequence, but never its last row, which tells where it goes on.
     TrimJournal(u64),
     /// Keeps a value under a key, in the place of what was there.

@@ -89,29 +89,47 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn last_incarnation(&self, node: NodeId) -> Result<u32, StoreError>;
 
-    /// Own transactions that the head office has not decided on, behind a counter, in order.
+    /// Number of the first log entry of a later epoch than this one.
     ///
     /// # Errors
     /// When the database cannot be read.
-    fn pending_after(&self, counter: u64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError>;
+    fn later_reign(&self, epoch: u32) -> Result<Option<u64>, StoreError>;
 
-    /// How many own transactions the head office has not decided on.
+    /// Transactions that the head office has not decided on, above a place, the lowest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_after(&self, place: i64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError>;
+
+    /// The lowest place and the highest one at which a transaction is pending.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_ends(&self) -> Result<Option<(i64, i64)>, StoreError>;
+
+    /// How many transactions the head office has not decided on.
     ///
     /// # Errors
     /// When the database cannot be read.
     fn pending_count(&self) -> Result<u64, StoreError>;
 
-    /// One of them.
+    /// The one at a place.
     ///
     /// # Errors
     /// When the database cannot be read.
-    fn pending(&self, counter: u64) -> Result<Option<PendingRow>, StoreError>;
+    fn pending(&self, place: i64) -> Result<Option<PendingRow>, StoreError>;
 
-    /// Counters of the pending transactions that touch an object, in order.
+    /// Where a transaction is pending.
     ///
     /// # Errors
     /// When the database cannot be read.
-    fn pending_of(&self, object: ObjectId) -> Result<Vec<u64>, StoreError>;
+    fn pending_place(&self, transaction: TransactionId) -> Result<Option<i64>, StoreError>;
+
+    /// Places of the pending transactions that touch an object, the lowest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn pending_of(&self, object: ObjectId) -> Result<Vec<i64>, StoreError>;
 
     /// What the authoritative log says of the slots of an object that pending transactions touch, as it was given with
     /// [`Write::Underlay`].
@@ -205,6 +223,13 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn journal_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<JournalRow>, StoreError>;
 
+    /// Rows of the journal before `before`, the latest first: at most `rows`, and no more once their own changes hold
+    /// `bytes` together.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn journal_before(&self, before: u64, rows: u32, bytes: usize) -> Result<Vec<JournalRow>, StoreError>;
+
     /// The sequences of the first row of the journal that is kept and of the last; both 0 where it never had any.
     ///
     /// # Errors
@@ -273,9 +298,12 @@ pub struct LogRow {
     pub bytes: Vec<u8>,
 }
 
-/// An own transaction that the head office has not decided on.
+/// A transaction that the head office has not decided on. What is seen is what the log says with all of them on top, the
+/// lowest place first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PendingRow {
+    /// Its place among them.
+    pub place: i64,
     /// Its name.
     pub transaction: TransactionId,
     /// Stored bytes.

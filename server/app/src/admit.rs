@@ -27,7 +27,7 @@ use crate::record;
 
 /// Decides on the transactions that a branch offers, in their order; returns the counter of the last one known.
 pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>]) -> Result<u64, AppError> {
-    if !work.foundation.identity.authoritative {
+    if !work.state.authoritative {
         return Err(AppError::refused("not-authoritative", "only the head office decides on transactions"));
     }
     let mut last: Option<TransactionId> = None;

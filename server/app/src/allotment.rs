@@ -10,7 +10,6 @@ use mytism_store::Write;
 
 use crate::cluster::Blocks;
 use crate::error::AppError;
-use crate::foundation::Identity;
 use crate::ids::Ids;
 use crate::numbers::Use;
 
@@ -28,9 +27,15 @@ pub(crate) struct Allotment {
 
 impl Allotment {
     /// An id for a new object. The head office gives itself a block when it has none left.
-    pub(crate) fn draw(&mut self, identity: &Identity, now: Timestamp, window: i64) -> Result<ObjectId, AppError> {
-        if identity.authoritative && self.ids.left() == 0 {
-            let block = self.blocks.give(identity.node)?;
+    pub(crate) fn draw(
+        &mut self,
+        node: NodeId,
+        authoritative: bool,
+        now: Timestamp,
+        window: i64,
+    ) -> Result<ObjectId, AppError> {
+        if authoritative && self.ids.left() == 0 {
+            let block = self.blocks.give(node)?;
             self.ids.add(block);
         }
         let id = self.ids.draw()?;

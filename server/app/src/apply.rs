@@ -1,26 +1,24 @@
 //! Entries of the authoritative log, applied at a branch.
 //!
-//! What users see is the authoritative state with the own pending transactions on top. So an entry changes what lies
+//! What users see is the authoritative state with the pending transactions on top. So an entry changes what lies
 //! under pending changes, and where it settles a pending transaction it lets what lies under come to light again; one
 //! function, [`fold`], does both, object by object.
 
 use std::collections::BTreeMap;
 
-use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Slot, Stamp, Transaction, effective};
+use mytism_core::change::{Change, Entry, Outcome, Slot, Stamp, Transaction, effective};
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::operation::Event;
-use mytism_core::value::Value;
 use mytism_format::FormatError;
 use mytism_format::entry::{self, StoredEntry};
-use mytism_format::object::read_meta;
 use mytism_format::transaction::{self, StoredTransaction};
-use mytism_format::value::{read_value, value_bytes};
 use mytism_store::{QuarantineRow, Write};
 
 use crate::error::AppError;
-use crate::journal::{self, Seen, Sight};
+use crate::journal::{self, Seen};
 use crate::lane::Work;
-use crate::record::{META, by_object, log, meta_bytes};
+use crate::record::log;
+use crate::stack::Ground;
 use crate::workspace::RecentEntry;
 
 /// An entry as it arrives.
@@ -51,7 +49,7 @@ pub(crate) fn decode(arriving: Vec<ArrivingEntry>) -> Result<Vec<Decoded>, AppEr
 
 /// Applies entries in their order. What is known already is passed over.
 pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded]) -> Result<Position, AppError> {
-    if work.foundation.identity.authoritative {
+    if work.state.authoritative {
         return Err(AppError::refused("not-a-branch", "the head office takes entries from nobody"));
     }
     for one in arriving {
@@ -95,7 +93,9 @@ fn histories_differ(at: Position) -> AppError {
 
 fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransaction>) -> Result<(), AppError> {
     let id = entry.entry.transaction;
-    let own = match own_pending(work, entry)? {
+    let place = work.workspace.pending_place(id)?;
+    let pending = place.map(|place| work.workspace.pending(place)).transpose()?.flatten();
+    let own = match pending.map(|row| transaction::read(row.bytes)).transpose()? {
         Some(own) if own.hash != entry.entry.transaction_hash => {
             let message = format!("transaction {id} has another content at the head office than here");
             return Err(AppError::refused("forked-transaction", message));
@@ -119,8 +119,8 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
             format!("the content of transaction {id} is not what the log says"),
         ));
     }
-    if is_own {
-        work.workspace.settle(id);
+    if let Some(place) = place {
+        work.workspace.settle(place);
     }
     keep_ahead(work, &stored.transaction);
     let happened = stamped(&entry.entry, &stored.transaction);
@@ -156,11 +156,10 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
 /// Counters and ids go on above all that this node ever used. An own transaction that arrives though it was not known
 /// here was made in a part of this life that the database lacks: it is an older copy.
 fn keep_ahead(work: &mut Work<'_>, transaction: &Transaction) {
-    let identity = &work.foundation.identity;
-    if transaction.id.node != identity.node {
+    if transaction.id.node != work.foundation.identity.node {
         return;
     }
-    if transaction.id.incarnation == identity.incarnation {
+    if transaction.id.incarnation == work.state.incarnation {
         work.state.counter = work.state.counter.max(transaction.id.counter);
     }
     for change in transaction.changes.iter().filter(|change| change.slot == Slot::LIFE && change.old.is_null()) {
@@ -188,16 +187,6 @@ type Changes<'c> = Vec<&'c (Change, Stamp)>;
 /// What happened to one object: its entity, and its changes with who made them.
 type Happened<'c> = (EntityId, Changes<'c>);
 
-/// The own transaction that an entry decides on, if it is one.
-fn own_pending(work: &mut Work<'_>, entry: &StoredEntry) -> Result<Option<StoredTransaction>, AppError> {
-    let id = entry.entry.transaction;
-    if id.node != work.foundation.identity.node {
-        return Ok(None);
-    }
-    let row = work.workspace.view()?.pending(id.counter)?.filter(|row| row.transaction == id);
-    Ok(row.map(|row| transaction::read(row.bytes)).transpose()?)
-}
-
 /// The changes that really happened, each with who made it.
 pub(crate) fn stamped(entry: &Entry, transaction: &Transaction) -> Vec<(Change, Stamp)> {
     let Outcome::Accepted { overrides, extra } = &entry.outcome else { return Vec::new() };
@@ -216,96 +205,14 @@ fn fold(
     changes: &[&(Change, Stamp)],
     number: u64,
 ) -> Result<Option<Vec<Change>>, AppError> {
-    let under = work.workspace.underlay(object)?;
-    // The authoritative state: what lies under pending changes, and what is seen where none lie on top.
-    let mut meta = match under.get(&META) {
-        Some(bytes) if bytes.is_empty() => None,
-        Some(bytes) => Some(read_meta(bytes)?),
-        None => work.workspace.object(object)?.map(|state| state.meta),
-    };
-    let mut slots: BTreeMap<Slot, Value> = BTreeMap::new();
-    for (slot, bytes) in under.iter().filter(|(slot, _)| **slot != META) {
-        slots.insert(*slot, read_value(bytes)?);
-    }
+    let mut ground = Ground::of(work, object, entity)?;
     for (change, stamp) in changes {
-        let meta =
-            meta.get_or_insert(ObjectMeta { created: *stamp, changed: *stamp, version: None, life: Life::Absent });
-        meta.changed = *stamp;
-        meta.version = Some(number);
-        if change.slot == Slot::LIFE {
-            meta.life = Life::of(&change.new);
-        } else {
-            slots.insert(change.slot, change.new.clone());
-        }
+        ground.happen(change, *stamp, number);
     }
-    let elements: Vec<Slot> = slots.keys().filter(|slot| slot.element.is_some()).copied().collect();
-    let before = if under.is_empty() { None } else { Some(Sight::of(work, object, entity, &elements)?) };
-    let pending = pending_changes(work, object)?;
-    let seen_as = seen_meta(meta, &pending);
-    for (slot, value) in slots {
-        let on_top = pending.slots.get(&slot);
-        match (seen_as.filter(|seen_as| seen_as.life != Life::Absent), slot.element) {
-            (Some(seen_as), _) => {
-                work.workspace.put(object, entity, slot, on_top.unwrap_or(&value).clone(), seen_as.created)?;
-            }
-            // An object that is not there has no row that takes its elements with it.
-            (None, Some(element)) => work.workspace.take_out(object, slot.attribute, element),
-            (None, None) => {}
-        }
-        keep_under(work, object, slot, under.contains_key(&slot), on_top.map(|_| value_bytes(&value)));
-    }
-    let under_meta = pending.stamp.map(|_| meta_bytes(meta.as_ref()));
-    keep_under(work, object, META, under.contains_key(&META), under_meta);
-    if let Some(seen_as) = seen_as {
-        work.workspace.put_meta(object, entity, seen_as)?;
-    } else if let Some(state) = work.workspace.object(object)? {
-        // Its making was refused and nothing else of it is left.
-        let gone = ObjectMeta { life: Life::Absent, ..state.meta };
-        work.workspace.put_meta(object, entity, gone)?;
-    }
+    let before = if ground.is_bare() { None } else { Some(ground.sight(work)?) };
+    ground.lay(work)?;
     let Some(before) = before else { return Ok(None) };
-    Ok(Some(before.became(object, &Sight::of(work, object, entity, &elements)?)))
-}
-
-/// What the pending transactions make of an object, the last one winning.
-#[derive(Default)]
-struct Pending {
-    slots: BTreeMap<Slot, Value>,
-    life: Option<Life>,
-    /// Of the first and the last of them.
-    first: Option<Stamp>,
-    stamp: Option<Stamp>,
-}
-
-fn pending_changes(work: &mut Work<'_>, object: ObjectId) -> Result<Pending, AppError> {
-    let mut pending = Pending::default();
-    for counter in work.workspace.pending_of(object)? {
-        let Some(row) = work.workspace.pending(counter)? else { continue };
-        let stored = transaction::read(row.bytes)?;
-        for change in by_object(&stored.transaction.changes).remove(&object).unwrap_or_default() {
-            if change.slot == Slot::LIFE {
-                pending.life = Some(Life::of(&change.new));
-            } else {
-                pending.slots.insert(change.slot, change.new.clone());
-            }
-        }
-        pending.first.get_or_insert(stored.transaction.stamp());
-        pending.stamp = Some(stored.transaction.stamp());
-    }
-    Ok(pending)
-}
-
-fn seen_meta(meta: Option<ObjectMeta>, pending: &Pending) -> Option<ObjectMeta> {
-    let Some(changed) = pending.stamp else { return meta };
-    let created = meta.map(|meta| meta.created).or(pending.first)?;
-    let life = pending.life.or(meta.map(|meta| meta.life)).unwrap_or(Life::Absent);
-    Some(ObjectMeta { created, changed, version: None, life })
-}
-
-fn keep_under(work: &mut Work<'_>, object: ObjectId, slot: Slot, was_there: bool, value: Option<Vec<u8>>) {
-    if was_there || value.is_some() {
-        work.workspace.set_underlay(object, slot, value);
-    }
+    Ok(Some(before.became(object, &ground.sight(work)?)))
 }
 
 fn tell(work: &mut Work<'_>, entry: &Entry, stored: &StoredTransaction, is_own: bool) {

@@ -349,7 +349,7 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
 }
 
 fn give_block(work: &mut Work<'_>, node: NodeId) -> Result<BlockId, AppError> {
-    if !work.foundation.identity.authoritative {
+    if !work.state.authoritative {
         return Err(AppError::refused("not-authoritative", "only the head office gives out ids"));
     }
     work.foundation.allotment().give(node)

@@ -17,7 +17,14 @@ use crate::lane::{OnCommit, State};
 use crate::numbers::Reminders;
 use crate::surroundings::Surroundings;
 
-/// Who this node is.
+/// Who this node is, as long as it runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Who {
+    pub(crate) name: String,
+    pub(crate) node: NodeId,
+}
+
+/// Who this node is at a moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// Its name.
@@ -35,7 +42,7 @@ pub(crate) struct Foundation {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) schema: Arc<Schema>,
     pub(crate) surroundings: Arc<dyn Surroundings>,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Who,
     pub(crate) watchers: Watchers,
     /// Where work is prepared.
     pub(crate) desks: Desks,
@@ -60,7 +67,7 @@ impl Foundation {
         store: Arc<dyn Store>,
         schema: Arc<Schema>,
         surroundings: Arc<dyn Surroundings>,
-        identity: Identity,
+        identity: Who,
         allotment: Allotment,
         clock: ClockOffset,
         state: State,
@@ -80,6 +87,11 @@ impl Foundation {
             behaviours: RwLock::default(),
             listener: RwLock::default(),
         }
+    }
+
+    /// Who this node is as the last group left it.
+    pub(crate) fn identity_now(&self) -> Identity {
+        self.published().state.identity(&self.identity)
     }
 
     /// The ids that this node may give out. Held for moments only.

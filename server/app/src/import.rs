@@ -447,7 +447,7 @@ fn made_by(work: &mut Work<'_>, object: ObjectId, run: TransactionId) -> Result<
     let bytes = match first {
         Some(number) => work.workspace.view()?.log_row(number)?.map(|row| row.bytes),
         None => match work.workspace.pending_of(object)?.first() {
-            Some(counter) => work.workspace.pending(*counter)?.map(|row| row.bytes),
+            Some(place) => work.workspace.pending(*place)?.map(|row| row.bytes),
             None => None,
         },
     };

@@ -144,7 +144,8 @@ pub(crate) fn read(view: &dyn View, after: u64, rows: u32) -> Result<Vec<Visible
     Ok(read)
 }
 
-fn visible(view: &dyn View, row: &JournalRow) -> Result<Visible, AppError> {
+/// What a row tells.
+pub(crate) fn visible(view: &dyn View, row: &JournalRow) -> Result<Visible, AppError> {
     let changes = match (&row.changes, row.position) {
         (Some(bytes), _) => read_changes(bytes)?,
         (None, Some(number)) => decided(view, number)?,
@@ -163,7 +164,10 @@ fn decided(view: &dyn View, number: u64) -> Result<Vec<Change>, AppError> {
 
 /// What was saved here, whatever the head office made of it meanwhile.
 fn own(view: &dyn View, id: TransactionId) -> Result<Vec<Change>, AppError> {
-    let pending = view.pending(id.counter)?.filter(|row| row.transaction == id).map(|row| row.bytes);
+    let pending = match view.pending_place(id)? {
+        Some(place) => view.pending(place)?.map(|row| row.bytes),
+        None => None,
+    };
     let bytes = match (pending, view.log_number(id)?) {
         (Some(bytes), _) => Some(bytes),
         (None, Some(number)) => view.log_row(number)?.map(|row| row.bytes),

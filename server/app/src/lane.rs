@@ -23,7 +23,7 @@ use self::answer::{Answer, Caller};
 use self::core::Core;
 use crate::error::AppError;
 use crate::foundation::Foundation;
-pub(crate) use work::{State, Work};
+pub(crate) use work::{Places, State, Work};
 
 /// Pieces of work in one group at most.
 const GROUP: usize = 256;

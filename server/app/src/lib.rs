@@ -45,7 +45,9 @@ mod reading;
 mod reads;
 mod record;
 mod resolve;
+mod rollback;
 pub mod snapshot;
+mod stack;
 mod start;
 pub mod surroundings;
 mod undo;
@@ -80,8 +82,8 @@ pub struct App {
 impl App {
     /// Who this node is.
     #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.foundation.identity
+    pub fn identity(&self) -> Identity {
+        self.foundation.identity_now()
     }
 
     /// The schema that holds.
@@ -174,9 +176,9 @@ impl App {
             Request::Passed { follower, from, to } => one(sink, Reply::Reached(self.passed(&follower, from, to)?)),
             Request::Followers => self.list_followers(sink)?,
             Request::RemoveFollower { follower } => one(sink, Reply::Follower(self.remove_follower(&follower)?)),
-            Request::NumberRanges => numbers::ranges(schema, &*self.view()?, self.identity(), sink)?,
+            Request::NumberRanges => numbers::ranges(schema, &*self.view()?, &self.identity(), sink)?,
             Request::VoidNumbers { range } => {
-                numbers::void(schema, &*self.view()?, self.identity(), range.as_deref(), sink)?;
+                numbers::void(schema, &*self.view()?, &self.identity(), range.as_deref(), sink)?;
             }
             Request::SetNextNumber { range, next } => {
                 one(sink, Reply::Saved(self.set_next_number(context, &range, next)?));
@@ -233,7 +235,7 @@ impl App {
         let schema = self.foundation.schema.def();
         let identity = self.identity();
         Ok(Status {
-            node: identity.name.clone(),
+            node: identity.name,
             role: if identity.authoritative { "authoritative" } else { "branch" }.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             schema: format!("{} {}", schema.name, schema.version),

@@ -117,6 +117,8 @@ enum Beside<T> {
 struct Prepared<T> {
     /// The group that its view shows, or a later one.
     since: u64,
+    /// The life of the node in which it was drafted, from whose blocks its ids are.
+    incarnation: u32,
     layer: PreparedLayer,
     content: Content,
     answer: T,
@@ -140,20 +142,20 @@ fn beside<T>(foundation: &Foundation, look: Look, draft: &impl Drafting<T>) -> R
     }
     let Drafted { about, stamp, changes, answer } = drafted?;
     let (layer, view) = work.workspace.into_prepared()?;
-    let since = published.group;
+    let (since, incarnation) = (published.group, published.state.incarnation);
     seat.keep(Seen { published, view });
     drop(seat);
     if changes.is_empty() {
         return if is_final { Ok(Beside::Unchanged(answer)) } else { Err(AppError::Moved) };
     }
     let content = Content::new(foundation, about, stamp, changes)?;
-    Ok(Beside::Prepared(Box::new(Prepared { since, layer, content, answer })))
+    Ok(Beside::Prepared(Box::new(Prepared { since, incarnation, layer, content, answer })))
 }
 
 impl<T> Prepared<T> {
     /// Takes it over into the lane, if nothing has moved.
     fn commit(self, work: &mut Work<'_>) -> Result<Done<T>, AppError> {
-        if work.has_moved(self.since, self.layer.reads.iter().copied()) {
+        if work.state.incarnation != self.incarnation || work.has_moved(self.since, self.layer.reads.iter().copied()) {
             return Err(AppError::Moved);
         }
         let version = work.next_version();

@@ -124,8 +124,8 @@ pub(crate) fn history(
             return Ok(());
         }
     }
-    for counter in view.pending_of(object)? {
-        let Some(row) = view.pending(counter)? else { continue };
+    for place in view.pending_of(object)? {
+        let Some(row) = view.pending(place)? else { continue };
         let mut transaction = transaction::read(row.bytes)?.transaction;
         let stamp = transaction.stamp();
         let changes = std::mem::take(&mut transaction.changes).into_iter().map(|change| (change, stamp)).collect();

@@ -51,9 +51,8 @@ impl Content {
         stamp: Stamp,
         changes: Vec<Change>,
     ) -> Result<Self, AppError> {
-        let identity = &foundation.identity;
         let transaction = Transaction {
-            id: TransactionId { node: identity.node, incarnation: identity.incarnation, counter: 0 },
+            id: TransactionId { node: foundation.identity.node, incarnation: 0, counter: 0 },
             base: Position { epoch: 1, number: 0 },
             author: stamp.user,
             time: stamp.time,
@@ -75,7 +74,7 @@ impl Content {
     /// Makes it the next own transaction. Its changes are applied in the topmost layer already.
     pub(crate) fn record(self, work: &mut Work<'_>) -> Result<Saved, AppError> {
         let mut transaction = self.transaction;
-        transaction.id.counter = work.state.counter + 1;
+        (transaction.id.incarnation, transaction.id.counter) = (work.state.incarnation, work.state.counter + 1);
         transaction.base = work.state.position();
         let id = transaction.id;
         if self.names_itself {
@@ -88,7 +87,7 @@ impl Content {
         let stored = transaction::finish(transaction, &sealed)?;
         work.state.counter = id.counter;
         let (time, text) = (stored.transaction.time, stored.transaction.description.clone());
-        let position = if work.foundation.identity.authoritative {
+        let position = if work.state.authoritative {
             Some(append(work, stored, Outcome::PLAIN)?.number)
         } else {
             pend(work, &stored)?;
@@ -175,7 +174,8 @@ pub(crate) fn log(work: &mut Work<'_>, entry: entry::StoredEntry, bytes: Vec<u8>
 /// Lays a transaction on top of what the authoritative log says.
 fn pend(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
     let id = stored.transaction.id;
-    work.workspace.pend(PendingRow { transaction: id, bytes: stored.bytes.clone() });
+    let place = work.state.places.above();
+    work.workspace.pend(PendingRow { place, transaction: id, bytes: stored.bytes.clone() });
     for (object, changes) in by_object(&stored.transaction.changes) {
         let under = work.workspace.underlay(object)?;
         if !under.contains_key(&META) {
@@ -189,7 +189,7 @@ fn pend(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<(), AppError>
                 work.workspace.set_underlay(object, change.slot, Some(value_bytes(&change.old)));
             }
         }
-        work.workspace.touch(object, id.counter);
+        work.workspace.touch(object, place);
     }
     Ok(())
 }

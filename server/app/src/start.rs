@@ -8,7 +8,7 @@ use mytism_core::id::{BlockId, EntityId, NodeId, ObjectId, system};
 use mytism_core::schema::{Member, Schema};
 use mytism_core::value::Value;
 use mytism_format::map::{MapReader, MapWriter};
-use mytism_store::{Store, Write};
+use mytism_store::{Store, View, Write};
 
 use crate::App;
 use crate::allotment::Allotment;
@@ -19,9 +19,9 @@ use crate::context::Context;
 use crate::draft::Draft;
 use crate::error::AppError;
 use crate::follower::Followers;
-use crate::foundation::{Foundation, Identity};
+use crate::foundation::{Foundation, Identity, Who};
 use crate::ids::Ids;
-use crate::lane::{Lane, State, Work};
+use crate::lane::{Lane, Places, State, Work};
 use crate::numbers::{self, Standings, Use};
 use crate::record::{self, About};
 use crate::surroundings::Surroundings;
@@ -40,8 +40,11 @@ impl App {
         surroundings: Arc<dyn Surroundings>,
         name: &str,
     ) -> Result<Self, AppError> {
-        let identity = Identity { name: name.to_owned(), node: NodeId(1), incarnation: 1, authoritative: true };
+        let who = Who { name: name.to_owned(), node: NodeId(1) };
         let state = State {
+            incarnation: 1,
+            authoritative: true,
+            places: Places::of(None),
             numbers: Standings::default(),
             head: None,
             counter: 0,
@@ -49,7 +52,7 @@ impl App {
             followers: Followers::default(),
             accounts: Accounts::default(),
         };
-        let app = Self::start(store, schema, surroundings, identity, Allotment::default(), state)?;
+        let app = Self::start(store, schema, surroundings, who, Allotment::default(), state)?;
         app.lane.execute(first_entries)?;
         Ok(app)
     }
@@ -64,14 +67,14 @@ impl App {
         surroundings: Arc<dyn Surroundings>,
     ) -> Result<Self, AppError> {
         let view = store.view()?;
-        let identity = match view.get(IDENTITY)? {
-            Some(bytes) => read_identity(&bytes)?,
-            None => return Err(unfinished()),
-        };
+        let Identity { name, node, incarnation, authoritative } = identity(&*view)?;
         let state = State {
+            incarnation,
+            authoritative,
+            places: Places::of(view.pending_ends()?),
             numbers: Standings::default(),
             head: view.head()?,
-            counter: view.last_counter(identity.node, identity.incarnation)?,
+            counter: view.last_counter(node, incarnation)?,
             journal: view.journal_bounds()?.1,
             followers: Followers::stored(&*view)?,
             accounts: view.get(Accounts::KEY)?.map(|bytes| Accounts::from_bytes(&bytes)).unwrap_or_default(),
@@ -82,21 +85,21 @@ impl App {
             used: view.get(Use::KEY)?.map(|bytes| Use::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);
-        Self::start(store, schema, surroundings, identity, allotment, state)
+        Self::start(store, schema, surroundings, Who { name, node }, allotment, state)
     }
 
     fn start(
         store: Arc<dyn Store>,
         schema: Arc<Schema>,
         surroundings: Arc<dyn Surroundings>,
-        identity: Identity,
+        who: Who,
         allotment: Allotment,
         state: State,
     ) -> Result<Self, AppError> {
-        let (numbers, warnings) = numbers::open(&*store, &*surroundings, identity.node)?;
+        let (numbers, warnings) = numbers::open(&*store, &*surroundings, who.node)?;
         let state = State { numbers, ..state };
         let clock = ClockOffset::stored(&*store.view()?)?;
-        let foundation = Foundation::new(store, schema, surroundings, identity, allotment, clock, state.clone());
+        let foundation = Foundation::new(store, schema, surroundings, who, allotment, clock, state.clone());
         let foundation = Arc::new(foundation);
         warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
         let lane = Lane::start(Arc::clone(&foundation), state)?;
@@ -118,7 +121,7 @@ pub(crate) fn branch_writes(identity: &Identity, blocks: &[BlockId]) -> Vec<Writ
     vec![put_identity(identity), Write::Put { key: Ids::KEY, value: ids.to_bytes() }]
 }
 
-fn put_identity(identity: &Identity) -> Write {
+pub(crate) fn put_identity(identity: &Identity) -> Write {
     let value = MapWriter::new(4)
         .text("name", &identity.name)
         .unsigned("node", u64::from(identity.node.0))
@@ -126,6 +129,17 @@ fn put_identity(identity: &Identity) -> Write {
         .boolean("authoritative", identity.authoritative)
         .finish();
     Write::Put { key: IDENTITY, value }
+}
+
+/// Whose a database is, as it says.
+///
+/// # Errors
+/// When it was never brought to life as a whole.
+pub(crate) fn identity(view: &dyn View) -> Result<Identity, AppError> {
+    match view.get(IDENTITY)? {
+        Some(bytes) => read_identity(&bytes),
+        None => Err(unfinished()),
+    }
 }
 
 fn read_identity(bytes: &[u8]) -> Result<Identity, AppError> {
@@ -140,7 +154,7 @@ fn read_identity(bytes: &[u8]) -> Result<Identity, AppError> {
 
 fn first_entries(work: &mut Work<'_>) -> Result<(), AppError> {
     first_ids(work.foundation)?;
-    work.workspace.write(put_identity(&work.foundation.identity));
+    work.workspace.write(put_identity(&work.state.identity(&work.foundation.identity)));
     let context = Context::system();
     let about =
         About { description: "The schema".to_owned(), run: None, schema: Some(work.workspace.schema.def().clone()) };

@@ -5,7 +5,7 @@
 //! did. At the end the lowest layer becomes the batch that the store writes. Nothing here decides anything.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mytism_core::change::{Change, Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{AttributeId, EntityId, Hash, ObjectId, TransactionId};
@@ -56,9 +56,9 @@ struct Layer {
     /// What lies under pending changes; `None` for what is forgotten.
     underlay: BTreeMap<ObjectId, BTreeMap<Slot, Option<Vec<u8>>>>,
     /// Pending transactions of this group by object, and those that were settled.
-    touched: BTreeMap<ObjectId, Vec<u64>>,
-    pending: BTreeMap<u64, PendingRow>,
-    settled: Vec<u64>,
+    touched: BTreeMap<ObjectId, Vec<i64>>,
+    pending: BTreeMap<i64, PendingRow>,
+    settled: HashSet<i64>,
     writes: Vec<Write>,
 }
 
@@ -126,8 +126,13 @@ impl<'v> Workspace<'v> {
         for (object, slots) in top.underlay {
             below.underlay.entry(object).or_default().extend(slots);
         }
-        for (object, counters) in top.touched {
-            below.touched.entry(object).or_default().extend(counters);
+        if !top.settled.is_empty() {
+            let gone = &top.settled;
+            below.touched.values_mut().for_each(|places| places.retain(|place| !gone.contains(place)));
+            below.pending.retain(|place, _| !gone.contains(place));
+        }
+        for (object, places) in top.touched {
+            below.touched.entry(object).or_default().extend(places);
         }
         below.pending.extend(top.pending);
         below.settled.extend(top.settled);
@@ -345,49 +350,72 @@ impl<'v> Workspace<'v> {
         if let Some(known) = self.stored_pending {
             return Ok(known);
         }
-        let known = !self.view()?.pending_after(0, 1, 1)?.is_empty();
+        let known = self.view()?.pending_ends()?.is_some();
         self.stored_pending = Some(known);
         Ok(known)
     }
 
-    /// Counters of the pending transactions that touch an object now, in order.
-    pub(crate) fn pending_of(&mut self, object: ObjectId) -> Result<Vec<u64>, AppError> {
-        let mut counters = if self.has_stored_pending()? { self.view()?.pending_of(object)? } else { Vec::new() };
+    /// Places of the pending transactions that touch an object now, the lowest first.
+    pub(crate) fn pending_of(&mut self, object: ObjectId) -> Result<Vec<i64>, AppError> {
+        let mut places = if self.has_stored_pending()? { self.view()?.pending_of(object)? } else { Vec::new() };
         for layer in &self.layers {
-            counters.extend(layer.touched.get(&object).into_iter().flatten());
+            places.retain(|place| !layer.settled.contains(place));
+            places.extend(layer.touched.get(&object).into_iter().flatten());
         }
-        counters.retain(|counter| !self.layers.iter().any(|layer| layer.settled.contains(counter)));
-        Ok(counters)
+        places.sort_unstable();
+        places.dedup();
+        Ok(places)
     }
 
-    /// Adds an own transaction that the head office has yet to decide on.
+    /// Adds a transaction that the head office has yet to decide on, at a place that is free.
     pub(crate) fn pend(&mut self, row: PendingRow) {
-        self.top().pending.insert(row.transaction.counter, row);
+        self.top().pending.insert(row.place, row);
     }
 
-    /// A pending transaction, of this group or before.
-    pub(crate) fn pending(&self, counter: u64) -> Result<Option<PendingRow>, AppError> {
-        match self.layers.iter().find_map(|layer| layer.pending.get(&counter)) {
-            Some(row) => Ok(Some(row.clone())),
-            None => Ok(self.view()?.pending(counter)?),
+    /// The transaction that is pending at a place, of this group or before.
+    pub(crate) fn pending(&self, place: i64) -> Result<Option<PendingRow>, AppError> {
+        for layer in self.layers.iter().rev() {
+            if let Some(row) = layer.pending.get(&place) {
+                return Ok(Some(row.clone()));
+            }
+            if layer.settled.contains(&place) {
+                return Ok(None);
+            }
         }
+        Ok(self.view()?.pending(place)?)
+    }
+
+    /// The place at which a transaction is pending.
+    pub(crate) fn pending_place(&mut self, transaction: TransactionId) -> Result<Option<i64>, AppError> {
+        let stored = if self.has_stored_pending()? { self.view()?.pending_place(transaction)? } else { None };
+        let of_group = self.layers.iter().rev().flat_map(|layer| layer.pending.values());
+        let of_group = of_group.filter(|row| row.transaction == transaction).map(|row| row.place);
+        let places: Vec<i64> = of_group.chain(stored).collect();
+        for place in places {
+            if self.pending(place)?.is_some_and(|row| row.transaction == transaction) {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes that a pending transaction touches an object.
-    pub(crate) fn touch(&mut self, object: ObjectId, counter: u64) {
+    pub(crate) fn touch(&mut self, object: ObjectId, place: i64) {
         let top = self.top();
-        let counters = top.touched.entry(object).or_default();
-        if counters.last() != Some(&counter) {
-            counters.push(counter);
-            top.writes.push(Write::Touch { object, counter });
+        let places = top.touched.entry(object).or_default();
+        if places.last() != Some(&place) {
+            places.push(place);
+            top.writes.push(Write::Touch { object, place });
         }
     }
 
-    /// Notes that an own transaction is pending no longer.
-    pub(crate) fn settle(&mut self, transaction: TransactionId) {
+    /// Notes that the transaction at a place is pending no longer.
+    pub(crate) fn settle(&mut self, place: i64) {
         let top = self.top();
-        top.settled.push(transaction.counter);
-        top.writes.push(Write::Settled(transaction));
+        top.pending.remove(&place);
+        top.touched.values_mut().for_each(|places| places.retain(|touching| *touching != place));
+        top.settled.insert(place);
+        top.writes.push(Write::Settled(place));
     }
 
     /// What lies under the pending changes of an object.

@@ -156,6 +156,7 @@ pub(crate) fn change(line: &ChangeLine, output: &mut Output<'_>) {
             "refused" => words.cause_refused,
             "withdrawn" => words.cause_withdrawn,
             "delivered" => words.cause_delivered,
+            "rolled-back" => words.cause_rolled_back,
             other => other,
         };
         let position = line

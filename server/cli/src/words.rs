@@ -122,6 +122,7 @@ words! {
     cause_refused: "refused by the head office", "von der Zentrale abgelehnt";
     cause_withdrawn: "out of sight", "nicht mehr sichtbar";
     cause_delivered: "come into sight", "sichtbar geworden";
+    cause_rolled_back: "entries taken back", "Einträge zurückgenommen";
     cursor: "Cursor", "Zeiger";
     rows_behind: "Behind", "Rückstand";
     moved: "Moved", "Bewegt";

@@ -195,7 +195,7 @@ fn what_cannot_be_replayed_is_refused() {
     }
     let pending = |node: &mut Node, _: &mut Run| {
         let transaction = TransactionId { node: NodeId(1), incarnation: 1, counter: 9 };
-        node.store.commit(&vec![Write::Pending(PendingRow { transaction, bytes: vec![1] })]).unwrap();
+        node.store.commit(&vec![Write::Pending(PendingRow { place: 9, transaction, bytes: vec![1] })]).unwrap();
     };
     check_refused(pending, "left 1 transactions pending");
 }

@@ -37,6 +37,7 @@ fn make(path: &Path, schema: &Schema, names: &Names) -> Result<Connection, Store
     let transaction = connection.transaction()?;
     transaction.execute_batch(tables::CREATE)?;
     transaction.execute_batch(tables::CREATE_JOURNAL)?;
+    transaction.execute_batch(tables::CREATE_PENDING)?;
     for statement in ddl::create_tables(schema, names) {
         transaction.execute_batch(&statement)?;
     }

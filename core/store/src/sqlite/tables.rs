@@ -1,7 +1,7 @@
 //! The tables that every database has beside those of its entities. All names begin with `mytism_`.
 
 /// Format of the database; counts up with each change of a table here.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// Made once, when the database is.
 pub(super) const CREATE: &str = "
@@ -13,13 +13,6 @@ CREATE TABLE mytism_log(
     node INTEGER NOT NULL, incarnation INTEGER NOT NULL, counter INTEGER NOT NULL,
     entry BLOB NOT NULL, bytes BLOB NOT NULL);
 CREATE INDEX mytism_log_transaction ON mytism_log(node, incarnation, counter);
-
--- Own transactions that the head office has not decided on, in their order.
-CREATE TABLE mytism_pending(
-    counter INTEGER PRIMARY KEY, node INTEGER NOT NULL, incarnation INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE TABLE mytism_pending_object(
-    object INTEGER NOT NULL, counter INTEGER NOT NULL, PRIMARY KEY(object, counter)) WITHOUT ROWID;
-CREATE INDEX mytism_pending_object_counter ON mytism_pending_object(counter);
 
 -- What the authoritative log says where a pending transaction lies on top; element 0 = none.
 CREATE TABLE mytism_underlay(
@@ -44,4 +37,16 @@ CREATE TABLE mytism_journal(
     sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, cause INTEGER NOT NULL,
     node INTEGER NOT NULL, incarnation INTEGER NOT NULL, counter INTEGER NOT NULL,
     position INTEGER, changes BLOB);
+";
+
+/// The stack of transactions that the head office has not decided on, made with the others: the lowest place first.
+/// Databases of formats 1 and 2 know own ones alone, each at the place of its counter.
+pub(super) const CREATE_PENDING: &str = "
+CREATE TABLE mytism_pending(
+    place INTEGER PRIMARY KEY, node INTEGER NOT NULL, incarnation INTEGER NOT NULL, counter INTEGER NOT NULL,
+    bytes BLOB NOT NULL);
+CREATE UNIQUE INDEX mytism_pending_transaction ON mytism_pending(node, incarnation, counter);
+CREATE TABLE mytism_pending_object(
+    object INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY(object, place)) WITHOUT ROWID;
+CREATE INDEX mytism_pending_object_place ON mytism_pending_object(place);
 ";

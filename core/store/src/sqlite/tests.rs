@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use mytism_core::id::{NodeId, TransactionId};
+use mytism_core::id::{Hash, NodeId, ObjectId, Position, TransactionId};
 use mytism_core::journal::Cause;
 use mytism_core::time::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{JournalRow, Write};
+use crate::{JournalRow, LogRow, PendingRow, QuarantineRow, Write};
 
 /// As version 0.1.0 made it.
 const FORMAT_1: &str = include_str!("../../../../tests/compat/v1/database.sql");
@@ -50,6 +50,11 @@ fn the_journal_is_read_as_it_was_written() {
     let view = store.view().unwrap();
     assert_eq!(view.journal_after(0, 10, usize::MAX).unwrap(), rows);
     assert_eq!(view.journal_bounds().unwrap(), (1, 3));
+    let backwards = view.journal_before(3, 10, usize::MAX).unwrap();
+    assert_eq!(backwards, [rows[1].clone(), rows[0].clone()]);
+    store.commit(&vec![Write::JournalChanges { sequence: 1, changes: vec![4] }]).unwrap();
+    let told = store.view().unwrap().journal_before(2, 10, usize::MAX).unwrap();
+    assert_eq!(told, [JournalRow { changes: Some(vec![4]), ..rows[0].clone() }]);
     assert!(store.commit(&vec![Write::Journal(row(3, 7, None))]).is_err(), "no place is given twice");
 }
 
@@ -136,6 +141,81 @@ fn a_database_of_format_1_gets_what_it_lacks() {
     let schema = SqliteStore::open(directory.path()).unwrap().schema();
     drop(SqliteStore::create(fresh.path(), schema).unwrap());
     assert_eq!(tables(directory.path()), tables(fresh.path()), "as if it had been made today");
+}
+
+#[test]
+fn what_is_pending_in_a_former_database_keeps_its_order() {
+    let directory = tempfile::tempdir().unwrap();
+    old_database(directory.path());
+    let connection = Connection::open(directory.path().join(FILE)).unwrap();
+    for counter in [7, 5, 6] {
+        let values = (counter, format!("content {counter}").into_bytes());
+        connection.execute("INSERT INTO mytism_pending VALUES (?, 2, 3, ?)", values).unwrap();
+        connection.execute("INSERT INTO mytism_pending_object VALUES (77, ?)", [counter]).unwrap();
+    }
+    drop(connection);
+    let view = SqliteStore::open(directory.path()).unwrap().view().unwrap();
+    let rows = view.pending_after(i64::MIN, 9, usize::MAX).unwrap();
+    let expected = [5_i64, 6, 7].map(|counter| pending(counter, 3, counter.unsigned_abs()));
+    assert_eq!(rows, expected);
+    assert_eq!(view.pending_of(ObjectId::new(77).unwrap()).unwrap(), [5, 6, 7]);
+}
+
+/// A transaction of node 2.
+fn pending(place: i64, incarnation: u32, counter: u64) -> PendingRow {
+    let transaction = TransactionId { node: NodeId(2), incarnation, counter };
+    PendingRow { place, transaction, bytes: format!("content {counter}").into_bytes() }
+}
+
+#[test]
+fn what_is_pending_is_found_by_its_place_and_by_its_name() {
+    let (_directory, store) = store();
+    assert_eq!(store.view().unwrap().pending_ends().unwrap(), None);
+    let rows = [pending(-3, 1, 9), pending(0, 2, 1), pending(4, 1, 8)];
+    let object = ObjectId::new(77).unwrap();
+    let mut batch: Batch = rows.iter().rev().cloned().map(Write::Pending).collect();
+    batch.extend([4, -3].map(|place| Write::Touch { object, place }));
+    store.commit(&batch).unwrap();
+    let view = store.view().unwrap();
+    assert_eq!(view.pending_after(i64::MIN, 9, usize::MAX).unwrap(), rows);
+    assert_eq!(view.pending_after(-3, 1, usize::MAX).unwrap(), rows[1..2]);
+    assert_eq!((view.pending_count().unwrap(), view.pending_ends().unwrap()), (3, Some((-3, 4))));
+    assert_eq!((view.pending(4).unwrap(), view.pending(1).unwrap()), (Some(rows[2].clone()), None));
+    assert_eq!(view.pending_place(rows[0].transaction).unwrap(), Some(-3));
+    assert_eq!(view.pending_place(TransactionId { counter: 2, ..rows[0].transaction }).unwrap(), None);
+    assert_eq!(view.pending_of(object).unwrap(), [-3, 4]);
+    assert_eq!((view.last_counter(NodeId(2), 1).unwrap(), view.last_counter(NodeId(2), 2).unwrap()), (9, 1));
+    let again = PendingRow { place: 5, ..rows[0].clone() };
+    assert!(store.commit(&vec![Write::Pending(again)]).is_err(), "no transaction is pending twice");
+    store.commit(&vec![Write::Settled(-3)]).unwrap();
+    let view = store.view().unwrap();
+    assert_eq!((view.pending_ends().unwrap(), view.pending_of(object).unwrap()), (Some((0, 4)), vec![4]));
+}
+
+#[test]
+fn an_entry_that_is_taken_back_leaves_nothing() {
+    let (_directory, store) = store();
+    let object = ObjectId::new(77).unwrap();
+    let logged = |number: u64, epoch| {
+        let transaction = TransactionId { node: NodeId(2), incarnation: 1, counter: number };
+        let (position, hash, committed_at) =
+            (Position { epoch, number }, Hash([1; 32]), Timestamp::from_micros(5).unwrap());
+        let row = LogRow { position, hash, transaction, committed_at, entry: vec![1], bytes: vec![2] };
+        let refused = QuarantineRow { number, code: "code".into(), reason: "reason".into() };
+        [Write::Log(row), Write::History { object, number }, Write::Quarantine(refused)]
+    };
+    store.commit(&[logged(1, 1), logged(2, 1), logged(3, 4), logged(4, 4)].concat()).unwrap();
+    let reigns = |store: &SqliteStore| [0, 1, 2, 4].map(|epoch| store.view().unwrap().later_reign(epoch).unwrap());
+    assert_eq!(reigns(&store), [Some(1), Some(3), Some(3), None]);
+    let unlog = |number| vec![Write::Unlog { number, objects: vec![object] }];
+    store.commit(&unlog(4)).unwrap();
+    store.commit(&unlog(3)).unwrap();
+    assert_eq!(reigns(&store), [Some(1), None, None, None]);
+    let view = store.view().unwrap();
+    assert_eq!(view.head().unwrap().unwrap().position.number, 2);
+    assert_eq!(view.history_after(object, 0).unwrap(), [1, 2]);
+    assert_eq!(view.quarantine().unwrap().len(), 2);
+    assert!(store.commit(&unlog(3)).is_err(), "it is gone already");
 }
 
 #[test]

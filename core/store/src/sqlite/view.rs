@@ -169,27 +169,56 @@ impl View for SqliteView {
         Ok(u32::try_from(self.number(sql, [node.0])?).unwrap_or(u32::MAX))
     }
 
-    fn pending_after(&self, counter: u64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError> {
-        let sql = format!("{PENDING_SELECT} WHERE counter > ? ORDER BY counter LIMIT {rows}");
+    fn later_reign(&self, epoch: u32) -> Result<Option<u64>, StoreError> {
+        // Epochs never go back along the log, so halving finds the place without an index of them.
+        let last = self.number("SELECT ifnull(max(number), 0) FROM mytism_log", [])?;
+        let (mut until, mut after) =
+            (self.number("SELECT ifnull(min(number), 1) FROM mytism_log", [])?.saturating_sub(1), last);
+        while until < after {
+            let middle = until + (after - until).div_ceil(2);
+            let of_entry: Option<u32> =
+                self.one("SELECT epoch FROM mytism_log WHERE number = ?", [stored(middle)], |row| row.get(0))?;
+            if of_entry.is_some_and(|found| found > epoch) {
+                after = middle - 1;
+            } else {
+                until = middle;
+            }
+        }
+        Ok((until < last).then_some(until + 1))
+    }
+
+    fn pending_after(&self, place: i64, rows: u32, bytes: usize) -> Result<Vec<PendingRow>, StoreError> {
+        let sql = format!("{PENDING_SELECT} WHERE place > ? ORDER BY place LIMIT {rows}");
         let mut statement = self.connection()?.prepare_cached(&sql)?;
-        let found = statement.query_map([stored(counter)], pending_row)?;
+        let found = statement.query_map([place], pending_row)?;
         until_full(found, bytes, |row| row.bytes.len())
+    }
+
+    fn pending_ends(&self) -> Result<Option<(i64, i64)>, StoreError> {
+        let end = |way| format!("SELECT place FROM mytism_pending ORDER BY place {way} LIMIT 1");
+        let lowest: Option<i64> = self.one(&end("ASC"), [], |row| row.get(0))?;
+        let highest: Option<i64> = self.one(&end("DESC"), [], |row| row.get(0))?;
+        Ok(lowest.zip(highest))
     }
 
     fn pending_count(&self) -> Result<u64, StoreError> {
         self.number("SELECT count(*) FROM mytism_pending", [])
     }
 
-    fn pending(&self, counter: u64) -> Result<Option<PendingRow>, StoreError> {
-        self.one(&format!("{PENDING_SELECT} WHERE counter = ?"), [stored(counter)], pending_row)
+    fn pending(&self, place: i64) -> Result<Option<PendingRow>, StoreError> {
+        self.one(&format!("{PENDING_SELECT} WHERE place = ?"), [place], pending_row)
     }
 
-    fn pending_of(&self, object: ObjectId) -> Result<Vec<u64>, StoreError> {
-        self.list(
-            "SELECT counter FROM mytism_pending_object WHERE object = ? ORDER BY counter",
-            [object.get()],
-            unsigned,
-        )
+    fn pending_place(&self, transaction: TransactionId) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT place FROM mytism_pending WHERE node = ? AND incarnation = ? AND counter = ?";
+        let name = params![transaction.node.0, transaction.incarnation, stored(transaction.counter)];
+        self.one(sql, name, |row| row.get(0))
+    }
+
+    fn pending_of(&self, object: ObjectId) -> Result<Vec<i64>, StoreError> {
+        self.list("SELECT place FROM mytism_pending_object WHERE object = ? ORDER BY place", [object.get()], |row| {
+            row.get(0)
+        })
     }
 
     fn underlay(&self, object: ObjectId) -> Result<Vec<(Slot, Vec<u8>)>, StoreError> {
@@ -316,6 +345,13 @@ impl View for SqliteView {
         until_full(found, bytes, |row| row.changes.as_ref().map_or(0, Vec::len))
     }
 
+    fn journal_before(&self, before: u64, rows: u32, bytes: usize) -> Result<Vec<JournalRow>, StoreError> {
+        let sql = format!("{JOURNAL_SELECT} WHERE sequence < ? ORDER BY sequence DESC LIMIT {rows}");
+        let mut statement = self.connection()?.prepare_cached(&sql)?;
+        let found = statement.query_map([stored(before)], journal_row)?;
+        until_full(found, bytes, |row| row.changes.as_ref().map_or(0, Vec::len))
+    }
+
     fn journal_bounds(&self) -> Result<(u64, u64), StoreError> {
         let first = self.number("SELECT sequence FROM mytism_journal ORDER BY sequence LIMIT 1", [])?;
         Ok((first, self.number("SELECT sequence FROM mytism_journal ORDER BY sequence DESC LIMIT 1", [])?))
@@ -344,7 +380,7 @@ impl View for SqliteView {
 
 const LOG_SELECT: &str =
     "SELECT number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes FROM mytism_log";
-const PENDING_SELECT: &str = "SELECT counter, node, incarnation, bytes FROM mytism_pending";
+const PENDING_SELECT: &str = "SELECT counter, node, incarnation, bytes, place FROM mytism_pending";
 
 const JOURNAL_SELECT: &str =
     "SELECT sequence, at, cause, node, incarnation, counter, position, changes FROM mytism_journal";
@@ -382,7 +418,7 @@ fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
 
 fn pending_row(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
     let transaction = TransactionId { counter: unsigned(row)?, node: NodeId(row.get(1)?), incarnation: row.get(2)? };
-    Ok(PendingRow { transaction, bytes: row.get(3)? })
+    Ok(PendingRow { place: row.get(4)?, transaction, bytes: row.get(3)? })
 }
 
 fn read_object(

@@ -53,11 +53,11 @@ fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), 
     match write {
         Write::Log(row) => log(connection, row)?,
         Write::Pending(row) => pending(connection, row)?,
-        Write::Settled(id) => {
-            let counter = stored(id.counter)?;
-            run("DELETE FROM mytism_pending WHERE counter = ?", &|s| s.execute([counter]))?;
-            run("DELETE FROM mytism_pending_object WHERE counter = ?", &|s| s.execute([counter]))?;
+        Write::Settled(place) => {
+            run("DELETE FROM mytism_pending WHERE place = ?", &|s| s.execute([place]))?;
+            run("DELETE FROM mytism_pending_object WHERE place = ?", &|s| s.execute([place]))?;
         }
+        Write::Unlog { number, objects } => unlog(connection, *number, objects)?,
         Write::Insert(object) => insert(connection, shared, object)?,
         Write::Update { object, entity, meta, columns } => {
             update(connection, shared, *object, *entity, meta, columns)?;
@@ -74,10 +74,9 @@ fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), 
                 s.execute([object.get(), number])
             })?;
         }
-        Write::Touch { object, counter } => {
-            let counter = stored(*counter)?;
-            run("INSERT OR IGNORE INTO mytism_pending_object(object, counter) VALUES (?, ?)", &|s| {
-                s.execute([object.get(), counter])
+        Write::Touch { object, place } => {
+            run("INSERT OR IGNORE INTO mytism_pending_object(object, place) VALUES (?, ?)", &|s| {
+                s.execute([object.get(), *place])
             })?;
         }
         Write::Underlay { object, slot, value } => underlay(connection, *object, *slot, value.as_deref())?,
@@ -88,6 +87,12 @@ fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), 
             })?;
         }
         Write::Journal(row) => journal(connection, row)?,
+        Write::JournalChanges { sequence, changes } => {
+            let sequence = stored(*sequence)?;
+            run("UPDATE mytism_journal SET changes = ? WHERE sequence = ?", &|s| {
+                s.execute(params![changes, sequence])
+            })?;
+        }
         Write::TrimJournal(up_to) => {
             let up_to = stored(*up_to)?;
             let sql = "DELETE FROM mytism_journal
@@ -121,11 +126,22 @@ fn log(connection: &Connection, row: &LogRow) -> Result<(), StoreError> {
 }
 
 fn pending(connection: &Connection, row: &PendingRow) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("INSERT INTO mytism_pending(counter, node, incarnation, bytes) VALUES (?, ?, ?, ?)")?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO mytism_pending(place, node, incarnation, counter, bytes) VALUES (?, ?, ?, ?, ?)",
+    )?;
     let id = row.transaction;
-    statement.execute(params![stored(id.counter)?, id.node.0, id.incarnation, row.bytes])?;
+    statement.execute(params![row.place, id.node.0, id.incarnation, stored(id.counter)?, row.bytes])?;
     Ok(())
+}
+
+/// Takes the last entry of the log away, with its index and its refusal.
+fn unlog(connection: &Connection, number: u64, objects: &[ObjectId]) -> Result<(), StoreError> {
+    let number = stored(number)?;
+    let mut history = connection.prepare_cached("DELETE FROM mytism_history WHERE object = ? AND number = ?")?;
+    objects.iter().try_for_each(|object| history.execute([object.get(), number]).map(drop))?;
+    connection.prepare_cached("DELETE FROM mytism_quarantine WHERE number = ?")?.execute([number])?;
+    let gone = connection.prepare_cached("DELETE FROM mytism_log WHERE number = ?")?.execute([number])?;
+    if gone == 1 { Ok(()) } else { Err(StoreError::Damaged(format!("the log has no entry {number} to take back"))) }
 }
 
 fn journal(connection: &Connection, row: &JournalRow) -> Result<(), StoreError> {

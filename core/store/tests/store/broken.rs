@@ -145,7 +145,7 @@ fn use_everything(directory: &Path, dice: &mut Dice) -> Result<(), StoreError> {
     view.head()?;
     view.objects_after(0, u32::MAX)?;
     view.log_after(0, u32::MAX, usize::MAX)?;
-    view.pending_after(0, u32::MAX, usize::MAX)?;
+    view.pending_after(i64::MIN, u32::MAX, usize::MAX)?;
     view.quarantine()?;
     for id in 70_000..70_200 {
         let object = mytism_core::id::ObjectId::new(id).unwrap();

@@ -24,7 +24,7 @@ pub(super) struct Writer {
     commits: u64,
     number: u64,
     counter: u64,
-    pending: Vec<u64>,
+    pending: Vec<i64>,
     objects: Vec<u64>,
     /// Bytes of an entry at most; makes checkpoints come sooner or later.
     weight: usize,
@@ -132,10 +132,13 @@ impl Writer {
         self.counter += 1;
         let counter = self.counter;
         let transaction = TransactionId { node: NodeId(2), incarnation: 1, counter };
-        batch.push(Write::Pending(PendingRow { transaction, bytes: vec![9; dice.below(self.weight)] }));
-        self.pending.push(counter);
+        // At either end of the stack.
+        let end = i64::try_from(counter).unwrap();
+        let place = if counter.is_multiple_of(5) { -end } else { end };
+        batch.push(Write::Pending(PendingRow { place, transaction, bytes: vec![9; dice.below(self.weight)] }));
+        self.pending.push(place);
         let object = object(1 + dice.throw() % 50);
-        batch.push(Write::Touch { object, counter });
+        batch.push(Write::Touch { object, place });
         let slot = Slot::attribute(self.customer.1);
         let value = dice.percent(80).then(|| counter.to_be_bytes().to_vec());
         batch.push(Write::Underlay { object, slot, value });
@@ -143,9 +146,7 @@ impl Writer {
 
     fn settle(&mut self, batch: &mut Batch, dice: &mut Dice) {
         let count = dice.below(self.pending.len() + 1);
-        for counter in self.pending.drain(..count) {
-            batch.push(Write::Settled(TransactionId { node: NodeId(2), incarnation: 1, counter }));
-        }
+        batch.extend(self.pending.drain(..count).map(Write::Settled));
     }
 
     /// Commits once, and goes on from there if it succeeds.

@@ -6,15 +6,16 @@ use mytism_store::{Batch, Store, Write};
 
 use super::Task;
 use super::answer;
-use super::work::{Place, State, Work};
+use super::work::{Place, Places, State, Work};
 use crate::allotment::Allotment;
 use crate::cluster::Accounts;
 use crate::desks::Desks;
 use crate::error::AppError;
 use crate::follower::Followers;
-use crate::foundation::{Foundation, Identity};
+use crate::foundation::{Foundation, Identity, Who};
 use crate::numbers::{self, Standings};
 use crate::reads::Moved;
+use crate::start;
 
 /// What only who holds the lane may touch.
 pub(super) struct Core {
@@ -137,12 +138,17 @@ impl Core {
 }
 
 /// The end of the log as the database has it, after a commit whose outcome is not known.
-fn read_again(store: &dyn Store, identity: &Identity, state: &State) -> Result<State, AppError> {
+fn read_again(store: &dyn Store, who: &Who, state: &State) -> Result<State, AppError> {
     let view = store.view()?;
-    let counter = view.last_counter(identity.node, identity.incarnation)?.max(state.counter);
+    let Identity { incarnation, authoritative, .. } = start::identity(&*view)?;
+    let known = if incarnation == state.incarnation { state.counter } else { 0 };
+    let counter = view.last_counter(who.node, incarnation)?.max(known);
+    let places = Places::of(view.pending_ends()?).with(state.places);
     let (journal, followers) = (view.journal_bounds()?.1, Followers::stored(&*view)?);
     let numbers = Standings::read(&*view)?;
-    Ok(State { head: view.head()?, counter, journal, followers, numbers, ..state.clone() })
+    let head = view.head()?;
+    let accounts = state.accounts.clone();
+    Ok(State { incarnation, authoritative, head, counter, places, journal, followers, accounts, numbers })
 }
 
 fn finish(group: Vec<Box<dyn Task>>, failed: Option<AppError>) {

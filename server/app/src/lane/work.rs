@@ -10,7 +10,7 @@ use crate::cluster::Accounts;
 use crate::context::Context;
 use crate::error::AppError;
 use crate::follower::Followers;
-use crate::foundation::Foundation;
+use crate::foundation::{Foundation, Identity, Who};
 use crate::numbers::Standings;
 use crate::reads::{Key, Moved};
 use crate::workspace::Workspace;
@@ -21,10 +21,16 @@ const FEW_IDS: u64 = 1_000;
 /// What the lane knows by heart, so that it need not read it for each save.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct State {
+    /// Which life of the node it is.
+    pub(crate) incarnation: u32,
+    /// Whether its log is *the* order.
+    pub(crate) authoritative: bool,
     /// The end of the authoritative log.
     pub(crate) head: Option<Head>,
-    /// The last counter given to an own transaction.
+    /// The last counter given to an own transaction of this life.
     pub(crate) counter: u64,
+    /// The ends of the stack of pending transactions.
+    pub(crate) places: Places,
     /// The last row of the journal.
     pub(crate) journal: u64,
     /// How far the followers of the journal are.
@@ -35,7 +41,44 @@ pub(crate) struct State {
     pub(crate) numbers: Standings,
 }
 
+/// The lowest place that a pending transaction ever got, and the highest one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Places {
+    lowest: i64,
+    highest: i64,
+}
+
+impl Places {
+    /// Of a stack that lies between these ends.
+    pub(crate) fn of(ends: Option<(i64, i64)>) -> Self {
+        ends.map_or(Self { lowest: 1, highest: 0 }, |(lowest, highest)| Self { lowest, highest })
+    }
+
+    /// The same, but for the places that were given meanwhile.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self { lowest: self.lowest.min(other.lowest), highest: self.highest.max(other.highest) }
+    }
+
+    /// A place above all others.
+    pub(crate) const fn above(&mut self) -> i64 {
+        self.highest = self.highest.saturating_add(1);
+        self.highest
+    }
+
+    /// A place below all others.
+    pub(crate) const fn below(&mut self) -> i64 {
+        self.lowest = self.lowest.saturating_sub(1);
+        self.lowest
+    }
+}
+
 impl State {
+    /// Who the node is in this state.
+    pub(crate) fn identity(&self, who: &Who) -> Identity {
+        let Who { name, node } = who.clone();
+        Identity { name, node, incarnation: self.incarnation, authoritative: self.authoritative }
+    }
+
     /// The place of the last entry.
     pub(crate) fn position(&self) -> Position {
         self.head.map_or(Position { epoch: 1, number: 0 }, |head| head.position)
@@ -43,7 +86,7 @@ impl State {
 
     /// Whether both stand at the same end of the log, the own transactions and the journal, with the same cursors.
     pub(super) fn is_at(&self, other: &Self) -> bool {
-        let ends = |state: &Self| (state.head, state.counter, state.journal);
+        let ends = |state: &Self| (state.head, state.incarnation, state.counter, state.journal);
         ends(self) == ends(other) && self.followers == other.followers
     }
 }
@@ -104,10 +147,10 @@ impl<'v> Work<'v> {
         let foundation = self.foundation;
         let window = foundation.reminders.policy().id_window_micros();
         let mut allotment = foundation.allotment();
-        let id = allotment.draw(&foundation.identity, self.now, window)?;
+        let id = allotment.draw(foundation.identity.node, self.state.authoritative, self.now, window)?;
         let (left, used) = (allotment.ids.left(), allotment.used.recent(self.now, window));
         drop(allotment);
-        if !foundation.identity.authoritative && left <= (used / 4).max(FEW_IDS) {
+        if !self.state.authoritative && left <= (used / 4).max(FEW_IDS) {
             let node = &foundation.identity.name;
             let text = format!("{node} has few ids for new objects left, and the head office has not given more yet");
             foundation.warn_once("ids", text);
@@ -126,7 +169,7 @@ impl<'v> Work<'v> {
     /// The version of the objects that a save changes: the number of its entry at the head office, nothing at a branch,
     /// where it is pending.
     pub(crate) fn next_version(&self) -> Option<u64> {
-        self.foundation.identity.authoritative.then(|| self.state.position().number + 1)
+        self.state.authoritative.then(|| self.state.position().number + 1)
     }
 
     /// Whether numbers may be drawn here: where they are used or taken back, and where nothing is ever committed.

@@ -73,7 +73,7 @@ pub(crate) fn fill(draft: &mut Draft<'_, '_>, made: &[ObjectId]) -> Result<(), A
 /// Lets `Next` of a range follow what was drawn. At a branch only while nothing of the range is pending: each pending
 /// change of one object makes every entry that arrives for it dearer, and the next draw brings the news anyway.
 pub(super) fn follow(draft: &mut Draft<'_, '_>, range: ObjectId, next: Option<Number>) -> Result<(), AppError> {
-    let is_head_office = draft.work.foundation.identity.authoritative;
+    let is_head_office = draft.work.state.authoritative;
     if is_head_office || draft.work.workspace.pending_of(range)?.is_empty() {
         let value = next.map_or(Value::Null, |next| Value::Integer(next.0));
         draft.record(range, RANGE, Slot::attribute(NEXT), value)?;
@@ -210,7 +210,7 @@ fn next_number(work: &mut Work<'_>, range: &Range) -> Result<Number, Lack> {
     if !bounds.contains(number) {
         return Err(Lack::UsedUp);
     }
-    let (own, is_head_office) = (work.foundation.identity.node, work.foundation.identity.authoritative);
+    let (own, is_head_office) = (work.foundation.identity.node, work.state.authoritative);
     let (policy, now) = (work.foundation.reminders.policy(), work.now);
     let standing = work.state.numbers.of(range.id, bounds.direction());
     let is_leased = standing.end_for(own).is_some_and(|end| !bounds.direction().is_beyond(number, end));

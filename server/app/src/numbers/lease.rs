@@ -56,7 +56,7 @@ impl App {
     /// When this is no head office, or the ledger or the database cannot be written.
     pub fn grant_leases(&self, node: NodeId, wishes: Vec<LeaseWish>) -> Result<Vec<Lease>, AppError> {
         self.lane.execute(move |work| {
-            if !work.foundation.identity.authoritative {
+            if !work.state.authoritative {
                 return Err(AppError::refused("not-authoritative", "only the head office leases numbers"));
             }
             let mut leases = Vec::new();

@@ -113,7 +113,7 @@ fn maker_of(view: &dyn View, object: ObjectId) -> Result<Option<Transaction>, Ap
     let bytes = match view.history_after(object, 0)?.first() {
         Some(number) => view.log_row(*number)?.map(|row| row.bytes),
         None => match view.pending_of(object)?.first() {
-            Some(counter) => view.pending(*counter)?.map(|row| row.bytes),
+            Some(place) => view.pending(*place)?.map(|row| row.bytes),
             None => None,
         },
     };

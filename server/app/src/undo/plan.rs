@@ -233,10 +233,10 @@ impl<'s> Plan<'s> {
         slot: Slot,
     ) -> Result<Option<(Stamp, TransactionId)>, AppError> {
         let meets = |change: &Change| (change.object, change.slot) == (object, slot);
-        for counter in workspace.pending_of(object)?.into_iter().rev() {
-            let Some(row) = workspace.pending(counter)? else { continue };
+        for place in workspace.pending_of(object)?.into_iter().rev() {
+            let Some(row) = workspace.pending(place)? else { continue };
             let other = transaction::read(row.bytes)?.transaction;
-            let of_source = self.source.part_at(workspace.view()?, Place::Pending(counter))?.is_some();
+            let of_source = self.source.part_at(workspace.view()?, Place::Pending(place))?.is_some();
             if other.changes.iter().any(meets) && !of_source {
                 return Ok(Some((other.stamp(), other.id)));
             }

@@ -94,7 +94,8 @@ impl Cluster {
             }
             55..60 => self.acknowledged.extend(saves::import(self.places[at].app(), &mut self.dice)),
             60..90 => self.exchange(at.max(1)),
-            90..93 => self.restart(at),
+            90..92 => self.restart(at),
+            92 => self.roll_back(at.max(1)),
             93..98 => self.storm(),
             _ => self.join(),
         }
@@ -111,6 +112,18 @@ impl Cluster {
         if self.dice.percent(60) {
             head.give_to(branch, &mut self.dice);
         }
+        self.check(at);
+    }
+
+    /// A branch forgets a part of the log as if the head office went on without it, and then does not after all.
+    fn roll_back(&mut self, at: usize) {
+        let app = self.places[at].app();
+        let view = app.view().unwrap();
+        let end = view.head().unwrap().unwrap().position.number;
+        let back = self.dice.below(30) as u64;
+        let row = view.log_row(end.saturating_sub(back).max(2)).unwrap().unwrap();
+        drop(view);
+        assert_eq!(app.roll_back(row.position, row.hash).unwrap(), row.position);
         self.check(at);
     }
 

@@ -9,7 +9,8 @@ use crate::world::{Node, head_office, new, text};
 fn offset_of_a_save(node: &Node, key: &str) -> Option<i64> {
     let company = [("CustomerID", text(key)), ("CompanyName", text(key))];
     let id: TransactionId = node.save(vec![new("c", "Customer", &company)]).unwrap().transaction.unwrap();
-    let row = node.app.view().unwrap().pending(id.counter).unwrap().unwrap();
+    let view = node.app.view().unwrap();
+    let row = view.pending(view.pending_place(id).unwrap().unwrap()).unwrap().unwrap();
     transaction::read(row.bytes).unwrap().transaction.clock_offset_micros
 }
 

@@ -221,8 +221,15 @@ fn who_decides_does_not_follow_and_who_follows_does_not_decide() {
     let World { head, branch, alive, .. } = world();
     let back = ChangeRequest { delete: Some(true), ..change(alive, &[]) };
     branch.save(vec![back]).unwrap();
-    let offered: Vec<_> =
-        branch.app.view().unwrap().pending_after(0, 9, usize::MAX).unwrap().into_iter().map(|row| row.bytes).collect();
+    let offered: Vec<_> = branch
+        .app
+        .view()
+        .unwrap()
+        .pending_after(i64::MIN, 9, usize::MAX)
+        .unwrap()
+        .into_iter()
+        .map(|row| row.bytes)
+        .collect();
     let (ours, theirs) = (head.everything(), branch.everything());
     assert_eq!(branch.app.admit(branch.app.identity().node, offered).unwrap_err().failure().code, "not-authoritative");
     assert_eq!(head.app.apply(vec![]).unwrap_err().failure().code, "not-a-branch");

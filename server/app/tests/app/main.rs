@@ -13,6 +13,7 @@ mod one_node;
 mod past;
 mod quarantine;
 mod regressions;
+mod rollback;
 mod rules;
 mod snapshots;
 mod two_nodes;

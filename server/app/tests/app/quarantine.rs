@@ -243,7 +243,7 @@ fn a_chain_goes_with_its_first_link_and_comes_back_with_it() {
     branch.save(vec![change(order, &[("ShipCity", text("Ulm"))])]).unwrap();
     branch.save(vec![change(customer, &[("Phone", text("5"))])]).unwrap();
     branch.make("Customer", &[("CustomerID", text("SIXTH"))]).unwrap();
-    let pending = branch.app.view().unwrap().pending_after(0, 10_000, usize::MAX).unwrap();
+    let pending = branch.app.view().unwrap().pending_after(i64::MIN, 10_000, usize::MAX).unwrap();
     head.app.admit(branch.app.identity().node, pending.into_iter().map(|row| row.bytes).collect()).unwrap();
     let city = "select c.City from Customer c where c.CustomerID = 'THERE'";
     // Two pending edits are a stack: the first one goes, and the second one lies where it lay.

@@ -27,7 +27,7 @@ fn conflicts(node: &Node) -> Vec<ConflictLine> {
 }
 
 fn offered(branch: &Node) -> Vec<Vec<u8>> {
-    let pending = branch.app.view().unwrap().pending_after(0, 10_000, usize::MAX).unwrap();
+    let pending = branch.app.view().unwrap().pending_after(i64::MIN, 10_000, usize::MAX).unwrap();
     pending.into_iter().map(|row| row.bytes).collect()
 }
 

@@ -187,7 +187,7 @@ fn offering_twice_changes_nothing() {
     let head = head_office();
     let branch = head.branch("bonn");
     branch.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
-    let pending = branch.app.view().unwrap().pending_after(0, 10, usize::MAX).unwrap();
+    let pending = branch.app.view().unwrap().pending_after(i64::MIN, 10, usize::MAX).unwrap();
     let offered: Vec<_> = pending.into_iter().map(|row| row.bytes).collect();
     head.app.admit(branch.app.identity().node, offered.clone()).unwrap();
     let before = head.everything();
@@ -232,7 +232,7 @@ fn one_offer_may_hold_a_transaction_twice() {
     let head = head_office();
     let branch = head.branch("bonn");
     branch.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
-    let pending = branch.app.view().unwrap().pending_after(0, 10, usize::MAX).unwrap();
+    let pending = branch.app.view().unwrap().pending_after(i64::MIN, 10, usize::MAX).unwrap();
     let offered: Vec<_> = pending.iter().chain(&pending).map(|row| row.bytes.clone()).collect();
     head.app.admit(branch.app.identity().node, offered).unwrap();
     head.exchange(&branch);

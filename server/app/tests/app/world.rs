@@ -134,11 +134,16 @@ impl Node {
 
     /// Hands what the branch saved up to here, and what this decided down to it.
     pub(crate) fn exchange(&self, branch: &Node) {
-        let pending = branch.app.view().unwrap().pending_after(0, 10_000, usize::MAX).unwrap();
+        let pending = branch.app.view().unwrap().pending_after(i64::MIN, 10_000, usize::MAX).unwrap();
         if !pending.is_empty() {
             let offered = pending.into_iter().map(|row| row.bytes).collect();
             self.app.admit(branch.app.identity().node, offered).unwrap();
         }
+        self.hand_down(branch);
+    }
+
+    /// Hands all down to the branch that was decided since it last knew.
+    pub(crate) fn hand_down(&self, branch: &Node) {
         let known = branch.app.view().unwrap().head().unwrap().unwrap().position.number;
         let arriving = self.app.view().unwrap().log_after(known, 10_000, usize::MAX).unwrap();
         let own = branch.app.identity().node;

@@ -71,11 +71,19 @@ pub(super) struct Model {
     /// Every object that any transaction ever named.
     pub(super) named: BTreeSet<ObjectId>,
     last: Hash,
+    hashes: BTreeMap<u64, Hash>,
 }
 
 impl Model {
     /// Takes in what the log gained.
     pub(super) fn follow(&mut self, view: &dyn View) {
+        let end = view.head().unwrap().unwrap();
+        let is_known = self.hashes.get(&end.position.number).is_none_or(|hash| *hash == end.hash);
+        if end.position.number < self.steps.len() as u64 || !is_known {
+            // It was taken back, so all is worked out anew.
+            let named = std::mem::take(&mut self.named);
+            *self = Self { named, ..Self::default() };
+        }
         let known = self.steps.len() as u64;
         for row in view.log_after(known, u32::MAX, usize::MAX).unwrap() {
             self.take(row);
@@ -88,6 +96,7 @@ impl Model {
         let read = entry::read(row.entry).unwrap();
         assert_eq!((read.hash, read.entry.previous), (row.hash, self.last), "the chain at {number}");
         self.last = row.hash;
+        self.hashes.insert(number, row.hash);
         let (entry, stored) = (read.entry, transaction::read(row.bytes).unwrap());
         assert_eq!((entry.transaction_hash, entry.transaction), (stored.hash, stored.transaction.id), "at {number}");
         let (author, office) = (
@@ -134,7 +143,7 @@ impl Model {
         self.follow(view);
         let mut seen = self.things.clone();
         let mut on_top: BTreeMap<ObjectId, BTreeSet<Slot>> = BTreeMap::new();
-        for row in view.pending_after(0, u32::MAX, usize::MAX).unwrap() {
+        for row in view.pending_after(i64::MIN, u32::MAX, usize::MAX).unwrap() {
             let tx = transaction::read(row.bytes).unwrap().transaction;
             for change in &tx.changes {
                 happen(&mut seen, change, tx.stamp(), None);

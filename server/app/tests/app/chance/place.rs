@@ -142,8 +142,10 @@ impl Place {
     /// Hands the first pending transactions of a branch up to this head office.
     pub(super) fn take_from(&self, branch: &Self, dice: &mut Dice) {
         let rows = rows(12, dice);
-        let pending = branch.app().view().unwrap().pending_after(0, rows, usize::MAX).unwrap();
-        let mut offered: Vec<Vec<u8>> = pending.into_iter().map(|row| row.bytes).collect();
+        let pending = branch.app().view().unwrap().pending_after(i64::MIN, rows, usize::MAX).unwrap();
+        // What others made is known to a head office of the same reign.
+        let own = pending.into_iter().filter(|row| row.transaction.node == branch.node());
+        let mut offered: Vec<Vec<u8>> = own.map(|row| row.bytes).collect();
         if dice.percent(20) {
             offered.extend(offered.clone());
         }

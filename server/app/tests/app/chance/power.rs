@@ -180,7 +180,7 @@ fn open(directory: &Path) -> Result<App, String> {
 
 /// All transactions that a node knows, in the log and pending.
 fn transactions(model: &Model, view: &dyn View) -> BTreeSet<TransactionId> {
-    let pending = view.pending_after(0, u32::MAX, usize::MAX).unwrap();
+    let pending = view.pending_after(i64::MIN, u32::MAX, usize::MAX).unwrap();
     let pending = pending.into_iter().map(|row| transaction::read(row.bytes).unwrap().transaction.id);
     model.steps.iter().map(|step| step.id).chain(pending).collect()
 }

@@ -63,9 +63,16 @@ impl Reader {
         let (name, own) = (&place.app().identity().name, row.transaction.node == place.node());
         assert_eq!(row.sequence, self.sequence + 1, "{name}: no gap");
         self.sequence = row.sequence;
-        if let Some(position) = row.position {
-            assert_eq!(position, self.position + 1, "{name}: entries in their order, each once");
-            self.position = position;
+        match row.position {
+            Some(first) if row.cause == Cause::RolledBack => {
+                assert!((1..=self.position).contains(&first), "{name}: nothing is taken back that was not there");
+                self.position = first - 1;
+            }
+            Some(position) => {
+                assert_eq!(position, self.position + 1, "{name}: entries in their order, each once");
+                self.position = position;
+            }
+            None => {}
         }
         if row.cause == Cause::Saved {
             assert_eq!(row.transaction.counter, self.counter + 1, "{name}: own saves in their order, each once");

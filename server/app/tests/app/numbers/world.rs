@@ -279,7 +279,7 @@ impl Site {
     }
 
     pub(super) fn exchange_entries(&self, branch: &Self) {
-        let pending = branch.app().view().unwrap().pending_after(0, 10_000, usize::MAX).unwrap();
+        let pending = branch.app().view().unwrap().pending_after(i64::MIN, 10_000, usize::MAX).unwrap();
         if !pending.is_empty() {
             let offered = pending.into_iter().map(|row| row.bytes).collect();
             self.app().admit(branch.node(), offered).unwrap();
