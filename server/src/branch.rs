@@ -237,7 +237,7 @@ fn hello(shared: &Shared) -> Result<PeerMessage, LineEnd> {
         node: identity.node,
         incarnation: identity.incarnation,
         run: shared.run,
-        name: identity.name.clone(),
+        name: identity.name,
         position: head.map(|head| head.position).unwrap_or_default(),
         hash: head.map(|head| head.hash).unwrap_or_default(),
     })

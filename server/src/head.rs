@@ -125,7 +125,7 @@ async fn join(
         cluster,
         node: enrolled.node,
         incarnation: enrolled.incarnation,
-        head_name: shared.app.identity().name.clone(),
+        head_name: shared.app.identity().name,
         blocks: enrolled.blocks.iter().map(|block| block.get()).collect(),
     })?;
     let (parts, mut receiver) = mpsc::channel(2);
@@ -452,7 +452,7 @@ impl Shared {
             node: identity.node,
             incarnation: identity.incarnation,
             run: self.run,
-            name: identity.name.clone(),
+            name: identity.name,
             position: head.position,
             hash: head.hash,
             time: self.now(),

@@ -71,7 +71,7 @@ impl RunningNode {
         let account = Account {
             name: name.to_owned(),
             node: added.node,
-            head_office: shared.app.identity().name.clone(),
+            head_office: shared.app.identity().name,
             addresses: self.addresses(),
             key: shared.key.public(),
             secret,
