@@ -78,6 +78,7 @@ const TOP: &[&str] = &[
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "TESTING.md",
     "THIRD-PARTY.md",
     "client-gui",
     "clippy.toml",

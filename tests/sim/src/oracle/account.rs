@@ -1,0 +1,119 @@
+//! What was told to users, and where it is: each save that was acknowledged, each id and each number that was given.
+//!
+//! A save is known by its description, which no other has, since its name may change: the transaction of a life that
+//! another copy of the node lived too gets a new one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mytism_core::change::Outcome;
+use mytism_core::id::{NodeId, ObjectId};
+use mytism_store::View;
+
+use super::model::Model;
+
+/// A save that was acknowledged.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// Its description.
+    pub tag: String,
+    /// Where.
+    pub node: NodeId,
+    /// Whether every disk that held it was lost before anybody else had it.
+    pub is_forgiven: bool,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Account {
+    /// In the order in which they were given.
+    pub promises: Vec<Promise>,
+    ids: BTreeMap<ObjectId, String>,
+    numbers: BTreeMap<i64, String>,
+}
+
+impl Account {
+    /// A save was acknowledged, with ids for new objects.
+    ///
+    /// # Panics
+    /// When one of them was given before.
+    pub fn acknowledged(&mut self, tag: &str, node: NodeId, ids: &[(String, ObjectId)]) {
+        for (_, id) in ids {
+            let before = self.ids.insert(*id, tag.to_owned());
+            assert!(before.is_none(), "id {id} was given to {tag} and before that to {before:?}");
+        }
+        self.promises.push(Promise { tag: tag.to_owned(), node, is_forgiven: false });
+    }
+
+    /// A number was given.
+    ///
+    /// # Panics
+    /// When it was given before.
+    pub fn drawn(&mut self, number: i64, to: &str) {
+        let before = self.numbers.insert(number, to.to_owned());
+        assert!(before.is_none(), "number {number} was given to {to} and before that to {before:?}");
+    }
+
+    /// The disk of a node was lost: what only it held is nobody's fault. `kept` are the saves that others hold.
+    pub fn forgive(&mut self, node: NodeId, kept: &BTreeSet<String>) -> u64 {
+        let lost = self.promises.iter_mut().filter(|promise| promise.node == node && !promise.is_forgiven);
+        let mut forgiven = 0;
+        for promise in lost.filter(|promise| !kept.contains(&promise.tag)) {
+            promise.is_forgiven = true;
+            forgiven += 1;
+        }
+        forgiven
+    }
+
+    /// Every promise was kept: what was acknowledged stands in the log, once, with what its author did.
+    ///
+    /// # Panics
+    /// When one was not.
+    pub fn check(&self, model: &Model) {
+        let mut logged: BTreeMap<&str, u64> = BTreeMap::new();
+        for step in model.steps.iter().filter(|step| is_tag(&step.description)) {
+            if let Some(before) = logged.insert(&step.description, step.number) {
+                panic!("{} stands in the log at {before} and {}", step.description, step.number);
+            }
+        }
+        for promise in self.promises.iter().filter(|promise| !promise.is_forgiven) {
+            assert!(logged.contains_key(promise.tag.as_str()), "{} was acknowledged and is lost", promise.tag);
+        }
+    }
+
+    /// How many were acknowledged.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.promises.len()
+    }
+}
+
+/// Whether a description is that of a simulated save.
+#[must_use]
+pub fn is_tag(description: &str) -> bool {
+    description.starts_with("save ")
+}
+
+/// The saves that stand in the log or are pending at a node.
+///
+/// # Panics
+/// When it cannot be read.
+#[must_use]
+pub fn tags(view: &dyn View) -> BTreeSet<String> {
+    let read = |bytes| mytism_format::transaction::read(bytes).unwrap().transaction.description;
+    let logged = view.log_after(0, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
+    let pending = view.pending_after(0, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
+    logged.chain(pending).filter(|tag| is_tag(tag)).collect()
+}
+
+/// The rows of the quarantine are those that the log refused.
+///
+/// # Panics
+/// When they differ.
+pub fn quarantine(model: &Model, view: &dyn View, name: &str) {
+    let refused = model.steps.iter().filter_map(|step| match &step.outcome {
+        Outcome::Refused { code, reason } => Some((step.number, code.clone(), reason.clone())),
+        Outcome::Accepted { .. } => None,
+    });
+    let kept = view.quarantine().unwrap().into_iter().map(|row| (row.number, row.code, row.reason));
+    assert_eq!(kept.collect::<Vec<_>>(), refused.collect::<Vec<_>>(), "quarantine at {name}");
+}

@@ -1,0 +1,165 @@
+//! What befalls the cluster.
+
+use super::{Event, Simulation};
+use crate::lines::Way;
+use crate::machine::Trouble;
+use crate::oracle::account::tags;
+use crate::oracle::reader::Reader;
+use crate::plan::Fault;
+
+impl Simulation {
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.note(format_args!("fault: {fault:?}"));
+        match fault {
+            Fault::Cut(at, way, pause) => {
+                let until = self.now + pause;
+                let ways: &[Way] = match way {
+                    None => &[Way::Up, Way::Down],
+                    Some(true) => &[Way::Up],
+                    Some(false) => &[Way::Down],
+                };
+                ways.iter().for_each(|way| self.cables[at].cut(*way, until));
+                self.counters.add(if way.is_none() { "fault cut both ways" } else { "fault cut one way" });
+            }
+            Fault::Slow(at, pause, by) => {
+                self.cables[at].slow(self.now + pause, by);
+                self.counters.add("fault delay");
+            }
+            Fault::Twice(at, times) => self.cables[at].twice += times,
+            Fault::Reorder(at, times) => self.cables[at].late += times,
+            Fault::Crash(at, pause) => {
+                if self.nodes[at].running().is_some() {
+                    self.counters.add("fault crash between commits");
+                    self.die(at, pause);
+                }
+            }
+            Fault::Stop(at, pause) => {
+                if self.nodes[at].running().is_some() {
+                    self.counters.add("node stopped in order");
+                    self.nodes[at].stop();
+                    self.gone(at, pause);
+                }
+            }
+            Fault::Commit(at, after, trouble) => {
+                if self.nodes[at].running().is_some() {
+                    self.nodes[at].mood.arm(after, trouble);
+                }
+            }
+            Fault::Clock(at, micros) => {
+                self.nodes[at].machine.jump(micros);
+                self.counters.add(if micros < 0 { "fault clock back" } else { "fault clock forward" });
+            }
+            Fault::BackUp(at) => {
+                if self.nodes[at].running().is_some() && !self.put_back[at] {
+                    self.backups[at] = Some(self.nodes[at].back_up(self.saves));
+                }
+            }
+            Fault::Restore(at, with_ledger) => self.restore(at, with_ledger),
+        }
+    }
+
+    /// A process dies and starts again after a while.
+    pub(super) fn die(&mut self, at: usize, pause: u64) {
+        if self.nodes[at].die(&mut self.dice) {
+            self.counters.add("fault lost power");
+        }
+        self.gone(at, pause);
+    }
+
+    /// A process is gone: its ends of lines go with it.
+    fn gone(&mut self, at: usize, pause: u64) {
+        let words = format!("{} is down", self.nodes[at].name);
+        self.note(words);
+        let ids: Vec<u64> = self.lines.keys().copied().collect();
+        for id in ids {
+            let Some(line) = self.lines.get_mut(&id) else { continue };
+            let other = if line.branch.0 == at {
+                line.branch_end = None;
+                Way::Up
+            } else if line.head.0 == at {
+                line.head_end = None;
+                Way::Down
+            } else {
+                continue;
+            };
+            if line.branch_end.is_none() && line.head_end.is_none() {
+                self.lines.remove(&id);
+            } else {
+                self.soon(2_000_000, Event::Notice(id, other));
+            }
+        }
+        let when = self.now + 1 + pause;
+        self.at(when, Event::Start(at));
+    }
+
+    pub(super) fn start(&mut self, at: usize) {
+        if self.nodes[at].running().is_some() {
+            return;
+        }
+        self.nodes[at].start();
+        self.counters.add("restart");
+        let words = format!("{} is up", self.nodes[at].name);
+        self.note(words);
+        if std::mem::take(&mut self.put_back[at]) {
+            self.nodes[at].reader = Reader::of(self.nodes[at].app());
+            self.forgive(at);
+        }
+        let process = self.nodes[at].process;
+        self.soon(500_000, Event::Connect(at, process));
+    }
+
+    fn restore(&mut self, at: usize, with_ledger: bool) {
+        let Some(backup) = self.backups[at].take() else { return };
+        if self.nodes[at].running().is_some() {
+            self.read(at);
+            self.nodes[at].stop();
+            self.gone(at, 500_000);
+        }
+        self.nodes[at].restore(&backup, with_ledger);
+        self.put_back[at] = true;
+        self.counters.add("fault old backup of a branch");
+        self.counters.add(if with_ledger { "fault backup with ledger" } else { "fault backup without ledger" });
+    }
+
+    /// What only the lost disk held is nobody's fault.
+    fn forgive(&mut self, at: usize) {
+        let mut kept = std::collections::BTreeSet::new();
+        for node in &mut self.nodes {
+            let was_down = node.running().is_none();
+            if was_down {
+                node.start();
+            }
+            kept.extend(tags(&*node.app().view().unwrap()));
+            if was_down {
+                node.stop();
+            }
+        }
+        let forgiven = self.account.forgive(self.nodes[at].number, &kept);
+        self.counters.more("save lost with a disk", forgiven);
+    }
+
+    /// From here on nothing is wrong.
+    pub(super) fn heal(&mut self) {
+        self.note("all is whole");
+        self.is_healed = true;
+        self.cables.iter_mut().for_each(crate::lines::Cable::heal);
+        for at in 0..self.nodes.len() {
+            self.nodes[at].mood.calm();
+            if self.nodes[at].running().is_none() {
+                self.start(at);
+            }
+        }
+        self.soon(1_000_000, Event::Settled);
+    }
+}
+
+/// The counter of a trouble.
+pub(crate) const fn name(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::DieBefore => "fault crash before a commit",
+        Trouble::DieAfter => "fault crash after a commit",
+        Trouble::FailBefore => "fault commit fails before it took effect",
+        Trouble::FailAfter => "fault commit fails after it took effect",
+        Trouble::Full(_) => "fault disk full",
+    }
+}
