@@ -16,6 +16,7 @@
 //! 10. [`query`]: the query language, from text to a typed tree
 //! 11. [`operation`]: what can be asked of a node, and what it answers
 //! 12. [`failure`]: the one form in which a refusal reaches a person or a program
+//! 13. [`planted`]: bugs that test builds have on purpose
 
 pub mod change;
 pub mod failure;
@@ -27,6 +28,7 @@ pub mod notation;
 pub mod number;
 mod numeral;
 pub mod operation;
+pub mod planted;
 pub mod query;
 pub mod schema;
 pub mod time;

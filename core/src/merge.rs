@@ -4,6 +4,7 @@
 use rust_decimal::Decimal;
 
 use crate::change::{Life, Slot};
+use crate::planted::{Bug, is};
 use crate::schema::{ConflictRule, Kind};
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -24,7 +25,7 @@ impl Moment {
     /// The time by the head office's clock; `None` where that of the node is off by more than
     /// [`CLOCK_OFFSET_MAX_MICROS`].
     fn corrected(self) -> Option<i64> {
-        let offset = self.offset_micros.unwrap_or(0);
+        let offset = if is(Bug::ClockOffsetIgnored) { 0 } else { self.offset_micros.unwrap_or(0) };
         let is_near = offset.unsigned_abs() <= CLOCK_OFFSET_MAX_MICROS.unsigned_abs();
         is_near.then(|| self.time.micros().saturating_sub(offset))
     }
@@ -89,7 +90,7 @@ pub enum Verdict {
 pub fn decide(meeting: &Meeting<'_>) -> Verdict {
     let is_value = meeting.slot.element.is_none() && meeting.slot != Slot::LIFE;
     // Before it is asked whether the values are equal: who each took five out of ten have taken ten.
-    if is_value && meeting.rule == ConflictRule::Sum && meeting.ours != meeting.base {
+    if is_value && meeting.rule == ConflictRule::Sum && !is(Bug::SumIgnored) && meeting.ours != meeting.base {
         match sum(meeting) {
             Some(sum) if sum == *meeting.ours => return Verdict::Same,
             Some(sum) => return Verdict::Sum(sum),

@@ -10,6 +10,7 @@ use mytism_core::change::{Change, Life, Outcome, Override, Slot, Stamp, Transact
 use mytism_core::id::{BlockId, Hash, NodeId, ObjectId, TransactionId};
 use mytism_core::merge::{Meeting, Moment, Verdict, decide};
 use mytism_core::operation::Event;
+use mytism_core::planted::{Bug, is};
 use mytism_core::schema::{ConflictRule, Kind};
 use mytism_core::value::Value;
 use mytism_format::FormatError;
@@ -41,7 +42,7 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
             Some(last) if last.incarnation == id.incarnation => last.counter,
             _ => last_counter(work, id)?,
         };
-        if id.counter == known + 1 {
+        if id.counter == known + 1 || id.counter == known && is(Bug::OfferedTwiceTakenTwice) {
             admit(work, transaction::read(bytes.clone()).map_err(|error| damaged(&error))?)?;
         } else if known_hash(work, id)?.ok_or_else(|| gap(id, known))? != hash {
             return Err(forked(id));
@@ -205,8 +206,13 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
         &stored.transaction.changes,
         &Outcome::Accepted { overrides: merged.overrides.clone(), extra: merged.extra.clone() },
     );
-    constraint::check(&mut work.workspace, &happened)?;
+    if !is(Bug::ConstraintsUnchecked) {
+        constraint::check(&mut work.workspace, &happened)?;
+    }
     numbers::check(work, &happened)?;
+    if is(Bug::LosingValueUnrecorded) {
+        merged.conflicts.clear();
+    }
     for found in std::mem::take(&mut merged.conflicts) {
         let changes = conflict::record(work, stored, &found, own, number)?;
         merged.extra.extend(changes);
@@ -267,7 +273,7 @@ fn bring_back(
     own: Stamp,
     number: Option<u64>,
 ) -> Result<(), AppError> {
-    if change.slot == Slot::LIFE {
+    if change.slot == Slot::LIFE || is(Bug::NotBroughtBack) {
         return Ok(());
     }
     // Taking an element out of a set says nothing about the element.
@@ -338,7 +344,7 @@ fn changed_since(
     arriving: &Change,
     rule: ConflictRule,
 ) -> Result<Since, AppError> {
-    let base = stored.transaction.base.number;
+    let base = if is(Bug::WrongBase) { u64::MAX } else { stored.transaction.base.number };
     let origin = stored.transaction.id.node;
     let wants_own = rule != ConflictRule::Authoritative;
     let mut since = Since::default();

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use mytism_core::change::{Change, Entry, Outcome, Slot, Stamp, Transaction, effective};
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::operation::Event;
+use mytism_core::planted::{Bug, is};
 use mytism_format::FormatError;
 use mytism_format::entry::{self, StoredEntry};
 use mytism_format::transaction::{self, StoredTransaction};
@@ -128,7 +129,7 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
     for one in &happened {
         objects.entry(one.0.object).or_insert_with(|| (one.0.entity, Vec::new())).1.push(one);
     }
-    if is_own {
+    if is_own && !is(Bug::WithdrawalForgotten) {
         // What of it did not happen comes off all the same.
         for change in &stored.transaction.changes {
             objects.entry(change.object).or_insert_with(|| (change.entity, Vec::new()));
@@ -139,8 +140,13 @@ fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransa
         let became = fold(work, object, entity, &changes, entry.entry.position.number)?;
         seen.push((changes, became));
     }
-    note(work, &entry.entry, seen)?;
-    if let Outcome::Refused { code, reason } = &entry.entry.outcome {
+    let is_refused = matches!(entry.entry.outcome, Outcome::Refused { .. });
+    if !(is_refused && is(Bug::JournalRowMissing)) {
+        note(work, &entry.entry, seen)?;
+    }
+    if let Outcome::Refused { code, reason } = &entry.entry.outcome
+        && !is(Bug::QuarantineMissing)
+    {
         let number = entry.entry.position.number;
         work.workspace.write(Write::Quarantine(QuarantineRow { number, code: code.clone(), reason: reason.clone() }));
     }
@@ -190,6 +196,8 @@ type Happened<'c> = (EntityId, Changes<'c>);
 /// The changes that really happened, each with who made it.
 pub(crate) fn stamped(entry: &Entry, transaction: &Transaction) -> Vec<(Change, Stamp)> {
     let Outcome::Accepted { overrides, extra } = &entry.outcome else { return Vec::new() };
+    let overrides = if is(Bug::OverridesIgnored) { &Vec::new() } else { overrides };
+    let extra = if is(Bug::AdditionsIgnored) { &Vec::new() } else { extra };
     let theirs = Outcome::Accepted { overrides: overrides.clone(), extra: Vec::new() };
     let theirs = effective(&transaction.changes, &theirs).into_iter();
     let by_author = theirs.map(|change| (change, transaction.stamp()));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mytism_core::planted::{Bug, is};
 use mytism_store::{Batch, Store, Write};
 
 use super::Task;
@@ -126,6 +127,12 @@ impl Core {
             self.since_close = (0, 0);
         }
         let Err(error) = self.foundation.store.commit(batch) else { return Ok(()) };
+        if is(Bug::AcknowledgedBeforeDurable) {
+            return Ok(());
+        }
+        if is(Bug::UnknownCountsAsFailed) {
+            return Err(error.into());
+        }
         self.unsure = true;
         let Ok(found) = read_again(&*self.foundation.store, &self.foundation.identity, &self.state) else {
             return Err(error.into());

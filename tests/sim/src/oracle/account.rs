@@ -101,7 +101,7 @@ pub fn is_tag(description: &str) -> bool {
 pub fn tags(view: &dyn View) -> BTreeSet<String> {
     let read = |bytes| mytism_format::transaction::read(bytes).unwrap().transaction.description;
     let logged = view.log_after(0, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
-    let pending = view.pending_after(0, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
+    let pending = view.pending_after(i64::MIN, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
     logged.chain(pending).filter(|tag| is_tag(tag)).collect()
 }
 

@@ -166,7 +166,7 @@ impl Model {
         self.follow(view);
         let mut seen = self.things.clone();
         let mut on_top: BTreeMap<ObjectId, BTreeSet<Slot>> = BTreeMap::new();
-        for row in view.pending_after(0, u32::MAX, usize::MAX).unwrap() {
+        for row in view.pending_after(i64::MIN, u32::MAX, usize::MAX).unwrap() {
             let tx = transaction::read(row.bytes).unwrap().transaction;
             for change in &tx.changes {
                 happen(&mut seen, change, tx.stamp(), None);

@@ -79,7 +79,7 @@ pub fn decisions(model: &Model, schema: &Schema, counters: &mut Counters) {
     for (index, step) in model.steps.iter().enumerate() {
         let earlier = &model.steps[..index];
         match &step.outcome {
-            Outcome::Refused { code, reason } => judge.refusal(step, code, reason, counters),
+            Outcome::Refused { code, reason } => judge.refusal(earlier, step, (code, reason), counters),
             Outcome::Accepted { .. } if step.id.node != step.head => judge.decision(earlier, step, counters),
             Outcome::Accepted { .. } => {}
         }
@@ -132,7 +132,7 @@ impl Judge<'_> {
         self.schema.entity_by_id(change.entity).and_then(|entity| entity.member_by_id(change.slot.attribute))
     }
 
-    fn refusal(&self, step: &Step, code: &str, reason: &str, counters: &mut Counters) {
+    fn refusal(&self, earlier: &[Step], step: &Step, (code, reason): (&str, &str), counters: &mut Counters) {
         counters.add("outcome refused");
         counters.add(&format!("refused as {code}"));
         assert!(REASONS.contains(&code), "verdict: {} was refused as {code}: {reason}", step.id);
@@ -145,7 +145,11 @@ impl Judge<'_> {
             let others = self.unique.0.get(&key)?.iter().any(|holder| *holder != change.object);
             (others && !change.new.is_null()).then_some(())
         };
-        let comes_back = |change: &Change| change.slot == Slot::LIFE && Life::of(&change.new) == Life::Alive;
+        let base = known_base(earlier, step);
+        let comes_back = |change: &Change| {
+            change.slot == Slot::LIFE && Life::of(&change.new) == Life::Alive
+                || !self.came_back(earlier, step, base, change, &Now::default()).is_empty()
+        };
         let has_reason = step.changes.iter().any(|change| wants(change).is_some() || comes_back(change));
         assert!(has_reason, "verdict: {} was refused without a reason: {reason}", step.id);
     }

@@ -134,6 +134,9 @@ impl Simulation {
                     let words = format!("{name} knows {position} {hash:.12}");
                     self.note(words);
                 }
+                if matches!(done, Done::Applied(..)) && self.dice.percent(8) {
+                    self.look(place);
+                }
                 let app = self.nodes[place].app();
                 let Some(line) = self.lines.get_mut(&id) else { return };
                 let effects = match at {
