@@ -210,10 +210,7 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
         constraint::check(&mut work.workspace, &happened)?;
     }
     numbers::check(work, &happened)?;
-    if is(Bug::LosingValueUnrecorded) {
-        merged.conflicts.clear();
-    }
-    for found in std::mem::take(&mut merged.conflicts) {
+    for found in std::mem::take(&mut merged.conflicts).into_iter().filter(|_| !is(Bug::LosingValueUnrecorded)) {
         let changes = conflict::record(work, stored, &found, own, number)?;
         merged.extra.extend(changes);
     }
