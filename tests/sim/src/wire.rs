@@ -46,7 +46,7 @@ pub enum Job {
     /// Apply entries.
     Apply(Vec<EntryFrame>),
     /// Read pending transactions.
-    ReadPending(u64),
+    ReadPending(i64),
     /// Take blocks of ids.
     TakeBlocks(Vec<i64>),
     /// Take leases of numbers.
@@ -72,8 +72,8 @@ pub enum Done {
     Leases(Vec<Lease>),
     /// The clock is noted.
     Clock(i64),
-    /// Entries are durable, up to here; the last own counter among them.
-    Applied(Position, Hash, Option<u64>),
+    /// Entries are durable, up to here; the highest place of what they settle.
+    Applied(Position, Hash, Option<i64>),
     /// Pending transactions.
     Pending(Vec<PendingItem>),
     /// What is left, and what is wanted.
@@ -106,8 +106,7 @@ fn attempt(app: &App, peer: NodeId, job: Job) -> Result<Done, AppError> {
         Job::Apply(frames) => apply(app, frames)?,
         Job::ReadPending(after) => {
             let rows = app.view()?.pending_after(after, ROWS, MESSAGE)?;
-            let item =
-                |row: mytism_store::PendingRow| PendingItem { counter: row.transaction.counter, bytes: row.bytes };
+            let item = |row: mytism_store::PendingRow| PendingItem { place: row.place, bytes: row.bytes };
             Done::Pending(rows.into_iter().map(item).collect())
         }
         Job::TakeBlocks(numbers) => {
@@ -146,16 +145,14 @@ fn cluster(app: &App) -> Result<Hash, AppError> {
 }
 
 fn apply(app: &App, frames: Vec<EntryFrame>) -> Result<Done, AppError> {
-    let (own, incarnation) = (app.identity().node, app.identity().incarnation);
+    let view = app.view()?;
     let (mut settled, mut last) = (None, Hash::default());
     for frame in &frames {
         let read = entry::read(frame.entry.clone())?;
-        let id = read.entry.transaction;
-        if (id.node, id.incarnation) == (own, incarnation) {
-            settled = Some(id.counter);
-        }
+        settled = settled.max(view.pending_place(read.entry.transaction)?);
         last = read.hash;
     }
+    drop(view);
     let arriving = frames.into_iter().map(|frame| ArrivingEntry { entry: frame.entry, transaction: frame.transaction });
     let position = app.apply(arriving.collect())?;
     Ok(Done::Applied(position, last, settled))
@@ -218,7 +215,7 @@ fn welcome(app: &App, head: &Head, time: Timestamp) -> PeerMessage {
         node: identity.node,
         incarnation: identity.incarnation,
         run: 0,
-        name: identity.name.clone(),
+        name: identity.name,
         position: head.position,
         hash: head.hash,
         time,
@@ -312,7 +309,7 @@ fn hello(app: &App, run: u64) -> Result<PeerMessage, AppError> {
         node: identity.node,
         incarnation: identity.incarnation,
         run,
-        name: identity.name.clone(),
+        name: identity.name,
         position: head.map(|head| head.position).unwrap_or_default(),
         hash: head.map(|head| head.hash).unwrap_or_default(),
     })

@@ -69,7 +69,7 @@ impl Reader {
     /// # Panics
     /// When the two differ.
     pub fn check(&self, app: &App) {
-        let (view, name) = (app.view().unwrap(), app.identity().name.clone());
+        let (view, name) = (app.view().unwrap(), app.identity().name);
         assert_eq!(view.journal_bounds().unwrap().1, self.sequence, "journal: the end at {name}");
         let position = view.head().unwrap().map_or(0, |head| head.position.number);
         assert_eq!(position, self.position, "journal: each entry has its row at {name}");
@@ -85,7 +85,11 @@ impl Reader {
         let (name, own) = (&identity.name, row.transaction.node == identity.node);
         assert_eq!(row.sequence, self.sequence + 1, "journal: a gap at {name}");
         self.sequence = row.sequence;
-        if let Some(position) = row.position {
+        if row.cause == Cause::RolledBack {
+            let first = row.position.expect("a roll back says from where");
+            assert!(first <= self.position, "journal: {name} took back what was not there: {row:?}");
+            self.position = first - 1;
+        } else if let Some(position) = row.position {
             assert_eq!(position, self.position + 1, "journal: entries in their order, each once, at {name}: {row:?}");
             self.position = position;
         }
