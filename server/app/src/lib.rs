@@ -14,6 +14,7 @@
 //! 9. `quarantine`: what can be done with refused transactions
 //! 10. [`numbers`]: numbers that never go back
 //! 11. [`snapshot`]: all of it at one position, for a new branch
+//! 12. `kept`: what only the node itself changes
 //!
 //! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
 
@@ -35,6 +36,7 @@ mod foundation;
 mod ids;
 mod import;
 mod journal;
+mod kept;
 mod lane;
 pub mod numbers;
 mod output;

@@ -12,6 +12,7 @@ use crate::behaviour::Saving;
 use crate::desks::{Seat, Seen};
 use crate::error::AppError;
 use crate::foundation::Foundation;
+use crate::kept;
 use crate::lane::{Lane, Work};
 use crate::record::{self, About, Content};
 use crate::workspace::PreparedLayer;
@@ -91,6 +92,7 @@ pub(crate) fn practise<T>(foundation: &Foundation, draft: impl Drafting<T>) -> R
 
 fn drafted<T>(work: &mut Work<'_>, draft: &impl Drafting<T>) -> Result<Drafted<T>, AppError> {
     let drafted = draft(work)?;
+    kept::check(&drafted.changes)?;
     if !drafted.changes.is_empty() {
         for behaviour in work.foundation.behaviours() {
             behaviour.before_save(&mut Saving::new(work, &drafted.changes))?;

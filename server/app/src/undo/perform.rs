@@ -9,6 +9,7 @@ use mytism_core::id::ObjectId;
 use super::{Found, Step};
 use crate::constraint;
 use crate::error::AppError;
+use crate::kept;
 use crate::record::by_object;
 use crate::workspace::Workspace;
 
@@ -27,7 +28,7 @@ pub(super) fn settle(
         let mut refused: BTreeMap<ObjectId, Failure> = BTreeMap::new();
         for (object, changes) in by_object(&changes) {
             let changes: Vec<Change> = changes.into_iter().cloned().collect();
-            match constraint::check(workspace, &changes) {
+            match kept::check(&changes).and_then(|()| constraint::check(workspace, &changes)) {
                 Ok(()) => {}
                 Err(AppError::Refused(failure)) => drop(refused.insert(object, failure)),
                 Err(error) => return Err(error),

@@ -1,7 +1,10 @@
 //! What one node promises about saves.
 
 use mytism_core::failure::Failure;
-use mytism_core::operation::{HistoryRequest, Input, ReferenceInput, Reply, Request, Saved};
+use mytism_core::id::{NodeId, TransactionId, system};
+use mytism_core::operation::{
+    ChangeRequest, HistoryRequest, Input, ReferenceInput, Reply, Request, SaveRequest, Saved, UndoRequest,
+};
 
 use crate::world::{change, delete, head_office, new, text, to};
 
@@ -36,7 +39,7 @@ fn unique_values_are_free_again_when_their_object_is_deleted() {
     refused(node.save(vec![new("b", "Customer", &[("CustomerID", text("ALFKI"))])]), "duplicate-value");
     node.save(vec![delete(first)]).unwrap();
     node.make("Customer", &[("CustomerID", text("ALFKI"))]).unwrap();
-    let back = mytism_core::operation::ChangeRequest { delete: Some(false), ..change(first, &[]) };
+    let back = ChangeRequest { delete: Some(false), ..change(first, &[]) };
     refused(node.save(vec![back]), "duplicate-value");
 }
 
@@ -106,4 +109,34 @@ fn wrong_words_get_the_nearest_right_ones() {
     check(vec![new("a", "Custmer", &[])], "unknown-entity", "did you mean \"Customer\"?");
     check(vec![new("a", "Customer", &[("Ctiy", text("x"))])], "unknown-attribute", "did you mean \"City\"?");
     check(vec![new("a", "Order", &[("OrderDate", text("tomorrow"))])], "wrong-value", "");
+}
+
+#[test]
+fn what_the_system_relies_on_is_not_for_people() {
+    let node = head_office();
+    let before = node.everything();
+    let check = |request: ChangeRequest| {
+        let request = SaveRequest { description: "by hand".into(), changes: vec![request] };
+        let failure = node.call(Request::Save(request)).unwrap_err();
+        assert_eq!(failure.code, "system-object", "{failure:?}");
+    };
+    let head = system::NODE_HEAD_OFFICE;
+    check(new("n", "Node", &[("Name", text("bremen"))]));
+    for (attribute, value) in [("Name", text("bremen")), ("Number", Input::Null), ("PublicKey", text("00"))] {
+        check(change(head, &[(attribute, value)]));
+    }
+    for id in [head, system::USER_SYSTEM, system::USER_ADMIN, system::GROUP_ADMINS, system::GROUP_USERS] {
+        check(delete(id));
+    }
+    let id = TransactionId { node: NodeId(1), incarnation: 1, counter: 2 };
+    let undo = Request::Undo(UndoRequest { id, keep_later: false, dry_run: false });
+    let mut obstacles = 0;
+    let ended = node.app.call(&mytism_app::Context::local(), undo, &mut |_| {
+        obstacles += 1;
+        Ok(())
+    });
+    assert_eq!((ended.unwrap_err().code.as_str(), obstacles > 0), ("undo-conflict", true));
+    assert_eq!(node.everything(), before);
+    let moved = change(head, &[("Address", text("hamburg.example:4243"))]);
+    let _saved = node.call(Request::Save(SaveRequest { description: "moved".into(), changes: vec![moved] })).unwrap();
 }

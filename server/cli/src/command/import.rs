@@ -46,20 +46,27 @@ const WHOLE_BYTES_MAX: usize = 40 << 20;
 
 /// `import`.
 pub(crate) fn run(node: &dyn Operations, arguments: &args::Import, output: &mut Output<'_>) -> Result<(), Trouble> {
+    // Opening a pipe may wait for ever; until it is open, an interrupt ends the program.
+    let opened = open(arguments, output)?;
     // Who is impatient may end it at once: what was saved is saved all the same.
     let interrupted = crate::interrupt::flag(|| std::process::exit(130))?;
-    import(node, arguments, &interrupted, output)
+    import(node, arguments, opened, &interrupted, output)
+}
+
+fn open(arguments: &args::Import, output: &Output<'_>) -> Result<(Reading, RowFile), Failure> {
+    check_options(arguments)?;
+    let reading = files::reading(&arguments.form, &arguments.file, output.words)?;
+    let file = RowFile::open(&arguments.file, &reading.layout)?;
+    Ok((reading, file))
 }
 
 fn import(
     node: &dyn Operations,
     arguments: &args::Import,
+    (reading, mut file): (Reading, RowFile),
     interrupted: &AtomicBool,
     output: &mut Output<'_>,
 ) -> Result<(), Trouble> {
-    check_options(arguments)?;
-    let reading = files::reading(&arguments.form, &arguments.file, output.words)?;
-    let mut file = RowFile::open(&arguments.file, &reading.layout)?;
     let bytes = std::fs::metadata(&arguments.file).map_or(0, |metadata| metadata.len());
     check_maps(arguments, file.header().map(|header| &**header))?;
     let bad = BadRows::create(arguments, &file)?;

@@ -38,6 +38,7 @@ const SAVES: &[Call] = &[
     (2, "wrong-value", &["save"], r#"{"changes":[{"new":"a","entity":"Order","values":{"OrderID":"x"}}]}"#),
     (3, "value-required", &["save"], r#"{"changes":[{"new":"a","entity":"Shipper"}]}"#),
     (3, "unknown-object", &["show", "999999999"], ""),
+    (3, "system-object", &["save"], r#"{"changes":[{"id":100,"values":{"Name":"x"}}]}"#),
 ];
 
 const FILES: &[Call] = &[

@@ -117,6 +117,15 @@ fn arguments(directory: &tempfile::TempDir, name: &str, content: &[u8]) -> args:
     }
 }
 
+fn read(
+    node: &dyn Operations,
+    arguments: &args::Import,
+    interrupted: &AtomicBool,
+    output: &mut Output<'_>,
+) -> Result<(), Trouble> {
+    super::import(node, arguments, open(arguments, output)?, interrupted, output)
+}
+
 /// The file of bad rows.
 fn import_bytes(name: &str, content: &[u8], change: impl FnOnce(&mut args::Import)) -> Vec<u8> {
     import_with(name, content, change).1.unwrap()
@@ -139,8 +148,7 @@ fn import_with(name: &str, content: &[u8], change: impl FnOnce(&mut args::Import
     let node = Fake::new(|request: &Request| place.answer(request));
     let mut bytes = Vec::new();
     let mut output = Output::to(&mut bytes, true);
-    let result =
-        super::import(&node, &arguments, &AtomicBool::new(false), &mut output).map_err(|trouble| trouble.failure);
+    let result = read(&node, &arguments, &AtomicBool::new(false), &mut output).map_err(|trouble| trouble.failure);
     output.finish().unwrap();
     let done = Done {
         result: result.map(|()| String::from_utf8(bytes).unwrap()),
@@ -441,12 +449,12 @@ fn who_breaks_off_learns_what_was_saved() {
         place.answer(request)
     });
     let mut output = Output::to(std::io::sink(), true);
-    let failure = super::import(&node, &arguments, &interrupted, &mut output).unwrap_err().failure;
+    let failure = read(&node, &arguments, &interrupted, &mut output).unwrap_err().failure;
     assert_eq!((failure.code.as_str(), failure.kind.exit_status()), ("interrupted", 1));
     assert!(failure.message.contains("after 1000 rows"), "{failure:?}");
     assert!(failure.hint.contains("1000 rows before it were saved, as import 2-1-7"), "{failure:?}");
     let lost = Fake::new(|_: &Request| Err(Failure::unreachable("connection-lost", "gone")));
-    let failure = super::import(&lost, &arguments, &AtomicBool::new(false), &mut output).unwrap_err().failure;
+    let failure = read(&lost, &arguments, &AtomicBool::new(false), &mut output).unwrap_err().failure;
     assert!(failure.hint.contains("whether the rows of lines 2 to 1001 were saved is not known"), "{failure:?}");
 }
 
@@ -471,7 +479,7 @@ fn the_file_of_bad_rows_is_not_the_file_itself() {
         };
         let node = Fake::new(|_: &Request| Ok(Vec::new()));
         let output = &mut Output::to(std::io::sink(), true);
-        let failure = super::import(&node, &arguments, &AtomicBool::new(false), output).unwrap_err().failure;
+        let failure = read(&node, &arguments, &AtomicBool::new(false), output).unwrap_err().failure;
         assert!(failure.message.contains(message), "{failure:?}");
         assert_eq!(fs::read_to_string(&file).unwrap(), "K\na\n");
     };
