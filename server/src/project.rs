@@ -124,16 +124,32 @@ impl Project {
         Failure::failed("project-exists", message).hint(hint)
     }
 
+    /// That a project is here.
+    ///
+    /// # Errors
+    /// When there is none, or nobody may see whether there is.
+    pub fn check_exists(&self) -> Result<(), Failure> {
+        match self.config_file().try_exists() {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let message = format!("there is no project in {}", self.directory.display());
+                let hint = "make one with `./mytism init`, or name its directory with --project";
+                Err(Failure::failed("no-project", message).hint(hint))
+            }
+            Err(error) => {
+                let message = format!("cannot look into {}: {error}", self.directory.display());
+                let hint = "check its permissions; a project is worked with by the user whom it belongs to";
+                Err(Failure::failed("file-error", message).hint(hint))
+            }
+        }
+    }
+
     /// Reads the configuration; warnings go to the log.
     ///
     /// # Errors
     /// When it is missing, or all that is wrong with it.
     pub fn config(&self) -> Result<Config, Failure> {
-        if !self.exists() {
-            let message = format!("there is no project in {}", self.directory.display());
-            let hint = "make one with `./mytism init`, or name its directory with --project";
-            return Err(Failure::failed("no-project", message).hint(hint));
-        }
+        self.check_exists()?;
         let config = Config::load(&self.config_file(), &Process::of(&self.directory));
         config.map_err(|problems| config_failure(&problems))
     }

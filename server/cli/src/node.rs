@@ -68,12 +68,8 @@ pub(crate) fn running(directory: &Path) -> Result<Client, Failure> {
 /// The project in a directory.
 fn project(directory: &Path) -> Result<Project, Failure> {
     let project = Project::at(directory);
-    if project.exists() {
-        return Ok(project);
-    }
-    let message = format!("there is no project in {}", directory.display());
-    Err(Failure::failed("no-project", message)
-        .hint("make one with `./mytism init`, or name its directory with --project"))
+    project.check_exists()?;
+    Ok(project)
 }
 
 /// Whether no process holds the data.

@@ -75,6 +75,8 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 struct Temporary {
     file: File,
     path: PathBuf,
+    /// The file whose place it takes; where a link was named, what the link leads to.
+    wanted: PathBuf,
     published: bool,
 }
 
@@ -83,13 +85,19 @@ impl Temporary {
         let Some(name) = wanted.file_name().filter(|_| !wanted.is_dir()) else {
             return Err(Failure::usage("wrong-file", format!("{} is no name of a file", wanted.display())));
         };
-        let path = wanted.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+        // A device or a pipe must not make way for a file.
+        if fs::metadata(wanted).is_ok_and(|there| !there.is_file()) {
+            return Err(Failure::usage("wrong-file", format!("{} is no ordinary file", wanted.display()))
+                .hint("`query` writes to the standard output"));
+        }
+        let resolved = fs::canonicalize(wanted).unwrap_or_else(|_| wanted.to_owned());
+        let path = resolved.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
         let file = File::create(&path).map_err(|error| unwritable(wanted, &error))?;
-        Ok(Self { file, path, published: false })
+        Ok(Self { file, path, wanted: resolved, published: false })
     }
 
     fn publish(mut self, wanted: &Path) -> Result<(), Failure> {
-        let done = self.file.sync_all().and_then(|()| fs::rename(&self.path, wanted));
+        let done = self.file.sync_all().and_then(|()| fs::rename(&self.path, &self.wanted));
         self.published = done.is_ok();
         done.map_err(|error| unwritable(wanted, &error))
     }

@@ -288,3 +288,19 @@ fn a_port_in_use_is_told() {
     let mut node = RunningNode::start(&project);
     node.stop();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_cannot_be_looked_into_is_not_told_to_be_empty() {
+    let project = Project::empty("hamburg");
+    let directory = project.directory();
+    if let Some(parent) = directory.parent() {
+        fs::create_dir_all(parent).unwrap();
+    }
+    std::os::unix::fs::symlink(&directory, &directory).unwrap();
+    for command in ["status", "check-config", "start"] {
+        let output = project.run_json(&[command], "");
+        assert!(!output.stderr.contains("no-project"), "{command}: {output}");
+    }
+    let _refused = project.run_json(&["status"], "").error(1, "file-error");
+}

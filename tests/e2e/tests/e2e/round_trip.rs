@@ -36,3 +36,24 @@ fn exported_files_are_imported_as_they_stand() {
         assert_eq!(ours, theirs, "{}", table.entity);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn an_export_takes_the_place_of_files_only() {
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+
+    let project = Project::head_office("hamburg", &schema());
+    let [socket, target, link] = ["socket", "target.csv", "link.csv"].map(|name| project.root().join(name));
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let export = |to: &PathBuf| {
+        let to = to.to_string_lossy().into_owned();
+        project.run_json(&["export", "select n.Name from Node n", "--format", "csv", "--out", &to], "")
+    };
+    let _refused = export(&socket).error(2, "wrong-file");
+    assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+    fs::write(&target, "old").unwrap();
+    symlink(&target, &link).unwrap();
+    let _exported = export(&link).success();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "Name\nhamburg\n");
+}
