@@ -52,7 +52,8 @@ impl Allotment {
     /// What the database must keep before anybody may rely on what was drawn, and what it then holds. Nothing where
     /// `kept`, which it holds already, covers all.
     pub(crate) fn to_keep(&self, kept: &Self) -> Option<(Vec<Write>, Self)> {
-        if (is(Bug::IdsNotHeld) || self.ids.is_covered_by(&kept.ids)) && self.blocks == kept.blocks {
+        let is_covered = self.ids.is_covered_by(&kept.ids) && kept.ids.has_blocks_of(&self.ids);
+        if (is_covered || is(Bug::IdsNotHeld)) && self.blocks == kept.blocks {
             return None;
         }
         let held = Self { ids: self.ids.ahead(AHEAD), blocks: self.blocks.clone(), used: self.used };

@@ -16,6 +16,7 @@ use mytism_format::transaction::{self, StoredTransaction};
 use mytism_store::{QuarantineRow, Write};
 
 use crate::error::AppError;
+use crate::fork;
 use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::record::log;
@@ -49,7 +50,10 @@ pub(crate) fn decode(arriving: Vec<ArrivingEntry>) -> Result<Vec<Decoded>, AppEr
 }
 
 /// Applies entries in their order. What is known already is passed over.
-pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded]) -> Result<Position, AppError> {
+///
+/// # Errors
+/// [`AppError::Moved`] where names that are pending here must change and this work is not alone in its group.
+pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded], is_alone: bool) -> Result<Position, AppError> {
     if work.state.authoritative {
         return Err(AppError::refused("not-a-branch", "the head office takes entries from nobody"));
     }
@@ -60,6 +64,7 @@ pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded]) -> Result<Posit
             continue;
         }
         check_follows(work, entry)?;
+        give_way(work, entry, is_alone)?;
         apply(work, entry, one.transaction.as_ref())?;
     }
     Ok(work.state.position())
@@ -92,17 +97,27 @@ fn histories_differ(at: Position) -> AppError {
     AppError::refused("histories-differ", format!("the log of the head office differs from the one here at {at}"))
 }
 
+/// What is pending under the name of an entry that has another content gets another name, unless it is of this very
+/// life.
+fn give_way(work: &mut Work<'_>, entry: &StoredEntry, is_alone: bool) -> Result<(), AppError> {
+    let id = entry.entry.transaction;
+    let Some(place) = work.workspace.pending_place(id)? else { return Ok(()) };
+    let Some(row) = work.workspace.pending(place)? else { return Ok(()) };
+    if transaction::peek(&row.bytes)?.2 == entry.entry.transaction_hash {
+        return Ok(());
+    }
+    if (id.node, id.incarnation) == (work.foundation.identity.node, work.state.incarnation) {
+        let message = format!("transaction {id} has another content at the head office than here");
+        return Err(AppError::refused("forked-transaction", message));
+    }
+    if is_alone { fork::rename(work, id) } else { Err(AppError::Moved) }
+}
+
 fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransaction>) -> Result<(), AppError> {
     let id = entry.entry.transaction;
     let place = work.workspace.pending_place(id)?;
     let pending = place.map(|place| work.workspace.pending(place)).transpose()?.flatten();
-    let own = match pending.map(|row| transaction::read(row.bytes)).transpose()? {
-        Some(own) if own.hash != entry.entry.transaction_hash => {
-            let message = format!("transaction {id} has another content at the head office than here");
-            return Err(AppError::refused("forked-transaction", message));
-        }
-        own => own,
-    };
+    let own = pending.map(|row| transaction::read(row.bytes)).transpose()?;
     let is_own = own.is_some();
     let stored = match (&own, arrived) {
         (Some(own), _) => own,

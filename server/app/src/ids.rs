@@ -23,6 +23,29 @@ impl Ids {
         }
     }
 
+    /// Goes on with these blocks alone.
+    pub(crate) fn only(&mut self, blocks: &[BlockId]) {
+        self.ranges.retain(|(_, end)| blocks.iter().any(|block| block.range().1 == *end));
+        for (first, end) in blocks.iter().map(|block| block.range()) {
+            if !self.ranges.iter().any(|(_, known)| *known == end) {
+                self.ranges.push((first, end));
+            }
+        }
+        self.ranges.sort_unstable();
+    }
+
+    /// So much of a block may have been given, as another note says. Blocks that are not here are passed over.
+    pub(crate) fn pass_up_to(&mut self, block_end: i64, next: i64) {
+        if let Some((known, end)) = self.ranges.iter_mut().find(|(_, end)| *end == block_end) {
+            *known = next.clamp(*known, *end);
+        }
+    }
+
+    /// The next id and the end of each block.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.ranges.iter().copied()
+    }
+
     /// How many are left.
     pub(crate) fn left(&self) -> u64 {
         self.ranges.iter().map(|(next, end)| u64::try_from(end - next).unwrap_or(0)).sum()

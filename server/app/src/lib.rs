@@ -32,12 +32,14 @@ mod desks;
 mod draft;
 mod error;
 pub mod follower;
+mod fork;
 mod foundation;
 mod ids;
 mod import;
 mod journal;
 mod kept;
 mod lane;
+mod life;
 pub mod numbers;
 mod output;
 mod past;
@@ -269,8 +271,13 @@ impl App {
     /// # Errors
     /// When the entries do not continue the log that is here. Nothing of them was taken then.
     pub fn apply(&self, arriving: Vec<ArrivingEntry>) -> Result<Position, AppError> {
-        let decoded = apply::decode(arriving)?;
-        self.lane.execute(move |work| apply::entries(work, &decoded))
+        let decoded = Arc::new(apply::decode(arriving)?);
+        let again = Arc::clone(&decoded);
+        match self.lane.execute(move |work| apply::entries(work, &decoded, false)) {
+            // What must be done alone.
+            Err(AppError::Moved) => self.lane.execute_alone(move |work| apply::entries(work, &again, true)),
+            ended => ended,
+        }
     }
 }
 

@@ -108,7 +108,8 @@ impl Content {
     }
 }
 
-fn seal(foundation: &Foundation, transaction: &Transaction) -> Result<Sealed, AppError> {
+/// Hides what a transaction says behind fresh salts.
+pub(crate) fn seal(foundation: &Foundation, transaction: &Transaction) -> Result<Sealed, AppError> {
     Ok(transaction::seal(transaction, &foundation.surroundings.secret()?)?)
 }
 

@@ -6,7 +6,6 @@
 //!
 //! It happens in steps of a bounded size, each a commit that leaves a node which is whole.
 
-use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mytism_core::change::{Change, Entry, Stamp};
@@ -135,10 +134,7 @@ fn grounds(work: &mut Work<'_>, taken: &[Taken]) -> Result<BTreeMap<ObjectId, Gr
         all.map(|change| (change.object, change.entity, change.slot)).collect()
     };
     for (object, entity, slot) in taken.iter().flat_map(changes) {
-        let ground = match grounds.entry(object) {
-            Place::Occupied(known) => known.into_mut(),
-            Place::Vacant(free) => free.insert(Ground::of(work, object, entity)?),
-        };
+        let ground = Ground::among(&mut grounds, work, object, entity)?;
         ground.look_at(work, slot)?;
     }
     Ok(grounds)

@@ -4,6 +4,7 @@
 //! [`Ground`] is what the log says of one object. Who changes that, or what lies on it, lays it again.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use mytism_core::change::{Change, Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{EntityId, ObjectId};
@@ -46,6 +47,19 @@ impl Ground {
         }
         let meta = meta.filter(|meta| meta.life != Life::Absent);
         Ok(Self { object, entity, meta, slots, under })
+    }
+
+    /// The one of an object among others, looked for where it is not there.
+    pub(crate) fn among<'g>(
+        grounds: &'g mut BTreeMap<ObjectId, Self>,
+        work: &mut Work<'_>,
+        object: ObjectId,
+        entity: EntityId,
+    ) -> Result<&'g mut Self, AppError> {
+        match grounds.entry(object) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(free) => Ok(free.insert(Self::of(work, object, entity)?)),
+        }
     }
 
     /// Looks at a slot too. What is seen of it must be what the log says, unless it is known already.

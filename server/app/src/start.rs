@@ -96,10 +96,12 @@ impl App {
         allotment: Allotment,
         state: State,
     ) -> Result<Self, AppError> {
-        let (numbers, warnings) = numbers::open(&*store, &*surroundings, who.node)?;
+        let mut allotment = allotment;
+        let (numbers, warnings, noted) = numbers::open(&*store, &*surroundings, who.node, &mut allotment.ids)?;
         let state = State { numbers, ..state };
         let clock = ClockOffset::stored(&*store.view()?)?;
         let foundation = Foundation::new(store, schema, surroundings, who, allotment, clock, state.clone());
+        *foundation.reminders.noted() = noted;
         let foundation = Arc::new(foundation);
         warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
         let lane = Lane::start(Arc::clone(&foundation), state)?;

@@ -317,6 +317,10 @@ impl<'v> Workspace<'v> {
         let object = self.own(id, entity, meta.created)?;
         let comes_back = object.meta.life != Life::Alive && meta.life == Life::Alive;
         object.meta = meta;
+        if meta.life == Life::Absent {
+            // Whoever makes an object under this id begins with nothing.
+            object.slots.clear();
+        }
         if comes_back {
             self.list_as_holder(id);
         }
@@ -325,8 +329,9 @@ impl<'v> Workspace<'v> {
 
     /// The object in the topmost layer, to be changed.
     fn own(&mut self, id: ObjectId, entity: EntityId, stamp: Stamp) -> Result<&mut ObjectState, AppError> {
-        if !matches!(self.top().objects.get(&id), Some(Some(_))) {
-            let state = self.object(id)?.cloned().unwrap_or_else(|| ObjectState {
+        let is_of = |state: &ObjectState| state.entity == entity || state.meta.life != Life::Absent;
+        if !matches!(self.top().objects.get(&id), Some(Some(state)) if is_of(state)) {
+            let state = self.object(id)?.filter(|state| is_of(state)).cloned().unwrap_or_else(|| ObjectState {
                 id,
                 entity,
                 meta: ObjectMeta { created: stamp, changed: stamp, version: None, life: Life::Absent },
@@ -383,6 +388,24 @@ impl<'v> Workspace<'v> {
             }
         }
         Ok(self.view()?.pending(place)?)
+    }
+
+    /// All that is pending, with its places, the lowest first.
+    pub(crate) fn pending_names(&self) -> Result<Vec<(i64, TransactionId)>, AppError> {
+        const PAGE: (u32, usize) = (1_000, 4 << 20);
+        let mut names: BTreeMap<i64, TransactionId> = BTreeMap::new();
+        let mut after = i64::MIN;
+        loop {
+            let rows = self.view()?.pending_after(after, PAGE.0, PAGE.1)?;
+            let Some(last) = rows.last() else { break };
+            after = last.place;
+            names.extend(rows.into_iter().map(|row| (row.place, row.transaction)));
+        }
+        for layer in &self.layers {
+            names.retain(|place, _| !layer.settled.contains(place));
+            names.extend(layer.pending.iter().map(|(place, row)| (*place, row.transaction)));
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// The place at which a transaction is pending.
@@ -540,17 +563,21 @@ const fn is_looked_up(member: &Member) -> bool {
     member.unique || matches!(member.kind, Kind::ToOne { .. }) || member.id.0 == crate::numbers::NAME.0
 }
 
-fn object_write(id: ObjectId, before: Option<ObjectState>, now: Option<ObjectState>) -> Option<Write> {
+fn object_write(id: ObjectId, before: Option<ObjectState>, now: Option<ObjectState>) -> Vec<Write> {
     match (before, now) {
-        (None, None) => None,
-        (None, Some(now)) => Some(Write::Insert(Box::new(now))),
-        (Some(before), None) => Some(Write::Remove { object: id, entity: before.entity }),
+        (None, None) => Vec::new(),
+        (None, Some(now)) => vec![Write::Insert(Box::new(now))],
+        (Some(before), None) => vec![Write::Remove { object: id, entity: before.entity }],
+        // Another object got the id, since the one that was made here was given another.
+        (Some(before), Some(now)) if before.entity != now.entity => {
+            vec![Write::Remove { object: id, entity: before.entity }, Write::Insert(Box::new(now))]
+        }
         (Some(before), Some(now)) => {
             let columns = changed_columns(&before, &now);
             if columns.is_empty() && before.meta == now.meta {
-                return None;
+                return Vec::new();
             }
-            Some(Write::Update { object: id, entity: now.entity, meta: now.meta, columns })
+            vec![Write::Update { object: id, entity: now.entity, meta: now.meta, columns }]
         }
     }
 }

@@ -65,6 +65,7 @@ impl Core {
         let batch = allotment.writes(&self.kept);
         // Where it fails, the database stays ahead of the ids, as after a crash.
         if !batch.is_empty() && self.foundation.store.commit(&batch).is_ok() {
+            numbers::note_ids(&self.foundation, &allotment.ids);
             self.kept = allotment;
         }
     }
@@ -100,6 +101,9 @@ impl Core {
             batch.extend(writes);
             held
         });
+        if let Some(held) = &held {
+            numbers::note_ids(&foundation, &held.ids);
+        }
         if !batch.is_empty() {
             self.write(&batch, &next)?;
             if let Some(before) = &numbers_before {

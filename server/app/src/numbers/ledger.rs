@@ -6,7 +6,8 @@
 //! ledger is missing or damaged, nobody knows whether the database is the last one, so the same is done.
 //!
 //! As bytes: lines of text, each ending with the first eight digits of the hash of what stands before them.
-//! `lease ID up|down GENERATION END HOLDER`, `given ID GENERATION NUMBER`; the last one of its kind counts. A last line
+//! `lease ID up|down GENERATION END HOLDER`, `given ID GENERATION NUMBER`, and `ids END NEXT` for how far a block of ids of
+//! objects may have been used: it is known by its end. The last one of its kind counts. A last line
 //! without its end was being written when the machine went down and is passed over.
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use mytism_store::{Store, Write};
 use super::standing::{Gap, Leased, Standing, Standings, direction, furthest, way};
 use crate::error::AppError;
 use crate::foundation::Foundation;
+use crate::ids::Ids;
 use crate::surroundings::Surroundings;
 
 /// A small text outside of the database.
@@ -96,7 +98,8 @@ pub(crate) fn secure(foundation: &Foundation, before: &Standings, next: &Standin
     if !next.ranges.iter().any(grown) && foundation.reminders.notes() < NOTES_BYTES_MAX {
         return Ok(());
     }
-    foundation.surroundings.ledger().replace(text(before, next).as_bytes())?;
+    let text = text(before, next, &foundation.reminders.noted());
+    foundation.surroundings.ledger().replace(text.as_bytes())?;
     foundation.reminders.begin_notes();
     Ok(())
 }
@@ -111,6 +114,31 @@ pub(crate) fn note(foundation: &Foundation, before: &Standings, next: &Standings
             lines.extend(given_line(*id, one));
         }
     }
+    add(foundation, &lines);
+}
+
+/// How far blocks of ids may have been used: by the end of the block, the id that comes next. Blocks that are used up, or
+/// given up, stay in it.
+pub(crate) type Noted = BTreeMap<i64, i64>;
+
+/// Notes outside of the database how far ids may have been given, before anybody may rely on one of them. A block that is
+/// noted and not among these gives no more.
+pub(crate) fn note_ids(foundation: &Foundation, ids: &Ids) {
+    let known: BTreeMap<i64, i64> = ids.ranges().map(|(next, end)| (end, next)).collect();
+    let mut lines = String::new();
+    let mut noted = foundation.reminders.noted();
+    let ends: Vec<i64> = noted.keys().chain(known.keys()).copied().collect();
+    for end in ends {
+        let next = known.get(&end).copied().unwrap_or(end);
+        if noted.insert(end, next) != Some(next) {
+            lines.push_str(&ids_line(&end, &next));
+        }
+    }
+    drop(noted);
+    add(foundation, &lines);
+}
+
+fn add(foundation: &Foundation, lines: &str) {
     if lines.is_empty() {
         return;
     }
@@ -119,7 +147,7 @@ pub(crate) fn note(foundation: &Foundation, before: &Standings, next: &Standings
         Ok(()) => foundation.reminders.settle("ledger"),
         Err(error) => {
             let message = format!(
-                "what was drawn from number ranges cannot be noted outside of the database, so that an older copy of \
+                "what was drawn from number ranges and blocks of ids cannot be noted outside of the database, so that an older copy of \
                  it may not be noticed: {}",
                 error.failure().message
             );
@@ -130,8 +158,8 @@ pub(crate) fn note(foundation: &Foundation, before: &Standings, next: &Standings
     }
 }
 
-/// The whole ledger: the leases of one standing, with what was given in another.
-fn text(given: &Standings, leases: &Standings) -> String {
+/// The whole ledger: the leases of one standing, with what was given in another, and how far ids may be given.
+fn text(given: &Standings, leases: &Standings, ids: &Noted) -> String {
     let mut text = String::new();
     for (id, one) in &leases.ranges {
         if let Some(Leased { end, holder }) = one.lease {
@@ -140,7 +168,12 @@ fn text(given: &Standings, leases: &Standings) -> String {
         }
     }
     text.extend(given.ranges.iter().filter_map(|(id, one)| given_line(*id, one)));
+    text.extend(ids.iter().map(|(end, next)| ids_line(end, next)));
     text
+}
+
+fn ids_line(end: &i64, next: &i64) -> String {
+    line(&format!("ids {end} {next}"))
 }
 
 fn given_line(id: ObjectId, one: &Standing) -> Option<String> {
@@ -160,6 +193,7 @@ fn check_digits(content: &str) -> String {
 struct Read {
     leases: BTreeMap<ObjectId, (Standing, Leased)>,
     given: BTreeMap<ObjectId, (u32, Number)>,
+    ids: Noted,
     /// Whether lines of it cannot be believed.
     is_damaged: bool,
 }
@@ -185,6 +219,10 @@ impl Read {
     fn line(&mut self, line: &str) -> Option<()> {
         let mut words = line.split(' ');
         let kind = words.next()?;
+        if kind == "ids" {
+            self.ids.insert(words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            return Some(());
+        }
         let id: ObjectId = words.next()?.parse().ok()?;
         match kind {
             "lease" => {
@@ -224,28 +262,72 @@ impl Doubt {
 }
 
 /// What holds at the start, with warnings, each with what it is about.
-pub(crate) type Opened = (Standings, Vec<(String, String)>);
+type Reconciled = (Standings, Vec<(String, String)>);
 
 /// What holds at the start: what the database says, corrected by the ledger, and both brought to agree.
 ///
 /// # Errors
 /// When one of them cannot be read or written.
-pub(crate) fn open(store: &dyn Store, surroundings: &dyn Surroundings, own: NodeId) -> Result<Opened, AppError> {
+pub(crate) fn open(
+    store: &dyn Store,
+    surroundings: &dyn Surroundings,
+    own: NodeId,
+    ids: &mut Ids,
+) -> Result<(Standings, Vec<(String, String)>, Noted), AppError> {
     let kept = Standings::read(&*store.view()?)?;
     let ledger = surroundings.ledger().read()?;
     let (standings, warnings) = reconcile(kept.clone(), ledger.as_deref(), own, surroundings.now());
     if standings != kept {
         store.commit(&vec![Write::Put { key: Standings::KEY, value: standings.to_bytes() }])?;
     }
+    let mut noted = ledger.as_deref().map(Read::from_bytes).unwrap_or_default().ids;
+    noted.iter().for_each(|(end, next)| ids.pass_up_to(*end, *next));
+    noted.extend(ids.ranges().map(|(next, end)| (end, next)));
     // Written anew where it says otherwise, and where a line was cut off, behind which nothing could be added.
-    let text = text(&standings, &standings);
+    let text = text(&standings, &standings, &noted);
     if ledger.map_or(!text.is_empty(), |ledger| ledger != text.as_bytes()) {
         surroundings.ledger().replace(text.as_bytes())?;
     }
-    Ok((standings, warnings))
+    Ok((standings, warnings, noted))
 }
 
-fn reconcile(mut standings: Standings, ledger: Option<&[u8]>, own: NodeId, now: Timestamp) -> Opened {
+/// Gives up all that is leased to a node, in a new life of which the one before may have given it. Returns warnings, each
+/// with what it is about.
+pub(crate) fn give_up(standings: &mut Standings, own: NodeId, now: Timestamp) -> Vec<(String, String)> {
+    let (mut warnings, mut gaps) = (Vec::new(), Vec::new());
+    for (id, one) in &mut standings.ranges {
+        let Some(end) = one.end_for(own) else { continue };
+        if let Some((warning, gap)) = go_on_above(*id, one, end, "this node began a new life", now) {
+            warnings.push(warning);
+            gaps.push(gap);
+        }
+    }
+    standings.gaps.append(&mut gaps);
+    warnings
+}
+
+/// Lets numbers go on above one; tells what may be missing then, if anything.
+fn go_on_above(
+    id: ObjectId,
+    one: &mut Standing,
+    up_to: Number,
+    why: &str,
+    now: Timestamp,
+) -> Option<((String, String), Gap)> {
+    if one.given.is_some_and(|given| !one.direction.is_beyond(up_to, given)) {
+        return None;
+    }
+    let behind = one.given.map_or_else(String::new, |given| format!(" behind {given}"));
+    let text = format!(
+        "{why}: the number range with the id {id} goes on above {up_to}, and numbers{behind} up to there may have been \
+         given (`numbers void` lists them)"
+    );
+    let gap = Gap { range: id, behind: one.given, to: up_to, time: now };
+    one.given = Some(up_to);
+    Some(((format!("doubt {id}"), text), gap))
+}
+
+fn reconcile(mut standings: Standings, ledger: Option<&[u8]>, own: NodeId, now: Timestamp) -> Reconciled {
     let read = ledger.map(Read::from_bytes);
     let general = match &read {
         None => Some(Doubt::Missing),
@@ -273,18 +355,10 @@ fn reconcile(mut standings: Standings, ledger: Option<&[u8]>, own: NodeId, now: 
         });
         // What was leased to others was not given here.
         let Some(up_to) = furthest(one.direction, one.end_for(own), noted) else { continue };
-        if one.given.is_some_and(|given| !one.direction.is_beyond(up_to, given)) {
-            continue;
+        if let Some((warning, gap)) = go_on_above(*id, one, up_to, doubt.words(), now) {
+            warnings.push(warning);
+            gaps.push(gap);
         }
-        let behind = one.given.map_or_else(String::new, |given| format!(" behind {given}"));
-        let text = format!(
-            "{}: the number range with the id {id} goes on above {up_to}, and numbers{behind} up to there may have been \
-             given (`numbers void` lists them)",
-            doubt.words()
-        );
-        warnings.push((format!("doubt {id}"), text));
-        gaps.push(Gap { range: *id, behind: one.given, to: up_to, time: now });
-        one.given = Some(up_to);
     }
     standings.gaps.append(&mut gaps);
     (standings, warnings)
@@ -334,7 +408,9 @@ mod tests {
     #[test]
     fn the_ledger_tells_an_older_copy_from_a_crash() {
         let nothing = Standings::default;
-        let ledger = |given: Option<i64>, end: i64| text(&standing(0, given, end, OWN), &standing(0, given, end, OWN));
+        let ledger = |given: Option<i64>, end: i64| {
+            text(&standing(0, given, end, OWN), &standing(0, given, end, OWN), &Noted::new())
+        };
         check(nothing(), None, (None, None, None));
         check(nothing(), Some(""), (None, None, None));
         // The process ended before the first number was committed.
@@ -358,11 +434,11 @@ mod tests {
 
     #[test]
     fn a_number_set_back_by_hand_is_not_mistaken() {
-        let now = text(&standing(1, Some(3), 20, OWN), &standing(1, Some(3), 20, OWN));
+        let now = text(&standing(1, Some(3), 20, OWN), &standing(1, Some(3), 20, OWN), &Noted::new());
         check(standing(1, Some(3), 20, OWN), Some(&now), (Some(3), Some(20), None));
         // The database from before somebody set it back.
         check(standing(0, Some(9), 20, OWN), Some(&now), (Some(20), Some(20), Some((Some(9), 20))));
-        let before = text(&standing(0, Some(9), 20, OWN), &standing(0, Some(9), 20, OWN));
+        let before = text(&standing(0, Some(9), 20, OWN), &standing(0, Some(9), 20, OWN), &Noted::new());
         check(standing(1, Some(3), 20, OWN), Some(&before), (Some(3), Some(20), None));
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mytism_core::operation::Event;
 
-use super::LeasePolicy;
+use super::{LeasePolicy, Noted};
 use crate::foundation::Foundation;
 
 /// Takes a warning in words; must not wait.
@@ -20,6 +20,8 @@ pub type OnWarning = Box<dyn Fn(&str) + Send + Sync>;
 pub(crate) struct Reminders {
     policy: Mutex<LeasePolicy>,
     told: Mutex<Told>,
+    /// What the ledger says of ids.
+    noted: Mutex<Noted>,
     /// Bytes that were added to the ledger since it was written as a whole.
     notes: AtomicUsize,
 }
@@ -43,6 +45,11 @@ impl Reminders {
 
     pub(crate) fn policy(&self) -> LeasePolicy {
         *self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the ledger says of ids.
+    pub(crate) fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn notes(&self) -> usize {

@@ -18,7 +18,7 @@ use mytism_store::sqlite::SqliteStore;
 /// A node with its database in a directory of its own.
 pub(crate) struct Node {
     pub(crate) app: App,
-    directory: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 pub(crate) fn head_office() -> Node {
@@ -140,6 +140,19 @@ impl Node {
             self.app.admit(branch.app.identity().node, offered).unwrap();
         }
         self.hand_down(branch);
+    }
+
+    /// The same with the content of every transaction, also of those that the branch seems to have.
+    pub(crate) fn hand_down_whole(&self, branch: &Node) {
+        self.try_hand_down_whole(branch).unwrap();
+    }
+
+    pub(crate) fn try_hand_down_whole(&self, branch: &Node) -> Result<(), mytism_app::AppError> {
+        let known = branch.app.view().unwrap().head().unwrap().unwrap().position.number;
+        let arriving = self.app.view().unwrap().log_after(known, 10_000, usize::MAX).unwrap();
+        let arriving = arriving.into_iter();
+        let arriving = arriving.map(|row| ArrivingEntry { entry: row.entry, transaction: Some(row.bytes) });
+        branch.app.apply(arriving.collect()).map(drop)
     }
 
     /// Hands all down to the branch that was decided since it last knew.
