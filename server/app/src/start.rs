@@ -97,13 +97,13 @@ impl App {
         state: State,
     ) -> Result<Self, AppError> {
         let mut allotment = allotment;
-        let (numbers, warnings, noted) = numbers::open(&*store, &*surroundings, who.node, &mut allotment.ids)?;
-        let state = State { numbers, ..state };
+        let opened = numbers::open(&*store, &*surroundings, who.node, &mut allotment.ids)?;
+        let state = State { numbers: opened.standings, ..state };
         let clock = ClockOffset::stored(&*store.view()?)?;
         let foundation = Foundation::new(store, schema, surroundings, who, allotment, clock, state.clone());
-        *foundation.reminders.noted() = noted;
+        *foundation.reminders.noted() = opened.noted;
         let foundation = Arc::new(foundation);
-        warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
+        opened.warnings.into_iter().for_each(|(matter, text)| foundation.warn_once(&matter, text));
         let lane = Lane::start(Arc::clone(&foundation), state)?;
         Ok(Self { foundation, lane })
     }

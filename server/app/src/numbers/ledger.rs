@@ -261,8 +261,16 @@ impl Doubt {
     }
 }
 
-/// What holds at the start, with warnings, each with what it is about.
+/// What holds of numbers at the start, with warnings, each with what it is about.
 type Reconciled = (Standings, Vec<(String, String)>);
+
+/// What holds at the start.
+pub(crate) struct Opened {
+    pub(crate) standings: Standings,
+    /// Each with what it is about.
+    pub(crate) warnings: Vec<(String, String)>,
+    pub(crate) noted: Noted,
+}
 
 /// What holds at the start: what the database says, corrected by the ledger, and both brought to agree.
 ///
@@ -273,7 +281,7 @@ pub(crate) fn open(
     surroundings: &dyn Surroundings,
     own: NodeId,
     ids: &mut Ids,
-) -> Result<(Standings, Vec<(String, String)>, Noted), AppError> {
+) -> Result<Opened, AppError> {
     let kept = Standings::read(&*store.view()?)?;
     let ledger = surroundings.ledger().read()?;
     let (standings, warnings) = reconcile(kept.clone(), ledger.as_deref(), own, surroundings.now());
@@ -288,7 +296,7 @@ pub(crate) fn open(
     if ledger.map_or(!text.is_empty(), |ledger| ledger != text.as_bytes()) {
         surroundings.ledger().replace(text.as_bytes())?;
     }
-    Ok((standings, warnings, noted))
+    Ok(Opened { standings, warnings, noted })
 }
 
 /// Gives up all that is leased to a node, in a new life of which the one before may have given it. Returns warnings, each
