@@ -134,6 +134,12 @@ impl BlockId {
         Self(object.0 / BLOCK_SIZE)
     }
 
+    /// The epoch within its number, less than 1,024.
+    #[must_use]
+    pub const fn reign(self) -> i64 {
+        self.0 >> 27
+    }
+
     /// The number of the block.
     #[must_use]
     pub const fn get(self) -> i64 {

@@ -4,25 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mytism_app::{AppError, ArrivingEntry};
+use mytism_app::AppError;
 use mytism_core::failure::Failure;
-use mytism_core::id::{BlockId, Hash, Position};
-use mytism_core::number::LeaseWish;
-use mytism_format::{entry, hash, transaction};
-use mytism_proto::{EntryFrame, PROTOCOL_VERSION, PeerMessage};
-use mytism_sync::clock;
-use mytism_sync::uplink::Uplink;
-use mytism_sync::{Effect, MESSAGE, PendingItem, ROWS, Violation};
+use mytism_core::id::{Hash, NodeId};
+use mytism_format::{hash, transaction};
+use mytism_proto::PeerMessage;
+use mytism_sync::branch_end::BranchEnd;
+use mytism_sync::{Done, Effect, Job};
 use mytism_transport::connection::{PeerConnection, Purpose};
 use mytism_transport::connector::connect;
 use mytism_transport::identity::PublicKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
-use crate::head::blocking;
-use crate::line::{Line, LineEnd};
+use crate::line::{GREETING_DEADLINE, Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
+use crate::replica::{self, Errand};
 
 /// How long one attempt to reach the head office may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -46,6 +44,10 @@ pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
         let Err(end) = end else { return };
         if matches!(end, LineEnd::Stopping) {
             return;
+        }
+        if matches!(end, LineEnd::Again) {
+            // It takes something that was done, so this does not go round and round.
+            pause = shared.live().retry_min;
         }
         let waiting = shared.app.view().and_then(|view| Ok(view.pending_count()?)).unwrap_or_default();
         shared.peers.update(&name, |peer| {
@@ -106,141 +108,61 @@ async fn reach(shared: &Shared, key: PublicKey) -> Result<PeerConnection, LineEn
     Err(LineEnd::Lost(failed.join("; ")))
 }
 
-/// What the work beside the line came to.
-enum Done {
-    Pending(Vec<PendingItem>),
-    Applied {
-        position: Position,
-        hash: Hash,
-        settled: Option<i64>,
-    },
-    BlocksTaken,
-    Stock {
-        ids: u64,
-        ids_wanted: u64,
-        wishes: Vec<LeaseWish>,
-    },
-    LeasesTaken,
-    /// Nothing that the conversation has to know.
-    Shown,
+/// One conversation with the head office, until one side ends it.
+async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
+    let mut commits = shared.commits.subscribe();
+    let mut stopping = shared.stopping();
+    let mut end = BranchEnd::new();
+    let mut out = Vec::new();
+    let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
+    let greeting = tokio::time::sleep(GREETING_DEADLINE);
+    tokio::pin!(greeting);
+    let mut is_talking = false;
+    end.start(&mut out);
+    loop {
+        for effect in out.drain(..) {
+            carry_out(shared, line, name, effect, &mut work)?;
+        }
+        if end.is_talking() && !is_talking {
+            is_talking = true;
+            connected(shared, name);
+        }
+        tokio::select! {
+            message = line.next() => end.on_message(message?, shared.now(), &mut out)?,
+            changed = commits.changed() => {
+                changed.map_err(|_| LineEnd::Stopping)?;
+                end.on_commit(&mut out);
+            }
+            Some(done) = work.join_next() => {
+                let done = done.map_err(|_| LineEnd::Own(replica::broke_off()))??;
+                let is_applied = matches!(done, Done::Applied { .. });
+                end.on_done(done, shared.now(), &mut out)?;
+                if is_applied {
+                    report_lag(shared, name, &end);
+                }
+            }
+            () = &mut greeting, if end.is_greeting() => return Err(LineEnd::Lost("no greeting came".to_owned())),
+            () = stopping.wait() => return Err(LineEnd::Stopping),
+        }
+    }
 }
 
-async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
-    let asked = shared.now();
-    line.send(&hello(shared)?)?;
-    let measured = match line.first().await? {
-        PeerMessage::Welcome { cluster, time, .. } if cluster == shared.cluster()? => {
-            clock::offset_micros(asked, time, shared.now())
-        }
-        PeerMessage::Welcome { .. } => {
-            let message = "the head office belongs to another cluster".to_owned();
-            return Err(Violation { code: "other-cluster", message }.into());
-        }
-        _ => return Err(Violation::unexpected("something else than a welcome").into()),
-    };
-    let offset = note_clock(shared, name, measured).await?;
+fn connected(shared: &Shared, name: &str) {
     shared.tell("connected", name, String::new());
     tracing::info!("connected to {name}");
     shared.peers.update(name, |peer| {
         CONNECTED.clone_into(&mut peer.state);
         peer.last_error = None;
     });
-    converse(shared, line, name, offset).await
 }
 
-/// Keeps how far the own clock is ahead, in microseconds; 0 where it could not be measured.
-async fn note_clock(shared: &Arc<Shared>, name: &str, measured: Option<i64>) -> Result<i64, LineEnd> {
-    let Some(micros) = measured else { return Ok(0) };
-    if micros.unsigned_abs() > CLOCK_TOLERANCE_MICROS {
-        tracing::warn!("the clock of this node differs from that of {name} by {} s", micros / 1_000_000);
-    }
-    let shared = Arc::clone(shared);
-    blocking(move || Ok(shared.app.note_clock_offset(micros)?)).await?;
-    Ok(micros)
-}
-
-async fn converse(shared: &Arc<Shared>, line: &mut Line, name: &str, clock_offset: i64) -> Result<(), LineEnd> {
-    let mut commits = shared.commits.subscribe();
-    let mut stopping = shared.stopping();
-    let mut uplink = Uplink::new(clock_offset);
-    let mut out = Vec::new();
-    let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
-    uplink.go_on(&mut out);
-    count_stock(shared, &mut work);
-    loop {
-        for effect in out.drain(..) {
-            carry_out(shared, line, name, effect, &mut work)?;
-        }
-        tokio::select! {
-            message = line.next() => uplink.on_message(message?, shared.now(), &mut out)?,
-            changed = commits.changed() => {
-                changed.map_err(|_| LineEnd::Stopping)?;
-                uplink.on_saved(&mut out);
-            }
-            Some(done) = work.join_next() => {
-                match done.map_err(|_| LineEnd::Lost("work for the line broke off".to_owned()))?? {
-                    Done::Pending(items) => uplink.on_pending(items, &mut out),
-                    Done::Applied { position, hash, settled } => {
-                        uplink.on_applied(position, hash, settled, &mut out);
-                        report_lag(shared, name, &uplink);
-                        count_stock(shared, &mut work);
-                        show_next_numbers(shared, &mut work);
-                    }
-                    Done::BlocksTaken => count_stock(shared, &mut work),
-                    Done::Stock { ids, ids_wanted, wishes } => {
-                        uplink.on_ids_left(ids, ids_wanted, &mut out);
-                        uplink.on_lease_wishes(wishes, &mut out);
-                    }
-                    Done::LeasesTaken | Done::Shown => {}
-                }
-            }
-            () = stopping.wait() => return Err(LineEnd::Stopping),
-        }
-    }
-}
-
-fn report_lag(shared: &Shared, name: &str, uplink: &Uplink) {
+fn report_lag(shared: &Shared, name: &str, end: &BranchEnd) {
     let pending = shared.app.view().and_then(|view| Ok(view.pending_count()?)).unwrap_or_default();
     shared.peers.update(name, |peer| {
         // A lag is a duration of seconds at most, so nothing is lost by the conversion.
-        peer.lag_ms =
-            uplink.lag_micros().map(|micros| Duration::from_micros(micros.unsigned_abs()).as_secs_f64() * 1e3);
+        peer.lag_ms = end.lag_micros().map(|micros| Duration::from_micros(micros.unsigned_abs()).as_secs_f64() * 1e3);
         peer.pending = pending;
     });
-}
-
-/// Ids and numbers are counted when a line begins and as entries come; a save that draws them sooner or later brings
-/// entries.
-fn count_stock(shared: &Arc<Shared>, work: &mut JoinSet<Result<Done, LineEnd>>) {
-    let shared = Arc::clone(shared);
-    work.spawn_blocking(move || {
-        let (ids, ids_wanted) = (shared.app.ids_left(), shared.app.ids_wanted(shared.live().id_reserve));
-        Ok(Done::Stock { ids, ids_wanted, wishes: shared.app.lease_wishes()? })
-    });
-}
-
-/// What was drawn while the line was cut shows in the ranges once all of it is settled.
-fn show_next_numbers(shared: &Arc<Shared>, work: &mut JoinSet<Result<Done, LineEnd>>) {
-    let shared = Arc::clone(shared);
-    work.spawn_blocking(move || {
-        shared.app.show_next_numbers()?;
-        Ok(Done::Shown)
-    });
-}
-
-fn hello(shared: &Shared) -> Result<PeerMessage, LineEnd> {
-    let identity = shared.app.identity();
-    let head = shared.app.view()?.head().map_err(AppError::from)?;
-    Ok(PeerMessage::Hello {
-        protocol: PROTOCOL_VERSION,
-        cluster: shared.cluster()?,
-        node: identity.node,
-        incarnation: identity.incarnation,
-        run: shared.run,
-        name: identity.name,
-        position: head.map(|head| head.position).unwrap_or_default(),
-        hash: head.map(|head| head.hash).unwrap_or_default(),
-    })
 }
 
 fn carry_out(
@@ -250,63 +172,58 @@ fn carry_out(
     effect: Effect,
     work: &mut JoinSet<Result<Done, LineEnd>>,
 ) -> Result<(), LineEnd> {
-    let shared = Arc::clone(shared);
     match effect {
-        Effect::Send(message) => line.send(&message)?,
-        Effect::ReadPending { after } => {
-            work.spawn_blocking(move || read_pending(&shared, after).map(Done::Pending));
-        }
-        Effect::Offer(transactions) => {
+        Effect::Send(PeerMessage::Offer { transactions, .. }) => {
             let count = transactions.len() as u64;
-            line.send(&offer(&shared, transactions)?)?;
+            line.send(&signed(shared, transactions)?)?;
             tracing::info!(">>>> {name} {count} transactions");
             shared.peers.update(name, |peer| peer.sent += count);
         }
-        Effect::Apply(frames) => {
-            let count = frames.len() as u64;
-            tracing::info!("<<<< {name} {count} entries");
-            shared.peers.update(name, |peer| peer.received += count);
-            work.spawn_blocking(move || apply(&shared, frames));
-        }
-        Effect::TakeBlocks(numbers) => {
+        Effect::Send(message) => line.send(&message)?,
+        Effect::Do(job) => {
+            announce(shared, name, &job);
+            let shared = Arc::clone(shared);
             work.spawn_blocking(move || {
-                let blocks = numbers.into_iter().filter_map(BlockId::from_number).collect();
-                Ok(shared.app.take_blocks(blocks).map(|()| Done::BlocksTaken)?)
+                let errand = Errand { peer: NodeId(1), run: shared.run, id_reserve: shared.live().id_reserve };
+                Ok(replica::perform(&shared.app, &errand, job)?)
             });
         }
-        Effect::TakeLeases(leases) => {
-            work.spawn_blocking(move || Ok(shared.app.take_leases(leases).map(|()| Done::LeasesTaken)?));
-        }
-        Effect::ReadLog { .. } | Effect::Admit(_) | Effect::GiveBlock | Effect::GrantLeases(_) => {}
+        Effect::Close => return Err(LineEnd::Again),
     }
     Ok(())
 }
 
-fn read_pending(shared: &Shared, after: i64) -> Result<Vec<PendingItem>, LineEnd> {
-    let rows = shared.app.view()?.pending_after(after, ROWS, MESSAGE).map_err(AppError::from)?;
-    Ok(rows.into_iter().map(|row| PendingItem { place: row.place, bytes: row.bytes }).collect())
+/// What a person who reads the log wants to know of the work.
+fn announce(shared: &Shared, name: &str, job: &Job) {
+    match job {
+        Job::Apply(frames) => {
+            let count = frames.len() as u64;
+            tracing::info!("<<<< {name} {count} entries");
+            shared.peers.update(name, |peer| peer.received += count);
+        }
+        Job::NoteClock(micros) if micros.unsigned_abs() > CLOCK_TOLERANCE_MICROS => {
+            tracing::warn!("the clock of this node differs from that of {name} by {} s", micros / 1_000_000);
+        }
+        Job::RollBack { to, .. } => {
+            tracing::warn!("{name} began a new reign: what is here above entry {to} is taken back and offered anew");
+        }
+        Job::Renew { incarnation, .. } => {
+            tracing::warn!(
+                "this database was restored or copied: this node goes on as its life {incarnation}, with new ids"
+            );
+        }
+        Job::ReadTail { after, hash: Some(_) } => {
+            tracing::warn!("{name} was restored and gets back what it lost behind entry {after}");
+        }
+        _ => {}
+    }
 }
 
-fn offer(shared: &Shared, transactions: Vec<Vec<u8>>) -> Result<PeerMessage, LineEnd> {
+fn signed(shared: &Shared, transactions: Vec<Vec<u8>>) -> Result<PeerMessage, LineEnd> {
     let hashes = transactions.iter().map(|bytes| transaction::peek(bytes).map(|(_, _, hash)| hash));
     let hashes: Vec<Hash> = hashes.collect::<Result<_, _>>().map_err(AppError::from)?;
     let signature = shared.key.sign(&hash::offer(hashes).0).to_vec();
     Ok(PeerMessage::Offer { transactions, signature })
-}
-
-fn apply(shared: &Shared, frames: Vec<EntryFrame>) -> Result<Done, LineEnd> {
-    let view = shared.app.view()?;
-    let mut settled = None;
-    let mut last_hash = Hash::default();
-    for frame in &frames {
-        let entry = entry::read(frame.entry.clone()).map_err(AppError::from)?;
-        settled = settled.max(view.pending_place(entry.entry.transaction).map_err(AppError::from)?);
-        last_hash = entry.hash;
-    }
-    drop(view);
-    let arriving = frames.into_iter().map(|frame| ArrivingEntry { entry: frame.entry, transaction: frame.transaction });
-    let position = shared.app.apply(arriving.collect())?;
-    Ok(Done::Applied { position, hash: last_hash, settled })
 }
 
 /// For messages to people: why the configuration of a branch is not enough.

@@ -7,15 +7,12 @@ use std::time::{Duration, Instant};
 
 use mytism_app::AppError;
 use mytism_core::failure::{Failure, FailureKind};
-use mytism_core::id::{Hash, NodeId, TransactionId};
-use mytism_core::number::Lease;
+use mytism_core::id::{Hash, NodeId};
 use mytism_core::operation::Event;
 use mytism_format::{hash, transaction};
-use mytism_proto::{PROTOCOL_VERSION, PeerMessage};
-use mytism_store::Head;
-use mytism_sync::feed::Feed;
-use mytism_sync::greeting::{Claim, Knowledge, judge};
-use mytism_sync::{Effect, LogItem, MESSAGE, ROWS, Violation};
+use mytism_proto::PeerMessage;
+use mytism_sync::head_end::HeadEnd;
+use mytism_sync::{Done, Effect, Job, Violation};
 use mytism_transport::Limits;
 use mytism_transport::connection::PeerConnection;
 use mytism_transport::identity::PublicKey;
@@ -28,6 +25,7 @@ use crate::config::Live;
 use crate::line::{Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
+use crate::replica::{self, Errand};
 
 /// How long the lines may take to end when the node goes down.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -83,10 +81,7 @@ async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerCon
     let Ok((_, stream)) = connection.accept_stream().await else { return };
     let mut line = Line::new(stream);
     let end = match line.greeting().await {
-        Ok(PeerMessage::Hello { protocol, cluster, node, incarnation, run, position, hash, .. }) => {
-            let claim = Claim { protocol, cluster, node, incarnation, position, hash };
-            feed(&shared, &registry, &connection, &mut line, claim, run).await
-        }
+        Ok(hello @ PeerMessage::Hello { .. }) => feed(&shared, &registry, &connection, &mut line, hello).await,
         Ok(PeerMessage::Join { name, proof }) => join(&shared, &connection, &mut line, &name, &proof).await,
         Ok(_) => Err(Violation::unexpected("something else than a greeting").into()),
         Err(end) => Err(end),
@@ -204,18 +199,22 @@ async fn feed(
     registry: &Arc<Registry>,
     connection: &PeerConnection,
     line: &mut Line,
-    claim: Claim,
-    run: u64,
+    hello: PeerMessage,
 ) -> Result<(), LineEnd> {
+    let PeerMessage::Hello { node, run, .. } = hello else {
+        return Err(Violation::unexpected("something else than a greeting").into());
+    };
     let key = connection.peer();
-    let (name, head) = {
+    let name = {
         let shared = Arc::clone(shared);
-        blocking(move || welcome(&shared, &claim, &key)).await?
+        blocking(move || name_of(&shared, node, &key)).await?
     };
     connection.welcome();
-    let presence = registry.enter(claim.node, run).await?;
-    let result = talk(shared, line, &claim, key, &name, head, &presence).await;
-    registry.leave(claim.node, &presence);
+    let presence = registry.enter(node, run).await?;
+    let peer = Peer { node, key, name: &name };
+    let mut was_talking = false;
+    let result = talk(shared, line, hello, &peer, &presence, &mut was_talking).await;
+    registry.leave(node, &presence);
     shared.peers.update(&name, |peer| {
         CONNECTING.clone_into(&mut peer.state);
         if let Err(end) = &result
@@ -224,30 +223,19 @@ async fn feed(
             peer.last_error = Some(end.to_string());
         }
     });
-    shared.tell("disconnected", &name, String::new());
-    tracing::info!("line to {name} ended");
+    if was_talking {
+        shared.tell("disconnected", &name, String::new());
+        tracing::info!("line to {name} ended");
+    }
     result
 }
 
-/// Judges a branch; returns its name and the end of the log.
-fn welcome(shared: &Shared, claim: &Claim, key: &PublicKey) -> Result<(String, Head), LineEnd> {
+/// The name of a branch, if the key of the connection is that branch's.
+fn name_of(shared: &Shared, node: NodeId, key: &PublicKey) -> Result<String, LineEnd> {
     let refused =
         || LineEnd::Own(Failure::refused("unknown-node", "the key of this connection belongs to no node here"));
-    let known = shared.app.known_number(claim.node)?.filter(|known| known.public_key == key.to_string());
-    let known = known.ok_or_else(refused)?;
-    let view = shared.app.view()?;
-    let empty = || LineEnd::Own(Failure::failed("empty-log", "the log of the head office is empty"));
-    let head = view.head().map_err(AppError::from)?.ok_or_else(empty)?;
-    let there = view.log_row(claim.position.number).map_err(AppError::from)?;
-    let knowledge = Knowledge {
-        node: known.node,
-        cluster: shared.cluster()?,
-        incarnation: view.last_incarnation(known.node).map_err(AppError::from)?,
-        position: head.position,
-        hash_there: there.map(|row| row.hash),
-    };
-    judge(claim, &knowledge)?;
-    Ok((known.name, head))
+    let known = shared.app.known_number(node)?.filter(|known| known.public_key == key.to_string());
+    known.map(|known| known.name).ok_or_else(refused)
 }
 
 impl Registry {
@@ -286,64 +274,55 @@ impl Registry {
     }
 }
 
-/// What the work beside the line came to.
-enum Done {
-    Log(Vec<LogItem>),
-    Admitted,
-    Block(i64),
-    Leases(Vec<Lease>),
+/// The branch at the other end.
+struct Peer<'n> {
+    node: NodeId,
+    key: PublicKey,
+    name: &'n str,
 }
 
 /// One conversation with a branch, until one side ends it.
 async fn talk(
     shared: &Arc<Shared>,
     line: &mut Line,
-    claim: &Claim,
-    key: PublicKey,
-    name: &str,
-    head: Head,
+    hello: PeerMessage,
+    peer: &Peer<'_>,
     presence: &Presence,
+    is_talking: &mut bool,
 ) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
-    line.send(&shared.welcome(&head)?)?;
-    let head = head.position.max(*commits.borrow_and_update());
-    shared.tell("connected", name, String::new());
-    tracing::info!("branch {name} is connected, {} entries behind", head.number.saturating_sub(claim.position.number));
-    shared.peers.update(name, |peer| {
-        CONNECTED.clone_into(&mut peer.state);
-        peer.last_error = None;
-    });
-    let mut feed = Feed::new(claim.node, claim.position.number, head);
+    let mut end = HeadEnd::new();
     let mut out = Vec::new();
     let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
     let mut sent_at: VecDeque<(u64, Instant)> = VecDeque::new();
-    feed.go_on(&mut out);
+    end.on_message(hello, shared.now(), &mut out)?;
     loop {
         for effect in out.drain(..) {
-            carry_out(shared, line, name, claim.node, effect, &mut work, &mut sent_at)?;
+            carry_out(shared, line, peer, effect, &mut work, &mut sent_at)?;
         }
-        shared.peers.update(name, |peer| peer.pending = feed.backlog());
+        if let Some(backlog) = end.backlog() {
+            if !std::mem::replace(is_talking, true) {
+                connected(shared, peer.name, backlog);
+            }
+            shared.peers.update(peer.name, |status| status.pending = backlog);
+        }
         tokio::select! {
             message = line.next() => {
                 let message = message?;
                 presence.heard.fetch_add(1, Ordering::Relaxed);
-                let ids = check_offer(&message, &key)?;
-                note(shared, name, &message, ids.len() as u64, &mut sent_at);
-                feed.on_message(message, &ids, shared.now(), &mut out)?;
+                check_offer(&message, &peer.key)?;
+                note(shared, peer.name, &message, &mut sent_at);
+                end.on_message(message, shared.now(), &mut out)?;
             }
             changed = commits.changed() => {
                 changed.map_err(|_| LineEnd::Stopping)?;
                 let position = *commits.borrow_and_update();
-                feed.on_committed(position, &mut out);
+                end.on_commit(position, &mut out);
             }
             Some(done) = work.join_next() => {
-                match done.map_err(|_| LineEnd::Lost("work for the line broke off".to_owned()))?? {
-                    Done::Log(items) => feed.on_log(items, shared.now(), &mut out),
-                    Done::Admitted => feed.on_admitted(&mut out),
-                    Done::Block(block) => feed.on_block(vec![block], &mut out),
-                    Done::Leases(leases) => feed.on_leases(leases, &mut out),
-                }
+                let done = done.map_err(|_| LineEnd::Own(replica::broke_off()))??;
+                end.on_done(done, shared.now(), &mut out)?;
             }
             () = presence.probe.notified() => line.send(&PeerMessage::Ping { sent: shared.now() })?,
             () = presence.leave.notified() => return Err(LineEnd::Lost("the branch opened another line".to_owned())),
@@ -352,87 +331,96 @@ async fn talk(
     }
 }
 
+fn connected(shared: &Shared, name: &str, backlog: u64) {
+    shared.tell("connected", name, String::new());
+    tracing::info!("branch {name} is connected, {backlog} entries behind");
+    shared.peers.update(name, |peer| {
+        CONNECTED.clone_into(&mut peer.state);
+        peer.last_error = None;
+    });
+}
+
 fn carry_out(
     shared: &Arc<Shared>,
     line: &Line,
-    name: &str,
-    node: NodeId,
+    peer: &Peer<'_>,
     effect: Effect,
     work: &mut JoinSet<Result<Done, LineEnd>>,
     sent_at: &mut VecDeque<(u64, Instant)>,
 ) -> Result<(), LineEnd> {
-    let shared = Arc::clone(shared);
     match effect {
         Effect::Send(message) => {
-            if let PeerMessage::Entries { entries, head, .. } = &message {
-                let count = entries.len() as u64;
-                tracing::info!(">>>> {name} {count} entries of {}", head.number);
-                shared.peers.update(name, |peer| peer.sent += count);
-                sent_at.push_back((count, Instant::now()));
-            }
+            announce(shared, peer.name, &message, sent_at);
             line.send(&message)?;
         }
-        Effect::ReadLog { after } => {
-            work.spawn_blocking(move || read_log(&shared, after).map(Done::Log));
+        Effect::Do(job) => {
+            if let Job::TakeBack(frames) = &job {
+                tracing::warn!("{} hands back {} entries that were lost here", peer.name, frames.len());
+            }
+            let errand = Errand { peer: peer.node, run: shared.run, id_reserve: shared.live().id_reserve };
+            let shared = Arc::clone(shared);
+            work.spawn_blocking(move || Ok(replica::perform(&shared.app, &errand, job)?));
         }
-        Effect::Admit(transactions) => {
-            work.spawn_blocking(move || Ok(shared.app.admit(node, transactions).map(|_| Done::Admitted)?));
-        }
-        Effect::GiveBlock => {
-            work.spawn_blocking(move || Ok(shared.app.give_block(node).map(|block| Done::Block(block.get()))?));
-        }
-        Effect::GrantLeases(wishes) => {
-            work.spawn_blocking(move || Ok(Done::Leases(shared.app.grant_leases(node, wishes)?)));
-        }
-        Effect::Apply(_)
-        | Effect::ReadPending { .. }
-        | Effect::Offer(_)
-        | Effect::TakeBlocks(_)
-        | Effect::TakeLeases(_) => {}
+        Effect::Close => return Err(LineEnd::Again),
     }
     Ok(())
 }
 
-fn read_log(shared: &Shared, after: u64) -> Result<Vec<LogItem>, LineEnd> {
-    let rows = shared.app.view()?.log_after(after, ROWS, MESSAGE).map_err(AppError::from)?;
-    let item = |row: mytism_store::LogRow| LogItem {
-        position: row.position,
-        hash: row.hash,
-        transaction: row.transaction,
-        entry: row.entry,
-        bytes: row.bytes,
-    };
-    Ok(rows.into_iter().map(item).collect())
+/// What a person who reads the log wants to know of what is sent.
+fn announce(shared: &Shared, name: &str, message: &PeerMessage, sent_at: &mut VecDeque<(u64, Instant)>) {
+    match message {
+        PeerMessage::Entries { entries, head, .. } => {
+            let count = entries.len() as u64;
+            tracing::info!(">>>> {name} {count} entries of {}", head.number);
+            shared.peers.update(name, |peer| peer.sent += count);
+            sent_at.push_back((count, Instant::now()));
+        }
+        PeerMessage::Renew { incarnation, .. } => {
+            tracing::warn!(
+                "{name} is an older copy of its database or was copied: it goes on as its life {incarnation}"
+            );
+        }
+        PeerMessage::RollBack { to, .. } => {
+            tracing::warn!("{name} has entries of an earlier reign above entry {to}: it takes them back");
+        }
+        PeerMessage::Recover { after, .. } => {
+            tracing::warn!("{name} has entries behind {after} that are lost here: this database was restored");
+        }
+        _ => {}
+    }
 }
 
-/// The names of offered transactions, after the signature over them is checked.
-fn check_offer(message: &PeerMessage, key: &PublicKey) -> Result<Vec<TransactionId>, LineEnd> {
-    let PeerMessage::Offer { transactions, signature } = message else { return Ok(Vec::new()) };
-    let mut ids = Vec::with_capacity(transactions.len());
+/// Checks the signature over an offer.
+fn check_offer(message: &PeerMessage, key: &PublicKey) -> Result<(), LineEnd> {
+    let PeerMessage::Offer { transactions, signature } = message else { return Ok(()) };
     let mut hashes: Vec<Hash> = Vec::with_capacity(transactions.len());
     for bytes in transactions {
-        let (id, _, hash) = transaction::peek(bytes)
+        let (_, _, hash) = transaction::peek(bytes)
             .map_err(|error| Violation { code: "damaged-transaction", message: error.to_string() })?;
-        ids.push(id);
         hashes.push(hash);
     }
     if key.verify(&hash::offer(hashes).0, signature) {
-        Ok(ids)
+        Ok(())
     } else {
         let message = "the signature over the offered transactions is wrong".to_owned();
         Err(Violation { code: "wrong-signature", message }.into())
     }
 }
 
-fn note(shared: &Shared, name: &str, message: &PeerMessage, offered: u64, sent_at: &mut VecDeque<(u64, Instant)>) {
-    if let PeerMessage::Ack { .. } = message
-        && let Some((_, at)) = sent_at.pop_front()
-    {
-        shared.peers.update(name, |peer| peer.lag_ms = Some(at.elapsed().as_secs_f64() * 1e3));
-    }
-    if offered > 0 {
-        tracing::info!("<<<< {name} {offered} transactions");
-        shared.peers.update(name, |peer| peer.received += offered);
+/// What a person who reads the log wants to know of what arrives.
+fn note(shared: &Shared, name: &str, message: &PeerMessage, sent_at: &mut VecDeque<(u64, Instant)>) {
+    match message {
+        PeerMessage::Ack { .. } => {
+            if let Some((_, at)) = sent_at.pop_front() {
+                shared.peers.update(name, |peer| peer.lag_ms = Some(at.elapsed().as_secs_f64() * 1e3));
+            }
+        }
+        PeerMessage::Offer { transactions, .. } => {
+            let offered = transactions.len() as u64;
+            tracing::info!("<<<< {name} {offered} transactions");
+            shared.peers.update(name, |peer| peer.received += offered);
+        }
+        _ => {}
     }
 }
 
@@ -444,21 +432,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 impl Shared {
-    fn welcome(&self, head: &Head) -> Result<PeerMessage, LineEnd> {
-        let identity = self.app.identity();
-        Ok(PeerMessage::Welcome {
-            protocol: PROTOCOL_VERSION,
-            cluster: self.cluster()?,
-            node: identity.node,
-            incarnation: identity.incarnation,
-            run: self.run,
-            name: identity.name,
-            position: head.position,
-            hash: head.hash,
-            time: self.now(),
-        })
-    }
-
     /// Tells who watches that something happened on a line.
     pub(crate) fn tell(&self, kind: &str, peer: &str, text: String) {
         self.app.tell(&Event {
@@ -474,6 +447,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use mytism_core::id::TransactionId;
     use mytism_transport::identity::NodeKey;
 
     use super::*;
@@ -507,7 +481,7 @@ mod tests {
         };
         let check = |message: &PeerMessage| check_offer(message, &ours.public()).map_err(code);
         let bytes = || vec![written.bytes.clone()];
-        assert_eq!(check(&offer(bytes(), &ours)).unwrap(), [written.transaction.id]);
+        assert_eq!(check(&offer(bytes(), &ours)), Ok(()));
         assert_eq!(check(&offer(bytes(), &other)), Err("wrong-signature".to_owned()));
         let twice = [bytes(), bytes()].concat();
         assert_eq!(check(&offer(twice, &ours)), Err("wrong-signature".to_owned()));

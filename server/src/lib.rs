@@ -12,7 +12,8 @@
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
 //! 6. `housekeeping`: what it does while nobody asks
-//! 7. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line
+//! 7. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line;
+//!    [`replica`]: the work that these ask for
 
 pub mod account;
 mod branch;
@@ -29,6 +30,7 @@ pub mod operations;
 mod peers;
 pub mod presence;
 pub mod project;
+pub mod replica;
 mod sessions;
 mod settings;
 pub mod setup;

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 /// Messages that wait to be written at most.
 const WAITING: usize = 4_096;
 /// How long the first message of a peer may take.
-const GREETING_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 
 /// See the module. Dropping it ends the writing.
 pub(crate) struct Line {
@@ -46,6 +46,9 @@ pub(crate) enum LineEnd {
     /// This side cannot go on.
     #[error("{0}")]
     Own(Failure),
+    /// What the other side asked for is done.
+    #[error("both sides begin anew")]
+    Again,
     /// This node goes down.
     #[error("the node goes down")]
     Stopping,
@@ -65,7 +68,7 @@ impl LineEnd {
             Self::Own(failure) => {
                 Some(PeerMessage::Reject { code: failure.code.clone(), message: failure.message.clone() })
             }
-            Self::Lost(_) | Self::Rejected { .. } | Self::Stopping => None,
+            Self::Lost(_) | Self::Rejected { .. } | Self::Again | Self::Stopping => None,
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::line::LineEnd;
 use crate::peers::Peers;
 use crate::presence::{self, Presence};
 use crate::project::Project;
+use crate::replica;
 use crate::sessions;
 use crate::settings::{OnLogLevel, Settings};
 use crate::supervisor::Supervisor;
@@ -120,9 +121,7 @@ impl Shared {
 
     /// Hash of the first entry of the log: the name of the cluster.
     pub(crate) fn cluster(&self) -> Result<Hash, LineEnd> {
-        let first = self.app.view()?.log_row(1).map_err(mytism_app::AppError::from)?;
-        let empty = || LineEnd::Own(Failure::failed("empty-log", "the log of this node is empty"));
-        first.map(|row| row.hash).ok_or_else(empty)
+        Ok(replica::cluster(&*self.app.view()?)?)
     }
 }
 

@@ -9,7 +9,7 @@ use mytism_core::planted::{Bug, is};
 use mytism_core::time::Timestamp;
 use mytism_proto::{EntryFrame, PeerMessage};
 
-use crate::{Effect, PendingItem, Violation, WINDOW};
+use crate::{Effect, Job, PendingItem, Violation, WINDOW};
 
 /// See the module.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub struct Uplink {
     waiting: VecDeque<Vec<EntryFrame>>,
     bytes_waiting: usize,
     applying: bool,
-    /// The place of the last transaction that was offered in this session.
-    offered: i64,
+    /// The last place that was offered in this session.
+    offered: Option<i64>,
     /// Offered transactions whose outcome has not come: place and bytes.
     under_way: VecDeque<(i64, usize)>,
     bytes_under_way: usize,
@@ -27,6 +27,9 @@ pub struct Uplink {
     reading: bool,
     /// Whether there may be pending transactions that were not read.
     more: bool,
+    /// The end of the head office's log when the line began. Before that is reached nothing is offered: what the head
+    /// office has under the name of a pending transaction must arrive first, with its content.
+    offer_from: u64,
     asked_for_block: bool,
     /// Whether the head office was told in this session which leases are held here.
     told_leases: bool,
@@ -36,19 +39,20 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// A new session with a head office behind whose clock the own one is ahead by so many microseconds. Everything
-    /// pending is offered again: the head office knows what it has seen.
+    /// A new session with a head office whose log ends at a number and behind whose clock the own one is ahead by so many
+    /// microseconds. Everything pending is offered again: the head office knows what it has seen.
     #[must_use]
-    pub const fn new(clock_offset_micros: i64) -> Self {
+    pub const fn new(stands_at: u64, head: u64, clock_offset_micros: i64) -> Self {
         Self {
             waiting: VecDeque::new(),
             bytes_waiting: 0,
             applying: false,
-            offered: i64::MIN,
+            offered: None,
             under_way: VecDeque::new(),
             bytes_under_way: 0,
             reading: false,
             more: true,
+            offer_from: if head > stands_at { head } else { 0 },
             asked_for_block: false,
             told_leases: false,
             asked_for_leases: false,
@@ -66,10 +70,10 @@ impl Uplink {
 
     /// Begins, or goes on where something may have changed.
     pub fn go_on(&mut self, out: &mut Vec<Effect>) {
-        if self.more && !self.reading && self.bytes_under_way < WINDOW {
+        if self.more && !self.reading && self.offer_from == 0 && self.bytes_under_way < WINDOW {
             self.reading = true;
             self.more = false;
-            out.push(Effect::ReadPending { after: self.offered });
+            out.push(Effect::Do(Job::ReadPending { after: self.offered }));
         }
     }
 
@@ -83,14 +87,15 @@ impl Uplink {
     pub fn on_pending(&mut self, items: Vec<PendingItem>, out: &mut Vec<Effect>) {
         self.reading = false;
         if let Some(last) = items.last() {
-            self.offered = last.place;
+            self.offered = Some(last.place);
             // There may be more than one answer holds.
             self.more = true;
             for item in &items {
                 self.under_way.push_back((item.place, item.bytes.len()));
                 self.bytes_under_way += item.bytes.len();
             }
-            out.push(Effect::Offer(items.into_iter().map(|item| item.bytes).collect()));
+            let transactions = items.into_iter().map(|item| item.bytes).collect();
+            out.push(Effect::Send(PeerMessage::Offer { transactions, signature: Vec::new() }));
         }
         self.go_on(out);
     }
@@ -115,12 +120,12 @@ impl Uplink {
             }
             PeerMessage::BlockGrant { blocks } => {
                 self.asked_for_block = false;
-                out.push(Effect::TakeBlocks(blocks));
+                out.push(Effect::Do(Job::TakeBlocks(blocks)));
             }
             PeerMessage::LeaseGrant { leases } => {
                 self.asked_for_leases = false;
                 if !leases.is_empty() {
-                    out.push(Effect::TakeLeases(leases));
+                    out.push(Effect::Do(Job::TakeLeases(leases)));
                 }
             }
             PeerMessage::Ping { sent } => out.push(Effect::Send(PeerMessage::Pong { ping: sent, time: now })),
@@ -137,13 +142,17 @@ impl Uplink {
         if let Some(next) = self.waiting.pop_front() {
             self.bytes_waiting -= next.iter().map(EntryFrame::bytes).sum::<usize>();
             self.applying = true;
-            out.push(Effect::Apply(next));
+            out.push(Effect::Do(Job::Apply(next)));
         }
     }
 
-    /// Entries are applied and durable. `settled` is the highest place at which one of their transactions was pending.
+    /// Entries are applied and durable. `settled` is the last place among the pending
+    /// transactions that they settled, if there is one.
     pub fn on_applied(&mut self, position: Position, hash: Hash, settled: Option<i64>, out: &mut Vec<Effect>) {
         self.applying = false;
+        if position.number >= self.offer_from {
+            self.offer_from = 0;
+        }
         out.push(Effect::Send(PeerMessage::Ack { position, hash }));
         if let Some(settled) = settled {
             while let Some((_, bytes)) = self.under_way.pop_front_if(|(place, _)| *place <= settled) {
@@ -196,43 +205,61 @@ mod tests {
 
     #[test]
     fn pending_transactions_are_offered_in_order_and_within_the_window() {
-        let mut uplink = Uplink::new(0);
+        let mut uplink = Uplink::new(0, 0, 0);
         let mut out = Vec::new();
         uplink.go_on(&mut out);
-        assert_eq!(out, [Effect::ReadPending { after: i64::MIN }]);
+        assert_eq!(out, [Effect::Do(Job::ReadPending { after: None })]);
         out.clear();
         uplink.on_pending(vec![pending(1, WINDOW / 2), pending(2, WINDOW / 2)], &mut out);
-        assert!(matches!(&out[..], [Effect::Offer(offered)] if offered.len() == 2), "the window is full");
+        assert!(
+            matches!(&out[..], [Effect::Send(PeerMessage::Offer { transactions, .. })] if transactions.len() == 2),
+            "the window is full"
+        );
         out.clear();
         uplink.on_saved(&mut out);
         assert!(out.is_empty());
         uplink.on_applied(Position { epoch: 1, number: 1 }, Hash::default(), Some(1), &mut out);
         assert!(
-            matches!(&out[..], [Effect::Send(PeerMessage::Ack { .. }), Effect::ReadPending { after: 2 }]),
+            matches!(
+                &out[..],
+                [Effect::Send(PeerMessage::Ack { .. }), Effect::Do(Job::ReadPending { after: Some(2) })]
+            ),
             "{out:?}"
         );
         out.clear();
         uplink.on_pending(Vec::new(), &mut out);
         assert!(out.is_empty(), "nothing more is there: {out:?}");
         uplink.on_saved(&mut out);
-        assert_eq!(out, [Effect::ReadPending { after: 2 }]);
+        assert_eq!(out, [Effect::Do(Job::ReadPending { after: Some(2) })]);
     }
 
     #[test]
     fn a_save_while_the_store_reads_is_not_forgotten() {
-        let mut uplink = Uplink::new(0);
+        let mut uplink = Uplink::new(0, 0, 0);
         let mut out = Vec::new();
         uplink.go_on(&mut out);
         uplink.on_saved(&mut out);
         out.clear();
         uplink.on_pending(Vec::new(), &mut out);
-        assert_eq!(out, [Effect::ReadPending { after: i64::MIN }]);
+        assert_eq!(out, [Effect::Do(Job::ReadPending { after: None })]);
+    }
+
+    #[test]
+    fn what_the_head_office_has_comes_before_what_is_offered() {
+        let mut uplink = Uplink::new(3, 9, 0);
+        let mut out = Vec::new();
+        uplink.go_on(&mut out);
+        uplink.on_saved(&mut out);
+        uplink.on_applied(Position { epoch: 1, number: 8 }, Hash::default(), None, &mut out);
+        assert!(!out.iter().any(|effect| matches!(effect, Effect::Do(Job::ReadPending { .. }))), "{out:?}");
+        uplink.on_applied(Position { epoch: 1, number: 9 }, Hash::default(), None, &mut out);
+        assert_eq!(out.pop(), Some(Effect::Do(Job::ReadPending { after: None })));
     }
 
     #[test]
     fn the_lag_is_told_without_the_difference_of_the_clocks() {
         let lag = |ahead| {
-            let mut uplink = Uplink::new(ahead);
+            let mut uplink = Uplink::new(0, 0, ahead);
             uplink.on_message(entries(1), Timestamp::saturating_from_micros(1_000_000), &mut Vec::new()).unwrap();
             uplink.lag_micros()
         };
@@ -241,21 +268,21 @@ mod tests {
 
     #[test]
     fn entries_are_applied_one_batch_at_a_time() {
-        let mut uplink = Uplink::new(0);
+        let mut uplink = Uplink::new(0, 0, 0);
         let mut out = Vec::new();
         uplink.on_message(entries(1), now(), &mut out).unwrap();
         uplink.on_message(entries(2), now(), &mut out).unwrap();
-        assert!(matches!(&out[..], [Effect::Apply(first)] if first.len() == 1));
+        assert!(matches!(&out[..], [Effect::Do(Job::Apply(first))] if first.len() == 1));
         out.clear();
         uplink.on_applied(Position::default(), Hash::default(), None, &mut out);
-        assert!(out.iter().any(|effect| matches!(effect, Effect::Apply(second) if second.len() == 2)));
+        assert!(out.iter().any(|effect| matches!(effect, Effect::Do(Job::Apply(second)) if second.len() == 2)));
         assert!(uplink.on_message(PeerMessage::Done {}, now(), &mut out).is_err());
     }
 
     #[test]
     fn leases_are_told_once_and_asked_for_one_at_a_time() {
         let wish = |wanted| LeaseWish { range: ObjectId::new(7).unwrap(), held: None, given: None, wanted };
-        let mut uplink = Uplink::new(0);
+        let mut uplink = Uplink::new(0, 0, 0);
         let mut out = Vec::new();
         uplink.on_lease_wishes(Vec::new(), &mut out);
         assert!(out.is_empty(), "there is nothing to tell");
@@ -270,12 +297,12 @@ mod tests {
         assert_eq!(out.len(), 2);
         let lease = Lease { range: ObjectId::new(7).unwrap(), passed: None, is_lost: false, end: None };
         uplink.on_message(PeerMessage::LeaseGrant { leases: vec![lease] }, now(), &mut out).unwrap();
-        assert_eq!(out.pop(), Some(Effect::TakeLeases(vec![lease])));
+        assert_eq!(out.pop(), Some(Effect::Do(Job::TakeLeases(vec![lease]))));
     }
 
     #[test]
     fn ids_are_asked_for_once() {
-        let mut uplink = Uplink::new(0);
+        let mut uplink = Uplink::new(0, 0, 0);
         let mut out = Vec::new();
         uplink.on_ids_left(10, 20, &mut out);
         uplink.on_ids_left(9, 20, &mut out);
@@ -287,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_head_office_that_sends_more_than_the_window_is_told() {
-        let mut uplink = Uplink::new(0);
+        let mut uplink = Uplink::new(0, 0, 0);
         let mut out = Vec::new();
         let large = || {
             let entries = vec![EntryFrame { entry: vec![0; WINDOW], transaction: None }];

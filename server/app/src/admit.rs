@@ -25,21 +25,24 @@ use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::numbers::{self, Arriving};
 use crate::record;
+use crate::reign;
 
 /// Decides on the transactions that a branch offers, in their order; returns the counter of the last one known.
 pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>]) -> Result<u64, AppError> {
     if !work.state.authoritative {
         return Err(AppError::refused("not-authoritative", "only the head office decides on transactions"));
     }
+    reign::check(&work.state)?;
     let mut last: Option<TransactionId> = None;
     for bytes in offered {
-        let (id, _, hash) = transaction::peek(bytes).map_err(|error| damaged(&error))?;
-        if id.node != node {
+        let (id, base, hash) = transaction::peek(bytes).map_err(|error| damaged(&error))?;
+        // What others made, the branch may have taken back from the log of an earlier reign.
+        if id.node != node && base.epoch >= work.state.epoch {
             let message = format!("node {node} offered the transaction {id}, which is not its own");
             return Err(AppError::refused("foreign-transaction", message));
         }
         let known = match last {
-            Some(last) if last.incarnation == id.incarnation => last.counter,
+            Some(last) if is_same_life(last, id) => last.counter,
             _ => last_counter(work, id)?,
         };
         if id.counter == known + 1 || id.counter == known && is(Bug::OfferedTwiceTakenTwice) {
@@ -52,10 +55,13 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
     Ok(last.map_or(0, |last| last.counter))
 }
 
+fn is_same_life(one: TransactionId, other: TransactionId) -> bool {
+    (one.node, one.incarnation) == (other.node, other.incarnation)
+}
+
 /// The last transaction of that life of that node which was decided on.
 fn last_counter(work: &Work<'_>, id: TransactionId) -> Result<u64, AppError> {
-    let name = |id: TransactionId| (id.node, id.incarnation);
-    let recent = work.workspace.recent.iter().rev().find(|recent| name(recent.transaction) == name(id));
+    let recent = work.workspace.recent.iter().rev().find(|recent| is_same_life(recent.transaction, id));
     match recent {
         Some(recent) => Ok(recent.transaction.counter),
         None => Ok(work.workspace.view()?.last_counter(id.node, id.incarnation)?),
@@ -126,32 +132,86 @@ fn shortened(reason: String) -> String {
 }
 
 /// What no honest branch sends.
-fn check_form(work: &Work<'_>, stored: &StoredTransaction) -> Result<(), AppError> {
+fn check_form(work: &Work<'_>, arrived: &Arrived<'_>) -> Result<(), AppError> {
+    let Arrived { stored, seen } = arrived;
     if stored.transaction.schema.is_some() {
         return Err(AppError::refused("schema-from-branch", "only the head office changes the schema"));
     }
-    if stored.transaction.base.number > work.state.position().number {
-        let message = format!("it builds on entry {}, which does not exist", stored.transaction.base);
+    let base = stored.transaction.base;
+    if base.epoch > work.state.epoch || *seen > work.state.position().number {
+        let message = format!("it builds on entry {base}, which does not exist");
         return Err(AppError::refused("impossible-base", message));
+    }
+    check_reign(work, arrived)
+}
+
+/// What a head office did that was deposed, and nobody but it knew, is for people to look through: it decided in the
+/// belief that nobody else does.
+fn check_reign(work: &Work<'_>, arrived: &Arrived<'_>) -> Result<(), AppError> {
+    let Arrived { stored, seen } = arrived;
+    let (id, base) = (stored.transaction.id, stored.transaction.base);
+    if base.epoch >= work.state.epoch || id.node == work.foundation.identity.node {
+        return Ok(());
+    }
+    let Some(row) = work.workspace.view()?.log_row(*seen)? else { return Ok(()) };
+    if entry::read(row.entry)?.entry.head == id.node {
+        let message = format!("node {} saved it as head office after another one had taken its place", id.node);
+        return Err(AppError::refused("deposed", message));
     }
     Ok(())
 }
 
-/// A branch makes objects with ids from its own blocks alone.
+/// A branch makes objects with ids from its own blocks alone. Which blocks an earlier head office gave may not be known
+/// here.
 fn check_owner(work: &Work<'_>, stored: &StoredTransaction, change: &Change) -> Result<(), AppError> {
     let is_making = change.slot == Slot::LIFE && change.old.is_null();
-    if is_making
-        && work.foundation.allotment().blocks.owner(BlockId::of(change.object)) != Some(stored.transaction.id.node)
-    {
-        let message = format!("the id of object {} was not given to this branch", change.object);
-        return Err(AppError::refused("foreign-id", message));
+    if !is_making {
+        return Ok(());
     }
-    Ok(())
+    let block = BlockId::of(change.object);
+    let allotment = work.foundation.allotment();
+    let is_own = match allotment.blocks.owner(block) {
+        Some(owner) => owner == stored.transaction.id.node,
+        None => block.reign() < i64::from(allotment.reign) && block.get() >= i64::from(BlockId::FIRST_ORDINARY),
+    };
+    if is_own {
+        return Ok(());
+    }
+    let message = format!("the id of object {} was not given to this branch", change.object);
+    Err(AppError::refused("foreign-id", message))
+}
+
+/// A transaction that is decided on.
+#[derive(Clone, Copy)]
+struct Arrived<'s> {
+    stored: &'s StoredTransaction,
+    /// The last entry that its author saw. Of an earlier reign he may have seen entries that are history no more.
+    seen: u64,
+}
+
+impl<'s> Arrived<'s> {
+    fn new(work: &Work<'_>, stored: &'s StoredTransaction) -> Result<Self, AppError> {
+        let base = stored.transaction.base;
+        let mut seen = base.number;
+        if base.epoch < work.state.epoch
+            && let Some(first) = work.workspace.view()?.later_reign(base.epoch)?
+        {
+            seen = seen.min(first.saturating_sub(1));
+        }
+        Ok(Self { stored, seen })
+    }
+
+    /// Whether the author saw what stands there, in a history that ended before he saved: the entries that he saw there
+    /// have other places by now, so what they left has to speak for them.
+    fn saw(&self, change: &Change, ours: &Value) -> bool {
+        self.seen < self.stored.transaction.base.number && *ours == change.old && !is_deletion(change)
+    }
 }
 
 /// Lets the changes happen in the topmost layer, as far as they may.
 fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, AppError> {
-    check_form(work, stored)?;
+    let arrived = Arrived::new(work, stored)?;
+    check_form(work, &arrived)?;
     let number = Some(work.state.position().number + 1);
     let deleted = stored.transaction.changes.iter().filter(|change| is_deletion(change));
     let deleted = deleted.map(|change| change.object).collect();
@@ -161,46 +221,8 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
     for (index, change) in (0..).zip(&stored.transaction.changes) {
         constraint::check_slot(&mut work.workspace, change)?;
         check_owner(work, stored, change)?;
-        bring_back(work, stored, change, &mut merged, own, number)?;
-        let ours = work.workspace.slot(change.object, change.slot)?;
-        let (rule, kind) = rule_of(work, change);
-        let since = changed_since(work, stored, change, rule)?;
-        let setter = set_by(work, stored, change, &ours, rule, &since)?;
-        let verdict = decide(&Meeting {
-            slot: change.slot,
-            rule,
-            kind,
-            base: &change.old,
-            theirs: &change.new,
-            ours: &ours,
-            changed_since: since.by_others.is_some(),
-            own_last: since.own_last.is_some(),
-            their_moment: Setter::of(&stored.transaction).moment(),
-            our_moment: setter.map(Setter::moment),
-        });
-        let arriving = numbers::arriving_next(work, &stored.transaction.changes, change, verdict == Verdict::KeepOurs)?;
-        let verdict = match arriving {
-            Arriving::Ordinary => verdict,
-            Arriving::Take => Verdict::Apply,
-            // As if it were there already: nothing is to be done, and it is no conflict.
-            Arriving::Leave => Verdict::Same,
-        };
-        match verdict {
-            Verdict::Apply => merged.take(work, index, change, ours, change.new.clone(), (stamp, number))?,
-            Verdict::Sum(sum) => merged.take(work, index, change, ours, sum, (stamp, number))?,
-            Verdict::TakeTheirs => {
-                let replaced = Conflict::taken(change, ours.clone(), setter.map(|setter| setter.stamp), rule);
-                merged.conflicts.push(replaced);
-                merged.take(work, index, change, ours, change.new.clone(), (stamp, number))?;
-            }
-            Verdict::Same => merged.overrides.push(Override { index, old: ours, new: None }),
-            Verdict::KeepOurs => {
-                merged.overrides.push(Override { index, old: ours.clone(), new: None });
-                // Two values without a sum are decided on by the default rule.
-                let rule = if rule == ConflictRule::Sum { ConflictRule::Authoritative } else { rule };
-                merged.conflicts.push(Conflict::new(change, ours, setter.map(|setter| setter.stamp), rule));
-            }
-        }
+        bring_back(work, arrived, change, &mut merged, own, number)?;
+        meet(work, arrived, (index, change), &mut merged, (stamp, number))?;
     }
     let happened = mytism_core::change::effective(
         &stored.transaction.changes,
@@ -219,6 +241,57 @@ fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, App
     let outcome = Outcome::Accepted { overrides: merged.overrides, extra: merged.extra };
     entry::check_size(&outcome).map_err(|error| AppError::refused("too-large", error.to_string()))?;
     Ok(outcome)
+}
+
+/// Lets one change happen, or not, by what stands there and who put it there.
+fn meet(
+    work: &mut Work<'_>,
+    arrived: Arrived<'_>,
+    (index, change): (u32, &Change),
+    merged: &mut Merged,
+    (stamp, number): (Stamp, Option<u64>),
+) -> Result<(), AppError> {
+    let transaction = &arrived.stored.transaction;
+    let ours = work.workspace.slot(change.object, change.slot)?;
+    let (rule, kind) = rule_of(work, change);
+    let since = if arrived.saw(change, &ours) { Since::default() } else { changed_since(work, arrived, change, rule)? };
+    let setter = set_by(work, arrived, change, &ours, rule, &since)?;
+    let verdict = decide(&Meeting {
+        slot: change.slot,
+        rule,
+        kind,
+        base: &change.old,
+        theirs: &change.new,
+        ours: &ours,
+        changed_since: since.by_others.is_some(),
+        own_last: since.own_last.is_some(),
+        their_moment: Setter::of(transaction).moment(),
+        our_moment: setter.map(Setter::moment),
+    });
+    let arriving = numbers::arriving_next(work, &transaction.changes, change, verdict == Verdict::KeepOurs)?;
+    let verdict = match arriving {
+        Arriving::Ordinary => verdict,
+        Arriving::Take => Verdict::Apply,
+        // As if it were there already: nothing is to be done, and it is no conflict.
+        Arriving::Leave => Verdict::Same,
+    };
+    match verdict {
+        Verdict::Apply => merged.take(work, index, change, ours, change.new.clone(), (stamp, number))?,
+        Verdict::Sum(sum) => merged.take(work, index, change, ours, sum, (stamp, number))?,
+        Verdict::TakeTheirs => {
+            let replaced = Conflict::taken(change, ours.clone(), setter.map(|setter| setter.stamp), rule);
+            merged.conflicts.push(replaced);
+            merged.take(work, index, change, ours, change.new.clone(), (stamp, number))?;
+        }
+        Verdict::Same => merged.overrides.push(Override { index, old: ours, new: None }),
+        Verdict::KeepOurs => {
+            merged.overrides.push(Override { index, old: ours.clone(), new: None });
+            // Two values without a sum are decided on by the default rule.
+            let rule = if rule == ConflictRule::Sum { ConflictRule::Authoritative } else { rule };
+            merged.conflicts.push(Conflict::new(change, ours, setter.map(|setter| setter.stamp), rule));
+        }
+    }
+    Ok(())
 }
 
 struct Merged {
@@ -264,7 +337,7 @@ fn rule_of<'s>(work: &Work<'s>, change: &Change) -> (ConflictRule, Option<&'s Ki
 /// conflict.
 fn bring_back(
     work: &mut Work<'_>,
-    stored: &StoredTransaction,
+    arrived: Arrived<'_>,
     change: &Change,
     merged: &mut Merged,
     own: Stamp,
@@ -287,11 +360,16 @@ fn bring_back(
         }
         let (alive, deleted) = (Life::Alive.value(), Life::Deleted.value());
         let back = Change { object, entity, slot: Slot::LIFE, old: deleted.clone(), new: alive };
-        let since = changed_since(work, stored, &back, ConflictRule::Authoritative)?.by_others;
+        let since = changed_since(work, arrived, &back, ConflictRule::Authoritative)?.by_others;
         if let Some(since) = since.map(|setter| setter.stamp) {
             work.workspace.apply(&back, own, number)?;
             let theirs = Change { object, entity, slot: Slot::LIFE, old: Value::Null, new: deleted };
-            merged.conflicts.push(Conflict::kept_alive(&theirs, back.new.clone(), stored.transaction.stamp(), since));
+            merged.conflicts.push(Conflict::kept_alive(
+                &theirs,
+                back.new.clone(),
+                arrived.stored.transaction.stamp(),
+                since,
+            ));
             merged.extra.push(back);
         }
     }
@@ -322,7 +400,8 @@ impl Setter {
 /// Who changed a slot after the base of an arriving transaction.
 #[derive(Clone, Copy, Default)]
 struct Since {
-    /// The last one but for the transaction's own node, since its author saw what his own node did.
+    /// The last one but for the life of the node that made the transaction, since its author saw what was done there. What
+    /// another life of the node did he may not have seen: it was another copy of its database.
     by_others: Option<Setter>,
     /// The own node, where it did so after all others. Only looked for where a rule asks.
     own_last: Option<Setter>,
@@ -337,16 +416,16 @@ fn meets(arriving: &Change, change: &Change) -> bool {
 /// Who changed the slot of a change after the base of its transaction.
 fn changed_since(
     work: &mut Work<'_>,
-    stored: &StoredTransaction,
+    Arrived { stored, seen: base }: Arrived<'_>,
     arriving: &Change,
     rule: ConflictRule,
 ) -> Result<Since, AppError> {
-    let base = if is(Bug::WrongBase) { u64::MAX } else { stored.transaction.base.number };
-    let origin = stored.transaction.id.node;
+    let base = if is(Bug::WrongBase) { u64::MAX } else { base };
+    let origin = stored.transaction.id;
     let wants_own = rule != ConflictRule::Authoritative;
     let mut since = Since::default();
     for entry in work.workspace.recent.iter().rev().filter(|entry| entry.number > base) {
-        let is_own = entry.transaction.node == origin;
+        let is_own = is_same_life(entry.transaction, origin);
         if (is_own && (!wants_own || since.own_last.is_some()))
             || !entry.changes.iter().any(|change| meets(arriving, change))
         {
@@ -367,7 +446,7 @@ fn changed_since(
     }
     for number in work.workspace.view()?.history_after(object, base)?.into_iter().rev() {
         let Some(row) = work.workspace.view()?.log_row(number)? else { continue };
-        let is_own = row.transaction.node == origin;
+        let is_own = is_same_life(row.transaction, origin);
         if is_own && (!wants_own || since.own_last.is_some()) {
             continue;
         }
@@ -394,7 +473,7 @@ fn setter_in(row: LogRow, arriving: &Change) -> Result<Option<Setter>, AppError>
 /// on an own value that was not taken, the rule `later` needs the one who set it before.
 fn set_by(
     work: &mut Work<'_>,
-    stored: &StoredTransaction,
+    arrived: Arrived<'_>,
     change: &Change,
     ours: &Value,
     rule: ConflictRule,
@@ -405,7 +484,7 @@ fn set_by(
     if found.is_some() || !is_asked {
         return Ok(found);
     }
-    let base = stored.transaction.base.number;
+    let base = arrived.seen;
     for number in work.workspace.view()?.history_after(change.object, 0)?.into_iter().rev() {
         let row = if number <= base { work.workspace.view()?.log_row(number)? } else { None };
         if let Some(setter) = row.map(|row| setter_in(row, change)).transpose()?.flatten() {

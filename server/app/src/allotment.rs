@@ -22,6 +22,8 @@ const AHEAD: i64 = 256;
 pub(crate) struct Allotment {
     pub(crate) ids: Ids,
     pub(crate) blocks: Blocks,
+    /// The reign whose blocks are given, counted from 0.
+    pub(crate) reign: u32,
     /// How many ids were drawn lately, by which a branch knows how many to keep in stock. It is kept with the ids.
     pub(crate) used: Use,
 }
@@ -36,7 +38,7 @@ impl Allotment {
         window: i64,
     ) -> Result<ObjectId, AppError> {
         if authoritative && self.ids.left() == 0 {
-            let block = self.blocks.give(node)?;
+            let block = self.give(node)?;
             self.ids.add(block);
         }
         let id = self.ids.draw()?;
@@ -46,7 +48,12 @@ impl Allotment {
 
     /// Gives the next block to a node.
     pub(crate) fn give(&mut self, node: NodeId) -> Result<BlockId, AppError> {
-        self.blocks.give(node)
+        self.blocks.give(node, self.reign)
+    }
+
+    /// Blocks are those of this epoch from now on.
+    pub(crate) const fn begin_reign(&mut self, epoch: u32) {
+        self.reign = epoch.saturating_sub(1);
     }
 
     /// What the database must keep before anybody may rely on what was drawn, and what it then holds. Nothing where
@@ -56,7 +63,7 @@ impl Allotment {
         if (is_covered || is(Bug::IdsNotHeld)) && self.blocks == kept.blocks {
             return None;
         }
-        let held = Self { ids: self.ids.ahead(AHEAD), blocks: self.blocks.clone(), used: self.used };
+        let held = Self { ids: self.ids.ahead(AHEAD), blocks: self.blocks.clone(), reign: self.reign, used: self.used };
         Some((held.writes(kept), held))
     }
 

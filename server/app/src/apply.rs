@@ -49,14 +49,19 @@ pub(crate) fn decode(arriving: Vec<ArrivingEntry>) -> Result<Vec<Decoded>, AppEr
     decoded.collect()
 }
 
+/// Applies entries of the head office at a branch, see [`entries`].
+pub(crate) fn arrived(work: &mut Work<'_>, arriving: &[Decoded], is_alone: bool) -> Result<Position, AppError> {
+    if work.state.authoritative {
+        return Err(AppError::refused("not-a-branch", "the head office takes entries from nobody"));
+    }
+    entries(work, arriving, is_alone)
+}
+
 /// Applies entries in their order. What is known already is passed over.
 ///
 /// # Errors
 /// [`AppError::Moved`] where names that are pending here must change and this work is not alone in its group.
 pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded], is_alone: bool) -> Result<Position, AppError> {
-    if work.state.authoritative {
-        return Err(AppError::refused("not-a-branch", "the head office takes entries from nobody"));
-    }
     for one in arriving {
         let entry = &one.entry;
         if entry.entry.position.number <= work.state.position().number {
@@ -113,7 +118,12 @@ fn give_way(work: &mut Work<'_>, entry: &StoredEntry, is_alone: bool) -> Result<
     if is_alone { fork::rename(work, id) } else { Err(AppError::Moved) }
 }
 
-fn apply(work: &mut Work<'_>, entry: &StoredEntry, arrived: Option<&StoredTransaction>) -> Result<(), AppError> {
+/// Applies an entry that continues the log.
+pub(crate) fn apply(
+    work: &mut Work<'_>,
+    entry: &StoredEntry,
+    arrived: Option<&StoredTransaction>,
+) -> Result<(), AppError> {
     let id = entry.entry.transaction;
     let place = work.workspace.pending_place(id)?;
     let pending = place.map(|place| work.workspace.pending(place)).transpose()?.flatten();

@@ -16,6 +16,7 @@ use crate::error::AppError;
 use crate::lane::Work;
 use crate::output::find_node;
 use crate::record::{self, About};
+use crate::reign;
 
 /// Who owns which block of ids. As bytes: block (i64) and node (u32), big-endian, one behind the other.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,11 +25,14 @@ pub(crate) struct Blocks(Vec<(i64, NodeId)>);
 impl Blocks {
     pub(crate) const KEY: &'static str = "blocks";
 
-    /// Gives the next block to a node.
-    pub(crate) fn give(&mut self, node: NodeId) -> Result<BlockId, AppError> {
-        let last = self.0.iter().map(|(block, _)| *block).max();
-        let next = last.map_or(i64::from(BlockId::FIRST_ORDINARY), |last| last + 1);
-        let block = u32::try_from(next).ok().and_then(|running| BlockId::new(0, running));
+    /// Gives the next block of a reign, counted from 0, to a node. Blocks of an earlier one may have been given that
+    /// nobody here knows of.
+    pub(crate) fn give(&mut self, node: NodeId, reign: u32) -> Result<BlockId, AppError> {
+        let first = BlockId::new(reign, BlockId::FIRST_ORDINARY).map(BlockId::get);
+        let last =
+            self.0.iter().map(|(block, _)| *block).filter(|block| first.is_some_and(|first| *block >= first)).max();
+        let next = last.map_or(first, |last| Some(last + 1)).and_then(BlockId::from_number);
+        let block = next.filter(|next| next.reign() == i64::from(reign));
         let block =
             block.ok_or_else(|| AppError::refused("out-of-ids", "the head office has no blocks of ids left"))?;
         self.0.push((block.get(), node));
@@ -215,6 +219,17 @@ impl App {
         self.lane.execute(move |work| give_block(work, node))
     }
 
+    /// A new life for a branch that is an older copy of itself, with ids that no life of it can have given.
+    ///
+    /// # Errors
+    /// When none are left, or this is no head office.
+    pub fn give_life(&self, node: NodeId) -> Result<(u32, BlockId), AppError> {
+        self.lane.execute(move |work| {
+            let block = give_block(work, node)?;
+            Ok((next_life(work, node)?, block))
+        })
+    }
+
     /// Takes blocks of ids that the head office gave.
     ///
     /// # Errors
@@ -243,11 +258,11 @@ impl App {
     }
 }
 
-fn node_entity(schema: &mytism_core::schema::Schema) -> Result<&Entity, AppError> {
+pub(crate) fn node_entity(schema: &mytism_core::schema::Schema) -> Result<&Entity, AppError> {
     schema.entity("Node").ok_or_else(|| AppError::failed("incomplete-schema", "the schema lacks the entity Node"))
 }
 
-fn known(entity: &Entity, state: &ObjectState) -> KnownNode {
+pub(crate) fn known(entity: &Entity, state: &ObjectState) -> KnownNode {
     let get = |name: &str| entity.member(name).map_or(Value::Null, |member| state.get(Slot::attribute(member.id)));
     let text = |name: &str| get(name).text().unwrap_or_default().to_owned();
     KnownNode {
@@ -331,10 +346,7 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
         return Err(AppError::refused("wrong-account", format!("node {node} has joined with another key already")));
     }
     let block = give_block(work, node)?;
-    // A life that was broken off may have saved what never arrived here. Each life begins with a block of its own, so
-    // their number tells lives apart that the log does not know.
-    let lives = u32::try_from(work.foundation.allotment().blocks.count(node)).unwrap_or(u32::MAX);
-    let incarnation = work.workspace.view()?.last_incarnation(node)?.saturating_add(1).max(lives);
+    let incarnation = next_life(work, node)?;
     let mut draft = Draft::new(work, &Context::system());
     set(&mut draft, entity, id, "PublicKey", Value::from(public_key))?;
     set(&mut draft, entity, id, "Joined", Value::Bool(true))?;
@@ -348,14 +360,22 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
     Ok(Enrolled { node, incarnation, blocks: vec![block] })
 }
 
+/// A life that was broken off may have saved what never arrived here. Each life begins with a block of its own, so their
+/// number tells lives apart that the log does not know.
+fn next_life(work: &mut Work<'_>, node: NodeId) -> Result<u32, AppError> {
+    let lives = u32::try_from(work.foundation.allotment().blocks.count(node)).unwrap_or(u32::MAX);
+    Ok(work.workspace.view()?.last_incarnation(node)?.saturating_add(1).max(lives))
+}
+
 fn give_block(work: &mut Work<'_>, node: NodeId) -> Result<BlockId, AppError> {
     if !work.state.authoritative {
         return Err(AppError::refused("not-authoritative", "only the head office gives out ids"));
     }
+    reign::check(&work.state)?;
     work.foundation.allotment().give(node)
 }
 
-fn attribute(entity: &Entity, name: &str) -> Result<mytism_core::id::AttributeId, AppError> {
+pub(crate) fn attribute(entity: &Entity, name: &str) -> Result<mytism_core::id::AttributeId, AppError> {
     let member = entity.member(name);
     member.map(|member| member.id).ok_or_else(|| {
         AppError::failed("incomplete-schema", format!("the schema lacks the attribute {}.{name}", entity.name))

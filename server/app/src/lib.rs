@@ -12,7 +12,7 @@
 //! 7. `import`, `reading`, `output`: rows in, rows out
 //! 8. `cluster`: nodes, their accounts, blocks of ids
 //! 9. `quarantine`: what can be done with refused transactions
-//! 10. [`numbers`]: numbers that never go back
+//! 10. [`numbers`]: numbers that never go back; `reign`: whether a head office decides
 //! 11. [`snapshot`]: all of it at one position, for a new branch
 //! 12. `kept`: what only the node itself changes
 //!
@@ -48,6 +48,7 @@ mod quarantine;
 mod reading;
 mod reads;
 mod record;
+mod reign;
 mod resolve;
 mod rollback;
 pub mod snapshot;
@@ -273,9 +274,9 @@ impl App {
     pub fn apply(&self, arriving: Vec<ArrivingEntry>) -> Result<Position, AppError> {
         let decoded = Arc::new(apply::decode(arriving)?);
         let again = Arc::clone(&decoded);
-        match self.lane.execute(move |work| apply::entries(work, &decoded, false)) {
+        match self.lane.execute(move |work| apply::arrived(work, &decoded, false)) {
             // What must be done alone.
-            Err(AppError::Moved) => self.lane.execute_alone(move |work| apply::entries(work, &again, true)),
+            Err(AppError::Moved) => self.lane.execute_alone(move |work| apply::arrived(work, &again, true)),
             ended => ended,
         }
     }

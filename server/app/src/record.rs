@@ -22,6 +22,7 @@ use crate::error::AppError;
 use crate::foundation::Foundation;
 use crate::journal::{self, Seen};
 use crate::lane::Work;
+use crate::reign;
 use crate::workspace::RecentEntry;
 
 /// The place in the underlay where an object's bookkeeping is kept.
@@ -74,6 +75,7 @@ impl Content {
 
     /// Makes it the next own transaction. Its changes are applied in the topmost layer already.
     pub(crate) fn record(self, work: &mut Work<'_>) -> Result<Saved, AppError> {
+        reign::check(&work.state)?;
         let mut transaction = self.transaction;
         (transaction.id.incarnation, transaction.id.counter) = (work.state.incarnation, work.state.counter + 1);
         transaction.base = work.state.position();
@@ -122,7 +124,7 @@ pub(crate) fn own(work: &mut Work<'_>, about: About, stamp: Stamp, changes: Vec<
 pub(crate) fn append(work: &mut Work<'_>, stored: StoredTransaction, outcome: Outcome) -> Result<Position, AppError> {
     let last = work.state.position();
     let new = Entry {
-        position: Position { epoch: last.epoch, number: last.number + 1 },
+        position: Position { epoch: work.state.epoch, number: last.number + 1 },
         previous: work.state.head.map(|head| head.hash).unwrap_or_default(),
         head: work.foundation.identity.node,
         transaction: stored.transaction.id,
@@ -174,6 +176,7 @@ pub(crate) fn log(work: &mut Work<'_>, entry: entry::StoredEntry, bytes: Vec<u8>
     }
     work.workspace.recent.push(happened);
     work.state.head = Some(Head { position, hash, committed_at });
+    work.state.epoch = position.epoch;
 }
 
 /// Lays a transaction on top of what the authoritative log says.

@@ -24,6 +24,7 @@ use crate::ids::Ids;
 use crate::lane::{Lane, Places, State, Work};
 use crate::numbers::{self, Standings, Use};
 use crate::record::{self, About};
+use crate::reign::Rule;
 use crate::surroundings::Surroundings;
 
 const IDENTITY: &str = "identity";
@@ -46,6 +47,8 @@ impl App {
             authoritative: true,
             places: Places::of(None),
             numbers: Standings::default(),
+            epoch: 1,
+            rule: Rule::Ruling,
             head: None,
             counter: 0,
             journal: 0,
@@ -68,12 +71,15 @@ impl App {
     ) -> Result<Self, AppError> {
         let view = store.view()?;
         let Identity { name, node, incarnation, authoritative } = identity(&*view)?;
+        let head = view.head()?;
         let state = State {
             incarnation,
             authoritative,
+            epoch: head.map_or(1, |head| head.position.epoch),
+            rule: Rule::stored(&*view)?,
             places: Places::of(view.pending_ends()?),
             numbers: Standings::default(),
-            head: view.head()?,
+            head,
             counter: view.last_counter(node, incarnation)?,
             journal: view.journal_bounds()?.1,
             followers: Followers::stored(&*view)?,
@@ -82,6 +88,7 @@ impl App {
         let allotment = Allotment {
             ids: view.get(Ids::KEY)?.map(|bytes| Ids::from_bytes(&bytes)).unwrap_or_default(),
             blocks: view.get(Blocks::KEY)?.map(|bytes| Blocks::from_bytes(&bytes)).unwrap_or_default(),
+            reign: state.epoch.saturating_sub(1),
             used: view.get(Use::KEY)?.map(|bytes| Use::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);

@@ -38,6 +38,11 @@ kinds! {
     HELLO = 0x0200 "Hello" SMALL;
     WELCOME = 0x0201 "Welcome" SMALL;
     REJECT = 0x0202 "Reject" SMALL;
+    ROLL_BACK = 0x0203 "RollBack" SMALL;
+    RENEW = 0x0204 "Renew" SMALL;
+    RENEW_REQUEST = 0x0205 "RenewRequest" SMALL;
+    RECOVER = 0x0206 "Recover" SMALL;
+    TAIL_END = 0x0207 "TailEnd" SMALL;
     OFFER = 0x0210 "Offer" LARGE;
     ENTRIES = 0x0211 "Entries" LARGE;
     ACK = 0x0212 "Ack" SMALL;

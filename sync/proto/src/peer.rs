@@ -31,6 +31,10 @@ pub enum PeerMessage {
         position: Position,
         /// Hash of the entry at `position`; zero before the first.
         hash: Hash,
+        /// Entries of my log from its end to its first, ever further apart, so that the head finds one that both have.
+        ladder: Option<Vec<Rung>>,
+        /// Counter of the newest transaction of this life that I have, 0 where there is none.
+        newest: Option<u64>,
     },
     /// Head, after [`Self::Hello`]: we can talk. From here on both sides may send.
     Welcome {
@@ -60,6 +64,37 @@ pub enum PeerMessage {
         /// In words.
         message: String,
     },
+    /// Head, in the place of [`Self::Welcome`]: another reign began behind this entry, which both have. Take back what is
+    /// above it, and come again.
+    RollBack {
+        /// The last entry that stays.
+        to: Position,
+        /// Its hash.
+        hash: Hash,
+    },
+    /// Head, in the place of [`Self::Welcome`] or after an offer or [`Self::RenewRequest`]: your life went on elsewhere, so
+    /// you are a copy or were restored. Begin this one, and come again.
+    Renew {
+        /// The new life.
+        incarnation: u32,
+        /// Its ids; no others may be given any more.
+        blocks: Vec<i64>,
+    },
+    /// Branch: an own transaction has another content in the log than here. Answered by [`Self::Renew`].
+    RenewRequest {},
+    /// Head, in the place of [`Self::Welcome`]: I was restored and lack what you have behind this entry. Answered by
+    /// [`Self::Entries`], each of them by [`Self::Ack`], and then [`Self::TailEnd`].
+    Recover {
+        /// The last entry that I have.
+        after: Position,
+        /// Its hash.
+        hash: Hash,
+    },
+    /// Branch: that was all. The head closes, and the branch comes again.
+    TailEnd {
+        /// Whether my log goes another way before the entry that [`Self::Recover`] named, so that nothing was sent.
+        differs: bool,
+    },
     /// Branch: transactions made there, in the order of their counters. No answer of its own: their outcomes come as
     /// [`Self::Entries`]. Offering one twice changes nothing.
     Offer {
@@ -68,7 +103,7 @@ pub enum PeerMessage {
         /// Of the node where they were made, over the batch.
         signature: Vec<u8>,
     },
-    /// Head: log entries that follow one another without a gap. Answered by [`Self::Ack`] once they are durable.
+    /// Head, and branch after [`Self::Recover`]: log entries that follow one another without a gap. Answered by [`Self::Ack`] once they are durable.
     Entries {
         /// In the order of the log.
         entries: Vec<EntryFrame>,
@@ -79,7 +114,7 @@ pub enum PeerMessage {
         /// When they were sent, by the head's clock.
         sent: Timestamp,
     },
-    /// Branch: everything up to here is durable. Frees room in the window of what may be sent unacknowledged.
+    /// Who got entries: everything up to here is durable. Frees room in the window of what may be sent unacknowledged.
     Ack {
         /// The last durable entry.
         position: Position,
@@ -182,6 +217,15 @@ pub enum PeerMessage {
     },
     /// The end of a bulk transfer, from the side that received it: only now may the sender close.
     Done {},
+}
+
+/// An entry of a log, as a proof of having it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rung {
+    /// Its number.
+    pub number: u64,
+    /// Its hash.
+    pub hash: Hash,
 }
 
 /// One log entry on its way to a branch.

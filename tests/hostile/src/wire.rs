@@ -95,6 +95,9 @@ pub fn messages() -> Vec<Vec<u8>> {
     let peers = [
         PeerMessage::Ack { position, hash },
         PeerMessage::Reject { code: "unknown-node".into(), message: "no".into() },
+        PeerMessage::RollBack { to: position, hash },
+        PeerMessage::Recover { after: position, hash },
+        PeerMessage::TailEnd { differs: true },
         PeerMessage::BlockRequest { free: 7 },
         PeerMessage::BlockGrant { blocks: vec![16, 17] },
         PeerMessage::Ping { sent: time },

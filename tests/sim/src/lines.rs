@@ -3,7 +3,8 @@
 
 use mytism_disk_under_test::Dice;
 
-use crate::wire::{BranchEnd, HeadEnd};
+use mytism_sync::branch_end::BranchEnd;
+use mytism_sync::head_end::HeadEnd;
 
 /// Towards the head office or away from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -18,6 +18,7 @@ use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_disk_under_test::Dice;
+use mytism_sync::Job;
 
 use crate::counters::Counters;
 use crate::founding::{cluster, directory};
@@ -28,7 +29,6 @@ use crate::oracle::account::Account;
 use crate::plan::{Deed, HEALED, plan};
 use crate::saves::{REASONS, draft};
 use crate::trace::Trace;
-use crate::wire::Job;
 
 /// One run of so many is on disks that tear and drop writes.
 const POWERED: u64 = 20;

@@ -16,6 +16,7 @@ use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity, Who};
 use crate::numbers::{self, Standings};
 use crate::reads::Moved;
+use crate::reign::Rule;
 use crate::start;
 
 /// What only who holds the lane may touch.
@@ -90,6 +91,9 @@ impl Core {
         if next.followers != self.state.followers {
             batch.push(Write::Put { key: Followers::KEY, value: next.followers.to_bytes() });
         }
+        if next.rule != self.state.rule {
+            batch.push(next.rule.write());
+        }
         let numbers_before = (next.numbers != self.state.numbers).then(|| self.state.numbers.clone());
         if let Some(before) = &numbers_before {
             numbers::secure(&foundation, before, &next.numbers)?;
@@ -159,7 +163,8 @@ fn read_again(store: &dyn Store, who: &Who, state: &State) -> Result<State, AppE
     let numbers = Standings::read(&*view)?;
     let head = view.head()?;
     let accounts = state.accounts.clone();
-    Ok(State { incarnation, authoritative, head, counter, places, journal, followers, accounts, numbers })
+    let (epoch, rule) = (head.map_or(1, |head| head.position.epoch), Rule::stored(&*view)?);
+    Ok(State { incarnation, authoritative, head, counter, places, journal, followers, accounts, numbers, epoch, rule })
 }
 
 fn finish(group: Vec<Box<dyn Task>>, failed: Option<AppError>) {

@@ -13,6 +13,7 @@ use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity, Who};
 use crate::numbers::Standings;
 use crate::reads::{Key, Moved};
+use crate::reign::Rule;
 use crate::workspace::Workspace;
 
 /// So many ids are few, whatever was used before.
@@ -39,6 +40,10 @@ pub(crate) struct State {
     pub(crate) accounts: Accounts,
     /// What was given and leased of number ranges.
     pub(crate) numbers: Standings,
+    /// The reign of the entries that are written next.
+    pub(crate) epoch: u32,
+    /// Whether a head office decides.
+    pub(crate) rule: Rule,
 }
 
 /// The lowest place that a pending transaction ever got, and the highest one.

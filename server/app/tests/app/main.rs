@@ -8,6 +8,7 @@ mod clock;
 mod followers;
 mod hostile;
 mod imports;
+mod lines;
 mod lives;
 mod numbers;
 mod one_node;

@@ -9,7 +9,7 @@ use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 
 use super::hex;
-use crate::{Answer, EntryFrame, PeerMessage, decode_answer, decode_request, encode_answer, encode_request};
+use crate::{Answer, EntryFrame, PeerMessage, Rung, decode_answer, decode_request, encode_answer, encode_request};
 
 /// One message in one of the sets.
 enum Sample {
@@ -38,6 +38,20 @@ fn samples() -> Vec<(&'static str, Sample)> {
         name: "Köln".into(),
         position,
         hash: Hash([0x22; 32]),
+        ladder: None,
+        newest: None,
+    };
+    let again = PeerMessage::Hello {
+        protocol: 1,
+        cluster,
+        node: NodeId(2),
+        incarnation: 1,
+        run: 7,
+        name: "B".into(),
+        position: Position { epoch: 1, number: 1 },
+        hash: cluster,
+        ladder: Some(vec![Rung { number: 1, hash: cluster }]),
+        newest: Some(3),
     };
     let offer = PeerMessage::Offer { transactions: vec![vec![1, 2, 3], vec![4, 5]], signature: vec![9; 4] };
     let entries = PeerMessage::Entries {
@@ -85,6 +99,8 @@ fn samples() -> Vec<(&'static str, Sample)> {
         Failure::usage("unknown-attribute", "Customer has no attribute Ctiy").hint("did you mean City?").at(1, 16);
     vec![
         ("Hello", Sample::Peer(hello)),
+        ("Hello with a ladder", Sample::Peer(again)),
+        ("Renew", Sample::Peer(PeerMessage::Renew { incarnation: 2, blocks: vec![17] })),
         ("Offer", Sample::Peer(offer)),
         ("Entries", Sample::Peer(entries)),
         ("LeaseRequest", Sample::Peer(lease_request)),
@@ -116,6 +132,14 @@ const GOLDEN: &[(&str, &str)] = &[
          a16e02a16901a172cf0123456789abcdefa161a54bc3b66c6ea17082a16501a16ecd03e8a168c4202222222222222222\
          222222222222222222222222222222222222222222222222",
     ),
+    (
+        "Hello with a ladder",
+        "02000100000000908aa17601a163c420111111111111111111111111111111111111111111111111111111111111111\
+         1a16e02a16901a17207a161a142a17082a16501a16e01a168c420111111111111111111111111111111111111111111\
+         1111111111111111111111a16c9182a16e01a168c42011111111111111111111111111111111111111111111111111\
+         11111111111111a16b03",
+    ),
+    ("Renew", "020401000000000882a16902a1629111"),
     ("Offer", "021001000000001582a17492c403010203c4020405a173c40409090909"),
     (
         "Entries",

@@ -11,7 +11,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
-use crate::{Answer, EntryFrame, PeerMessage};
+use crate::{Answer, EntryFrame, PeerMessage, Rung};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["", "[a-z]{1,12}", "\\PC{0,40}", "[a-z]{300}"]
@@ -62,20 +62,22 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
     let node = || any::<u32>().prop_map(NodeId);
     let who = || (any::<u16>(), hash(), node(), any::<u32>(), any::<u64>(), text(), position(), hash());
     prop_oneof![
-        who().prop_map(|(protocol, cluster, node, incarnation, run, name, position, hash)| P::Hello {
-            protocol,
-            cluster,
-            node,
-            incarnation,
-            run,
-            name,
-            position,
-            hash
-        }),
+        (who(), of(vec((any::<u64>(), hash()), 0..20)), of(any::<u64>())).prop_map(
+            |((protocol, cluster, node, incarnation, run, name, position, hash), ladder, newest)| {
+                let rung = |(number, hash)| Rung { number, hash };
+                let ladder = ladder.map(|rungs| rungs.into_iter().map(rung).collect());
+                P::Hello { protocol, cluster, node, incarnation, run, name, position, hash, ladder, newest }
+            }
+        ),
         (who(), time()).prop_map(|((protocol, cluster, node, incarnation, run, name, position, hash), time)| {
             P::Welcome { protocol, cluster, node, incarnation, run, name, position, hash, time }
         }),
         (text(), text()).prop_map(|(code, message)| P::Reject { code, message }),
+        (position(), hash()).prop_map(|(to, hash)| P::RollBack { to, hash }),
+        (any::<u32>(), blocks()).prop_map(|(incarnation, blocks)| P::Renew { incarnation, blocks }),
+        Just(P::RenewRequest {}),
+        (position(), hash()).prop_map(|(after, hash)| P::Recover { after, hash }),
+        any::<bool>().prop_map(|differs| P::TailEnd { differs }),
         (vec(bytes(), 0..20), bytes()).prop_map(|(transactions, signature)| P::Offer { transactions, signature }),
         (vec(frame(), 0..20), hash(), position(), time()).prop_map(|(entries, checksum, head, sent)| P::Entries {
             entries,

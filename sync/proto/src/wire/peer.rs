@@ -5,7 +5,7 @@ use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::time::Timestamp;
 
 use crate::error::Problem;
-use crate::peer::{EntryFrame, PeerMessage};
+use crate::peer::{EntryFrame, PeerMessage, Rung};
 use crate::wire::tables::{messages, mirror};
 use crate::wire::{Flaw, Mirror};
 
@@ -17,6 +17,9 @@ mirror! {
     EntryFrame as EntryFrameForm { "e" entry: Vec<u8> } optional { "t" transaction: Vec<u8> }
 }
 
+mirror! {
+    Rung as RungForm { "n" number: u64, "h" hash: Hash } optional {}
+}
 mirror! {
     LeaseWish as LeaseWishForm { "r" range: ObjectId, "w" wanted: u64 } optional { "h" held: Number, "g" given: Number }
 }
@@ -46,12 +49,17 @@ messages! {
         HELLO Hello {
             "v" protocol: u16, "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "r" run: u64,
             "a" name: String, "p" position: Position, "h" hash: Hash,
-        };
+        } optional { "l" ladder: Vec<Rung>, "k" newest: u64 };
         WELCOME Welcome {
             "v" protocol: u16, "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "r" run: u64,
             "a" name: String, "p" position: Position, "h" hash: Hash, "t" time: Timestamp,
         };
         REJECT Reject { "c" code: String, "m" message: String };
+        ROLL_BACK RollBack { "p" to: Position, "h" hash: Hash };
+        RENEW Renew { "i" incarnation: u32, "b" blocks: Vec<i64> };
+        RENEW_REQUEST RenewRequest {};
+        RECOVER Recover { "p" after: Position, "h" hash: Hash };
+        TAIL_END TailEnd { "d" differs: bool };
         OFFER Offer { "t" transactions: Vec<Vec<u8>>, "s" signature: Vec<u8> };
         ENTRIES Entries { "f" entries: Vec<EntryFrame>, "c" checksum: Hash, "p" head: Position, "t" sent: Timestamp };
         ACK Ack { "p" position: Position, "h" hash: Hash };

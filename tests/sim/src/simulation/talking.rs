@@ -1,11 +1,16 @@
 //! Lines in the run: who reaches whom, what arrives, what an end wants done, and how a line ends.
 
 use mytism_proto::PeerMessage;
+use mytism_server::replica::{Errand, perform};
+use mytism_sync::branch_end::BranchEnd;
+use mytism_sync::greeting::Judgement;
+use mytism_sync::{Done, Effect, Job, Violation};
 
 use super::{Event, Simulation};
 use crate::lines::{Fate, Line, Way};
-use crate::wire::{BranchEnd, Done, Effect, Job, perform};
 
+/// Ids that a branch keeps in stock.
+const ID_RESERVE: u64 = 200;
 /// After so many microseconds without a sign of life a line counts as gone.
 const SILENCE: u64 = 3_000_000;
 
@@ -27,7 +32,8 @@ impl Simulation {
         let id = self.opened;
         let head = (self.head, self.nodes[self.head].process);
         let mut line = Line::new((at, process), head);
-        let (end, effects) = BranchEnd::start(self.nodes[at].app(), process, self.clock(at));
+        let (mut end, mut effects) = (BranchEnd::new(), Vec::new());
+        end.start(&mut effects);
         line.branch_end = Some(end);
         self.lines.insert(id, line);
         self.counters.add("line opened");
@@ -52,7 +58,7 @@ impl Simulation {
                     let place = Self::place(line, at);
                     self.soon(3_000, Event::Work(id, at, place, job));
                 }
-                Effect::Close(reason) => self.close(id, at, &reason),
+                Effect::Close => self.close(id, at, "what was asked for is done"),
             }
         }
     }
@@ -105,12 +111,20 @@ impl Simulation {
         }
         let message = PeerMessage::decode(bytes).expect("what was sent can be read");
         let now = self.clock(at);
+        if let PeerMessage::Reject { code, .. } = &message {
+            self.counters.add(&format!("line rejected by {code}"));
+            self.close(id, way, code);
+            return;
+        }
         let Some(line) = self.lines.get_mut(&id) else { return };
-        let effects = match way {
-            Way::Up => line.head_end.as_mut().map(|end| end.on_message(message, now)),
-            Way::Down => line.branch_end.as_mut().map(|end| end.on_message(message, now)),
+        let mut effects = Vec::new();
+        let taken = match (way, &mut line.head_end, &mut line.branch_end) {
+            (Way::Up, Some(end), _) => end.on_message(message, now, &mut effects),
+            (Way::Down, _, Some(end)) => end.on_message(message, now, &mut effects),
+            _ => return,
         };
-        self.carry(id, way, effects.unwrap_or_default());
+        self.carry(id, way, effects);
+        self.judge_line(id, way, taken);
     }
 
     /// A node works for an end of a line. It does so even where the line has ended meanwhile, as a process does.
@@ -123,27 +137,30 @@ impl Simulation {
         let Some(line) = self.lines.get(&id) else { return };
         let peer = self.nodes[Self::place(line, at.back()).0].number;
         let name = node.name.clone();
-        let done = perform(app, peer, job);
+        let errand = Errand { peer, run: process, id_reserve: ID_RESERVE };
+        let done = perform(app, &errand, job).map_err(|error| error.failure());
         let now = self.clock(place);
         match done {
             Ok(done) => {
-                if let Done::Judged(..) = done {
+                if let Done::Judged(Judgement::Welcome(_)) = done {
                     self.give_way(id);
                 }
-                if let Done::Applied(position, hash, _) = &done {
+                if let Done::Applied { position, hash, .. } = &done {
                     let words = format!("{name} knows {position} {hash:.12}");
                     self.note(words);
                 }
-                if matches!(done, Done::Applied(..)) && self.dice.percent(8) {
+                if matches!(done, Done::Applied { .. }) && self.dice.percent(8) {
                     self.look(place);
                 }
-                let app = self.nodes[place].app();
                 let Some(line) = self.lines.get_mut(&id) else { return };
-                let effects = match at {
-                    Way::Up => line.head_end.as_mut().map(|end| end.on_done(app, done, now)),
-                    Way::Down => line.branch_end.as_mut().map(|end| end.on_done(done)),
+                let mut effects = Vec::new();
+                let taken = match (at, &mut line.head_end, &mut line.branch_end) {
+                    (Way::Up, Some(end), _) => end.on_done(done, now, &mut effects),
+                    (Way::Down, _, Some(end)) => end.on_done(done, now, &mut effects),
+                    _ => return,
                 };
-                self.carry(id, at, effects.unwrap_or_default());
+                self.carry(id, at, effects);
+                self.judge_line(id, at, taken);
             }
             Err(failure) => {
                 self.counters.add(&format!("line ended by {}", failure.code));
@@ -152,6 +169,14 @@ impl Simulation {
                 self.close(id, at, &failure.to_string());
             }
         }
+    }
+
+    /// An end that finds its peer at fault says so and closes.
+    fn judge_line(&mut self, id: u64, at: Way, taken: Result<(), Violation>) {
+        let Err(violation) = taken else { return };
+        self.counters.add(&format!("line ended by {}", violation.code));
+        self.send(id, at.back(), &violation.reject());
+        self.close(id, at, violation.code);
     }
 
     /// An older line of the same branch gives way.
@@ -206,12 +231,13 @@ impl Simulation {
         let position = head.map(|head| head.position).unwrap_or_default();
         for id in ids {
             let Some(line) = self.lines.get_mut(&id) else { continue };
-            let (way, effects) = if line.head == place {
-                (Way::Up, line.head_end.as_mut().map(|end| end.on_commit(position)))
-            } else {
-                (Way::Down, line.branch_end.as_mut().map(BranchEnd::on_commit))
-            };
-            self.carry(id, way, effects.unwrap_or_default());
+            let (mut effects, is_head) = (Vec::new(), line.head == place);
+            match (is_head, &mut line.head_end, &mut line.branch_end) {
+                (true, Some(end), _) => end.on_commit(position, &mut effects),
+                (false, _, Some(end)) => end.on_commit(&mut effects),
+                _ => {}
+            }
+            self.carry(id, if is_head { Way::Up } else { Way::Down }, effects);
         }
     }
 }
