@@ -50,10 +50,7 @@ pub fn perform(app: &App, errand: &Errand, job: Job) -> Result<Done, AppError> {
             app.roll_back(to, hash)?;
             Done::Noted
         }
-        Job::Renew { incarnation, .. } => {
-            let message = format!("the head office knows this node as its life {incarnation}");
-            return Err(AppError::refused("forked-transaction", message));
-        }
+        Job::Renew { incarnation, blocks: numbers } => noted(app.renew(incarnation, blocks(&numbers))?),
         Job::ReadTail { after, hash } => Done::Tail(read_tail(app, after, hash)?),
         Job::Judge(claim) => Done::Judged(judgement(app, errand, &claim)?),
         Job::ReadLog { after } => Done::Log(read_log(app, after)?),

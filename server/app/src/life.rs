@@ -49,7 +49,7 @@ fn renew(work: &mut Work<'_>, incarnation: u32, blocks: &[BlockId]) -> Result<()
 }
 
 /// Begins a life, but for its ids.
-fn begin(work: &mut Work<'_>, incarnation: u32) -> Result<(), AppError> {
+pub(crate) fn begin(work: &mut Work<'_>, incarnation: u32) -> Result<(), AppError> {
     work.state.incarnation = incarnation;
     work.state.counter = work.workspace.view()?.last_counter(work.foundation.identity.node, incarnation)?;
     let identity = work.state.identity(&work.foundation.identity);

@@ -14,7 +14,7 @@ mod succession;
 use std::collections::BTreeSet;
 
 use mytism_core::failure::Failure;
-use mytism_core::id::{BlockId, NodeId, Position};
+use mytism_core::id::{NodeId, Position};
 use mytism_core::value::Value;
 use mytism_store::{View, Write};
 
@@ -25,8 +25,8 @@ use crate::context::Context;
 use crate::error::AppError;
 use crate::foundation::Foundation;
 use crate::lane::{State, Work};
+use crate::life;
 use crate::record::{self, About};
-use crate::start::put_identity;
 
 /// Nodes in a cluster at most, for looking all of them up.
 const NODES_MAX: u32 = 100_000;
@@ -225,16 +225,12 @@ fn go_on_when_complete(work: &mut Work<'_>) -> Result<(), AppError> {
 /// Begins a reign: a new life, with ids that nobody can have given, and the entry that tells the branches.
 pub(crate) fn begin(work: &mut Work<'_>, epoch: u32) -> Result<(), AppError> {
     work.state.rule = Rule::Ruling;
-    work.state.incarnation += 1;
-    work.state.counter = 0;
-    let identity = work.state.identity(&work.foundation.identity);
-    work.workspace.write(put_identity(&identity));
+    life::begin(work, work.state.incarnation + 1)?;
     {
         let mut allotment = work.foundation.allotment();
         allotment.begin_reign(epoch);
-        let block: BlockId = allotment.give(identity.node)?;
-        allotment.ids = crate::ids::Ids::default();
-        allotment.ids.add(block);
+        let block = allotment.give(work.foundation.identity.node)?;
+        allotment.ids.only(&[block]);
     }
     work.state.epoch = epoch;
     let stamp = work.stamp(&Context::system());

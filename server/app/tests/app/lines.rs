@@ -151,6 +151,63 @@ fn a_line_brings_both_in_step() {
 }
 
 #[test]
+fn an_older_copy_of_a_branch_gets_a_new_life_and_loses_nothing() {
+    let head = head_office();
+    let branch = head.branch("berlin");
+    customer(&branch, "A", "Bonn");
+    meet(&head, &branch);
+    let copy = branch.older_copy();
+    customer(&branch, "B", "Köln");
+    meet(&head, &branch);
+    drop(branch);
+    // What the copy saves before it meets the head office has names that were used.
+    customer(&copy, "C", "Ulm");
+    customer(&copy, "D", "Ulm");
+    let said = meet(&head, &copy);
+    assert!(said.contains("Renew"), "{said:?}");
+    assert_eq!(copy.app.identity().incarnation, 2);
+    assert_eq!(keys(&head), ["A", "B", "C", "D"]);
+    let ids: BTreeSet<String> = head.rows("select c.id from Customer c").into_iter().collect();
+    assert_eq!(ids.len(), 4);
+    assert_in_step(&[&head, &copy]);
+    customer(&copy, "E", "Ulm");
+    meet(&head, &copy);
+    assert_in_step(&[&head, &copy]);
+}
+
+#[test]
+fn one_backup_started_twice_is_two_lives() {
+    let head = head_office();
+    let branch = head.branch("berlin");
+    customer(&branch, "A", "Bonn");
+    meet(&head, &branch);
+    let (one, other) = (branch.older_copy(), branch.older_copy());
+    drop(branch);
+    for (node, keys) in [(&one, ["B", "C"]), (&other, ["D", "E"])] {
+        let first = customer(node, keys[0], "Bonn");
+        customer(node, keys[1], "Bonn");
+        // It depends on an object whose id both gave.
+        move_to(node, first, keys[0]);
+    }
+    meet(&head, &one);
+    meet(&head, &other);
+    assert_eq!(keys(&head), ["A", "B", "C", "D", "E"]);
+    assert_eq!(head.rows("select c.City from Customer c where c.City = c.CustomerID"), ["B", "D"]);
+    meet(&head, &one);
+    assert_in_step(&[&head, &other]);
+    for round in 0..3 {
+        customer(&one, &format!("one {round}"), "");
+        customer(&other, &format!("other {round}"), "");
+        meet(&head, &one);
+        meet(&head, &other);
+    }
+    assert_eq!(keys(&head).len(), 11);
+    meet(&head, &one);
+    meet(&head, &other);
+    assert_in_step(&[&head, &other]);
+}
+
+#[test]
 fn a_restored_head_office_gets_back_what_its_branches_have() {
     let head = head_office();
     let (berlin, bonn) = (head.branch("berlin"), head.branch("bonn"));
@@ -210,6 +267,24 @@ fn who_comes_late_hands_in_what_the_head_office_went_without() {
     assert_eq!((city(&old, own), keys(&old)), ("Ulm".to_owned(), ["A", "B", "C", "D"].map(str::to_owned).to_vec()));
     meet(&old, &bonn);
     assert_in_step(&[&old, &berlin, &bonn]);
+}
+
+#[test]
+fn a_head_office_that_went_on_from_a_backup_keeps_both_sides() {
+    let head = head_office();
+    let berlin = head.branch("berlin");
+    meet(&head, &berlin);
+    let old = head.older_copy();
+    let lost = customer(&head, "A", "Bonn");
+    meet(&head, &berlin);
+    drop(head);
+    // Nothing told it that it is an older copy, so it gave the same names, and saved.
+    customer(&old, "B", "Köln");
+    let said = meet(&old, &berlin);
+    assert!(said.contains("Recover") && said.contains("RollBack"), "{said:?}");
+    assert_eq!(keys(&old), ["A", "B"]);
+    assert_in_step(&[&old, &berlin]);
+    let _there_or_anew = lost;
 }
 
 #[test]
