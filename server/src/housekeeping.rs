@@ -1,4 +1,4 @@
-//! What a node does for itself while nobody asks: trimming its journal. In steps with pauses between them, so that no
+//! What a node does for itself while nobody asks: trimming its journal, and noting how far it is. In steps with pauses between them, so that no
 //! save waits for more than one of them.
 
 use std::sync::Arc;
@@ -7,15 +7,48 @@ use std::time::Duration;
 use mytism_app::AppError;
 use mytism_app::follower::{Keep, Trimmed};
 
+use crate::bookmark::Bookmark;
 use crate::node::Shared;
+use crate::project::Project;
 
 /// Pause between two looks at what could be done.
 const PAUSE: Duration = Duration::from_secs(60);
+/// Pause between two notes of how far the node is.
+const MARK_PAUSE: Duration = Duration::from_secs(5);
 /// Pause between two steps of work.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Works until the node stops.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>, project: Project) {
+    let marks = mark(Arc::clone(&shared), project);
+    let ((), ()) = tokio::join!(marks, keep_short(shared));
+}
+
+/// Notes how far the node is, where it has come further.
+async fn mark(shared: Arc<Shared>, project: Project) {
+    let mut stopping = shared.stopping();
+    let mut noted = None;
+    loop {
+        tokio::select! {
+            () = stopping.wait() => return,
+            () = tokio::time::sleep(MARK_PAUSE) => {}
+        }
+        let (app, project, last) = (Arc::clone(&shared.app), project.clone(), noted.take());
+        let marked = tokio::task::spawn_blocking(move || {
+            let present = Bookmark::of(&app).ok()?;
+            if last.as_ref() != Some(&present)
+                && let Err(failure) = present.write(&project)
+            {
+                tracing::warn!("how far this node is cannot be noted: {failure}");
+                return last;
+            }
+            Some(present)
+        });
+        noted = marked.await.ok().flatten();
+    }
+}
+
+async fn keep_short(shared: Arc<Shared>) {
     let mut stopping = shared.stopping();
     let mut pause = PAUSE;
     loop {

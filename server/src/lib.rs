@@ -7,7 +7,7 @@
 //! 1. [`project`]: the directory of a node and what stands where in it
 //! 2. [`config`] reads `mytism.ini`
 //! 3. [`setup`]: a new head office; [`account`] and [`join`]: a new branch
-//! 4. [`node`]: the running node, from boot to shutdown; `ledger`: the note beside its database; `identity`: whether
+//! 4. [`node`]: the running node, from boot to shutdown; `ledger` and `bookmark`: the notes beside its database; `identity`: whether
 //!    configuration and database belong together;
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
@@ -16,6 +16,7 @@
 //!    [`replica`]: the work that these ask for
 
 pub mod account;
+mod bookmark;
 mod branch;
 pub mod config;
 mod head;

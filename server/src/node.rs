@@ -24,6 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::bookmark::{self, Bookmark};
 use crate::branch;
 use crate::config::{Config, Listen, Live};
 use crate::head;
@@ -145,7 +146,7 @@ pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
     let machine = Arc::new(Machine::with_ledger(FileLedger::at(project.numbers_file())));
     let app = App::open(store, schema, machine).map_err(|error| error.failure())?;
     app.on_warning(Box::new(|text| tracing::warn!("{text}")));
-    project.check_incarnation(app.identity().incarnation)?;
+    bookmark::check(project, &app)?;
     Ok(Arc::new(app))
 }
 
@@ -213,6 +214,10 @@ pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
     let result = runtime.block_on(run(&project, config, Arc::clone(&app), key, hooks));
     app.stop();
     runtime.shutdown_timeout(RUNTIME_DEADLINE);
+    // An older note is a good one too.
+    if let Ok(bookmark) = Bookmark::of(&app) {
+        let _kept = bookmark.write(&project);
+    }
     result
 }
 
@@ -239,7 +244,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     }
     tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
     tasks.spawn(settings.watch(Arc::clone(&shared)));
-    tasks.spawn(housekeeping::run(Arc::clone(&shared)));
+    tasks.spawn(housekeeping::run(Arc::clone(&shared), project.clone()));
     let identity = shared.app.identity();
     let ready = Ready {
         pid: std::process::id(),

@@ -161,26 +161,6 @@ impl Project {
     pub fn write_incarnation(&self, incarnation: u32) -> Result<(), Failure> {
         write_durably(&self.incarnation_file(), format!("{incarnation}\n").as_bytes())
     }
-
-    /// Checks that the database is the life that was noted last.
-    ///
-    /// # Errors
-    /// When it is an earlier one: it was restored or copied.
-    pub fn check_incarnation(&self, incarnation: u32) -> Result<(), Failure> {
-        let path = self.incarnation_file();
-        let Ok(text) = fs::read_to_string(&path) else { return self.write_incarnation(incarnation) };
-        match text.trim().parse::<u32>() {
-            Ok(noted) if noted <= incarnation => Ok(()),
-            Ok(noted) => {
-                let message = format!(
-                    "the database is life {incarnation} of this node, {} says that life {noted} was there: it was restored or copied",
-                    path.display()
-                );
-                Err(Failure::refused("restored-database", message).hint("set the node up again as a new branch"))
-            }
-            Err(_) => Err(Failure::failed("damaged-state", format!("{} holds no number", path.display()))),
-        }
-    }
 }
 
 /// One failure for all that is wrong with a configuration: the first error, or all findings, one a line.
@@ -237,19 +217,6 @@ pub(crate) fn file_failure(step: &str, path: &Path, error: &std::io::Error) -> F
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_earlier_life_is_noticed() {
-        let directory = tempfile::tempdir().unwrap();
-        let project = Project::at(&directory.path().join("p"));
-        project.create().unwrap();
-        project.check_incarnation(1).unwrap();
-        project.write_incarnation(2).unwrap();
-        project.check_incarnation(2).unwrap();
-        assert_eq!(project.check_incarnation(1).unwrap_err().code, "restored-database");
-        fs::write(project.incarnation_file(), "x").unwrap();
-        assert_eq!(project.check_incarnation(1).unwrap_err().code, "damaged-state");
-    }
 
     #[test]
     fn all_findings_are_told_under_the_code_of_the_first_error() {

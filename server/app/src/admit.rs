@@ -22,6 +22,7 @@ use crate::conflict::{self, Conflict};
 use crate::constraint;
 use crate::error::AppError;
 use crate::journal::{self, Seen};
+use crate::kept;
 use crate::lane::Work;
 use crate::numbers::{self, Arriving};
 use crate::record;
@@ -141,6 +142,10 @@ fn check_form(work: &Work<'_>, arrived: &Arrived<'_>) -> Result<(), AppError> {
     if base.epoch > work.state.epoch || *seen > work.state.position().number {
         let message = format!("it builds on entry {base}, which does not exist");
         return Err(AppError::refused("impossible-base", message));
+    }
+    // What the head office itself did and lost with its database comes back as it was.
+    if stored.transaction.id.node != work.foundation.identity.node {
+        kept::check(&stored.transaction.changes)?;
     }
     check_reign(work, arrived)
 }

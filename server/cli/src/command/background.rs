@@ -151,9 +151,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("mytism.log");
         fs::write(&log, "1\n2\n3\n4\n5\n6\n").unwrap();
-        let said = report::document(&Failure::refused("restored-database", "m").hint("h"));
+        let said = report::document(&Failure::refused("recovering", "m").hint("h"));
         let failure = failed(&mut child("exit 3"), Some(&said), &log);
-        assert_eq!(failure, Failure::refused("restored-database", "m").hint("h"));
+        assert_eq!(failure, Failure::refused("recovering", "m").hint("h"));
         let failure = failed(&mut child("exit 101"), None, &log);
         assert_eq!(failure.code, "start-failed");
         assert!(failure.message.contains("101"), "{failure:?}");

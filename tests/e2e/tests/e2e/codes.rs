@@ -123,9 +123,6 @@ fn codes_are_provoked_by_damage() {
     check("damaged-state", 1, &|project| {
         fs::write(project.directory().join("state").join("incarnation"), "x").unwrap();
     });
-    check("restored-database", 3, &|project| {
-        fs::write(project.directory().join("state").join("incarnation"), "9").unwrap();
-    });
     check("socket-error", 1, &|project| {
         let run = project.directory().join("run");
         let _absent = fs::remove_dir_all(&run);
