@@ -9,6 +9,9 @@ pub struct Counters(BTreeMap<String, u64>);
 
 /// What must have happened at least once when a long run ends.
 pub const WANTED: &[&str] = &[
+    "entries rolled back",
+    "fault backup with ledger",
+    "fault backup without ledger",
     "fault clock back",
     "fault clock forward",
     "fault commit fails after it took effect",
@@ -21,8 +24,13 @@ pub const WANTED: &[&str] = &[
     "fault delay",
     "fault disk full",
     "fault duplicated message",
+    "fault lost ledger",
     "fault lost power",
+    "fault old backup of a branch",
+    "fault old backup of the head office",
+    "fault promotion of a branch",
     "fault reordered message",
+    "life renewed",
     "outcome accepted",
     "outcome brought back",
     "outcome merged",
@@ -38,6 +46,7 @@ pub const WANTED: &[&str] = &[
     "save refused",
     "number drawn",
     "restart",
+    "tail taken back",
 ];
 
 impl Default for Counters {

@@ -62,11 +62,11 @@ fn found() -> Vec<Founded> {
         let home = root.path().join(name);
         let machine = machine(seed);
         let number = join(&head, &schema, name, &home, &machine);
-        founded.push(Founded { name: name.clone(), number, backup: Backup::of(&home, &machine, 0) });
+        founded.push(Founded { name: name.clone(), number, backup: Backup::of(&home, &machine) });
     }
     let number = head.identity().node;
     drop(head);
-    founded.insert(0, Founded { name: "head".to_owned(), number, backup: Backup::of(&home, &of_head, 0) });
+    founded.insert(0, Founded { name: "head".to_owned(), number, backup: Backup::of(&home, &of_head) });
     founded
 }
 

@@ -8,6 +8,7 @@
 //!
 //! 1. [`simulation`]: the queue of events, and the course of one run; [`plan`]: what is to happen when
 //! 2. [`node`], [`machine`], [`founding`]: a process, what lies around it, and the cluster with which each run begins
+//! 3. [`lines`]: messages between nodes
 //! 4. [`saves`]: what users do
 //! 5. [`oracle`]: what must hold, said a second time without a line of the product
 //! 6. [`runs`] and [`counters`]: many seeds, and what happened in them

@@ -97,8 +97,8 @@ impl Line {
     /// A new one, which nobody has said anything on.
     #[must_use]
     pub fn new(branch: (usize, u64), head: (usize, u64)) -> Self {
-        let head_end = Some(HeadEnd::default());
-        Self { branch, head, last: [0; 2], is_dead: false, branch_end: None, head_end }
+        let (branch_end, head_end) = (Some(BranchEnd::new()), Some(HeadEnd::new()));
+        Self { branch, head, last: [0; 2], is_dead: false, branch_end, head_end }
     }
 
     /// What becomes of a message that is sent now; counts what befell it.

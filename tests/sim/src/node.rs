@@ -12,6 +12,7 @@ use mytism_store::sqlite::{Durability, SqliteStore};
 use crate::machine::{Machine, Mood, Shaky};
 use crate::oracle::model::Model;
 use crate::oracle::reader::Reader;
+use crate::plan::LedgerFate;
 
 /// What makes a database; its shared memory means nothing to anybody else.
 const FILES: [&str; 2] = ["objects.db", "objects.db-wal"];
@@ -22,16 +23,14 @@ pub struct Backup {
     files: Vec<(String, Vec<u8>)>,
     /// Of the same moment.
     pub ledger: Option<Vec<u8>>,
-    /// Number of the save that came last before it.
-    pub saves: usize,
 }
 
 impl Backup {
     /// What lies in a directory.
     #[must_use]
-    pub fn of(directory: &Path, machine: &Machine, saves: usize) -> Self {
+    pub fn of(directory: &Path, machine: &Machine) -> Self {
         let read = |name: &&str| Some(((*name).to_owned(), std::fs::read(directory.join(name)).ok()?));
-        Self { files: FILES.iter().filter_map(read).collect(), ledger: machine.ledger_text(), saves }
+        Self { files: FILES.iter().filter_map(read).collect(), ledger: machine.ledger_text() }
     }
 
     /// Puts it into an empty directory.
@@ -169,18 +168,20 @@ impl Node {
 
     /// A backup as of now.
     #[must_use]
-    pub fn back_up(&self, saves: usize) -> Backup {
-        Backup::of(&self.directory(), &self.machine, saves)
+    pub fn back_up(&self) -> Backup {
+        Backup::of(&self.directory(), &self.machine)
     }
 
     /// Puts an older copy of the database in the place of what is there; the process must not run.
-    pub fn restore(&mut self, backup: &Backup, with_ledger: bool) {
+    pub fn restore(&mut self, backup: &Backup, ledger: LedgerFate) {
         assert!(self.app.is_none(), "{} runs", self.name);
         self.disk = None;
         self.empty_directory();
         backup.unpack(&self.directory());
-        if with_ledger {
-            self.machine = Arc::new(self.machine.with_ledger(backup.ledger.as_deref()));
+        match ledger {
+            LedgerFate::Kept => {}
+            LedgerFate::PutBack => self.machine = Arc::new(self.machine.with_ledger(backup.ledger.as_deref())),
+            LedgerFate::Lost => self.machine = Arc::new(self.machine.with_ledger(None)),
         }
     }
 }

@@ -9,8 +9,6 @@ pub const TROUBLED: u64 = 40_000_000;
 /// Until when everything must be in step once all is whole again.
 pub const HEALED: u64 = 180_000_000;
 
-const RESTORES: bool = false;
-
 /// Something that happens at a moment.
 #[derive(Clone, Debug)]
 pub enum Deed {
@@ -45,8 +43,21 @@ pub enum Fault {
     Clock(usize, i64),
     /// A backup is taken.
     BackUp(usize),
-    /// The last backup is put back, with its ledger or without.
-    Restore(usize, bool),
+    /// The last backup of the database is put back, and something becomes of the ledger.
+    Restore(usize, LedgerFate),
+    /// The head office is gone for so long, and a branch takes its place.
+    Promote(usize, u64),
+}
+
+/// What becomes of the ledger where a database is put back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LedgerFate {
+    /// It is as new as ever.
+    Kept,
+    /// It is put back too, as when a whole machine is.
+    PutBack,
+    /// It is lost.
+    Lost,
 }
 
 /// The deeds of a run with their moments.
@@ -71,15 +82,33 @@ pub fn plan(nodes: usize, dice: &mut Dice) -> Vec<(u64, Deed)> {
         let fault = if dice.percent(30) { Fault::Stop(node, pause) } else { Fault::Crash(node, pause) };
         deeds.push((when(dice), Deed::Fault(fault)));
     }
-    if RESTORES && dice.percent(60) {
-        let branch = 1 + dice.below(nodes - 1);
-        let taken = when(dice) / 2;
-        deeds.push((taken, Deed::Fault(Fault::BackUp(branch))));
-        let again = taken + dice.throw() % (TROUBLED - taken);
-        deeds.push((again, Deed::Fault(Fault::Restore(branch, dice.percent(50)))));
-    }
+    grave(nodes, &mut deeds, dice);
     deeds.push((TROUBLED, Deed::Heal));
     deeds
+}
+
+/// The faults after which somebody must go back: one of a kind in a run, and not in each.
+fn grave(nodes: usize, deeds: &mut Vec<(u64, Deed)>, dice: &mut Dice) {
+    let mut put_back = |node: usize, dice: &mut Dice| {
+        let ledger =
+            *dice.pick(&[LedgerFate::Kept, LedgerFate::PutBack, LedgerFate::Lost]).unwrap_or(&LedgerFate::Kept);
+        let taken = dice.throw() % (TROUBLED / 2);
+        let again = taken + 1 + dice.throw() % (TROUBLED - taken - 1);
+        deeds.push((taken, Deed::Fault(Fault::BackUp(node))));
+        deeds.push((again, Deed::Fault(Fault::Restore(node, ledger))));
+    };
+    if dice.percent(45) {
+        put_back(1 + dice.below(nodes - 1), dice);
+    }
+    match dice.below(100) {
+        0..22 => put_back(0, dice),
+        22..40 => {
+            let at = dice.throw() % TROUBLED;
+            let pause = dice.throw() % 12_000_000;
+            deeds.push((at, Deed::Fault(Fault::Promote(1 + dice.below(nodes - 1), pause))));
+        }
+        _ => {}
+    }
 }
 
 /// From 1 to so many.
@@ -114,6 +143,6 @@ fn fault(nodes: usize, dice: &mut Dice) -> Fault {
             let micros = (dice.throw() % most).cast_signed();
             Fault::Clock(node, if dice.percent(50) { micros } else { -micros })
         }
-        _ => Fault::BackUp(branch),
+        _ => Fault::BackUp(node),
     }
 }

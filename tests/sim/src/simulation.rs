@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use mytism_app::surroundings::Surroundings as _;
-use mytism_app::{App, Context};
+use mytism_app::{App, Context, Visible};
+use mytism_core::change::Change;
 use mytism_core::failure::Failure;
 use mytism_core::id::system;
-use mytism_core::journal::Cause;
 use mytism_core::operation::{Reply, Request, Saved};
 use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
@@ -46,6 +46,8 @@ enum Event {
     Connect(usize, u64),
     /// A process starts.
     Start(usize),
+    /// A greeting should have been answered by now.
+    Greeted(u64),
     /// Is all in step?
     Settled,
 }
@@ -66,6 +68,10 @@ pub struct Simulation {
     backups: Vec<Option<Backup>>,
     /// Nodes whose disk was put back and whose losses have not been counted.
     put_back: Vec<bool>,
+    /// Nodes that cannot know yet that they were put back as a whole: what they give may have been given before.
+    is_unsure: Vec<bool>,
+    /// Head offices whose place was taken while they were down.
+    deposed: Vec<bool>,
     schema: Arc<Schema>,
     saves: usize,
     is_healed: bool,
@@ -114,6 +120,8 @@ impl Simulation {
             opened: 0,
             backups: vec![None; count],
             put_back: vec![false; count],
+            is_unsure: vec![false; count],
+            deposed: vec![false; count],
             schema,
             saves: 0,
             is_healed: false,
@@ -161,6 +169,7 @@ impl Simulation {
             Event::Notice(line, at) => self.close(line, at, "the other end is gone"),
             Event::Connect(at, process) => self.connect(at, process),
             Event::Start(at) => self.start(at),
+            Event::Greeted(line) => self.greeted(line),
             Event::Settled => return self.settled(),
         }
         false
@@ -206,52 +215,65 @@ impl Simulation {
             self.counters.add("save at a node that is down");
             return;
         }
+        // Whoever puts a head office back lets nobody in before its branches have been heard.
+        if at == self.head && self.is_unsure[at] {
+            self.counters.add("save held back at a restored head office");
+            return;
+        }
         self.read(at);
         self.saves += 1;
         let tag = format!("save {} at {}", self.saves, self.nodes[at].name);
         let node = &self.nodes[at];
         let request = draft(&node.reader.shown, &self.schema, &tag, &mut self.dice);
         let answer = call(node.app(), Request::Save(request));
-        let number = node.number;
         match answer {
             Ok(Saved { transaction: Some(id), ids, .. }) => {
                 self.note(format_args!("{tag}: {id}, {} new", ids.len()));
                 self.counters.add("save acknowledged");
-                self.account.acknowledged(&tag, number, &ids);
-            }
-            Ok(_) => self.note(format_args!("{tag}: nothing changed")),
-            Err(failure) => {
-                self.note(format_args!("{tag}: {}", failure.code));
-                if REASONS.contains(&failure.code.as_str()) {
-                    self.counters.add("save refused");
-                } else {
-                    let of_disk = ["disk-full", "disk-error"].contains(&failure.code.as_str());
-                    assert!(of_disk, "save: {tag} fails: {failure:?}");
-                    self.counters.add("save failed");
+                self.account.acknowledged(&tag);
+                let rows = self.read(at);
+                if !self.is_unsure[at] {
+                    self.account.gave(&tag, &ids);
+                    let own = rows.iter().filter(|row| row.transaction == id);
+                    self.drawn(&tag, own.flat_map(|row| &row.changes));
                 }
             }
+            Ok(_) => self.note(format_args!("{tag}: nothing changed")),
+            Err(failure) => self.unsaved(&tag, &failure),
         }
     }
 
-    /// The reader of a node reads on; what it drew is noted.
-    fn read(&mut self, at: usize) {
+    fn unsaved(&mut self, tag: &str, failure: &Failure) {
+        self.note(format_args!("{tag}: {}", failure.code));
+        let code = failure.code.as_str();
+        if REASONS.contains(&code) {
+            self.counters.add("save refused");
+        } else if ["recovering", "deposed"].contains(&code) {
+            self.counters.add("save refused while recovering");
+        } else {
+            assert!(["disk-full", "disk-error"].contains(&code), "save: {tag} fails: {failure:?}");
+            self.counters.add("save failed");
+        }
+    }
+
+    /// The reader of a node reads on; gives back the rows.
+    fn read(&mut self, at: usize) -> Vec<Visible> {
         if self.nodes[at].mood.is_dead() {
-            return;
+            return Vec::new();
         }
         let mut reader = std::mem::take(&mut self.nodes[at].reader);
-        let Some(app) = self.nodes[at].running() else {
-            self.nodes[at].reader = reader;
-            return;
-        };
-        let number = self.schema.entity("Bill").and_then(|bill| bill.member("Number")).map(|member| member.id);
-        let rows = reader.follow(app);
+        let rows = self.nodes[at].running().map(|app| reader.follow(app));
         self.nodes[at].reader = reader;
-        for row in rows.iter().filter(|row| row.cause == Cause::Saved) {
-            for change in row.changes.iter().filter(|change| Some(change.slot.attribute) == number) {
-                if let (Value::Null, Value::Integer(drawn)) = (&change.old, &change.new) {
-                    self.account.drawn(*drawn, &row.transaction.to_string());
-                    self.counters.add("number drawn");
-                }
+        rows.unwrap_or_default()
+    }
+
+    /// Numbers that a save drew are noted.
+    fn drawn<'c>(&mut self, tag: &str, changes: impl Iterator<Item = &'c Change>) {
+        let number = self.schema.entity("Bill").and_then(|bill| bill.member("Number")).map(|member| member.id);
+        for change in changes.filter(|change| Some(change.slot.attribute) == number) {
+            if let (Value::Null, Value::Integer(drawn)) = (&change.old, &change.new) {
+                self.account.drawn(*drawn, tag);
+                self.counters.add("number drawn");
             }
         }
     }

@@ -73,6 +73,20 @@ impl Core {
 
     /// Runs the tasks of a group and writes what they did.
     fn commit(&mut self, group: &mut [Box<dyn Task>]) -> Result<(), AppError> {
+        let result = self.attempt(group);
+        self.forget_reign();
+        result
+    }
+
+    /// What is drawn is gone whatever becomes of the work; but the ids of a reign that did not begin are nobody's.
+    fn forget_reign(&self) {
+        let mut allotment = self.foundation.allotment();
+        if allotment.reign != self.kept.reign {
+            *allotment = self.kept.clone();
+        }
+    }
+
+    fn attempt(&mut self, group: &mut [Box<dyn Task>]) -> Result<(), AppError> {
         let foundation = Arc::clone(&self.foundation);
         if self.unsure {
             self.state = read_again(&*foundation.store, &foundation.identity, &self.state)?;
@@ -85,6 +99,9 @@ impl Core {
             work.run(|work| task.run(work));
         }
         let (mut batch, next, events) = work.into_batch();
+        if next.incarnation == self.state.incarnation {
+            self.forget_reign();
+        }
         if next.accounts != self.state.accounts {
             batch.push(Write::Put { key: Accounts::KEY, value: next.accounts.to_bytes() });
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mytism_core::change::Outcome;
-use mytism_core::id::{NodeId, ObjectId};
+use mytism_core::id::ObjectId;
 use mytism_store::View;
 
 use super::model::Model;
@@ -16,8 +16,6 @@ use super::model::Model;
 pub struct Promise {
     /// Its description.
     pub tag: String,
-    /// Where.
-    pub node: NodeId,
     /// Whether every disk that held it was lost before anybody else had it.
     pub is_forgiven: bool,
 }
@@ -32,16 +30,20 @@ pub struct Account {
 }
 
 impl Account {
-    /// A save was acknowledged, with ids for new objects.
+    /// A save was acknowledged.
+    pub fn acknowledged(&mut self, tag: &str) {
+        self.promises.push(Promise { tag: tag.to_owned(), is_forgiven: false });
+    }
+
+    /// It gave ids to new objects.
     ///
     /// # Panics
     /// When one of them was given before.
-    pub fn acknowledged(&mut self, tag: &str, node: NodeId, ids: &[(String, ObjectId)]) {
+    pub fn gave(&mut self, tag: &str, ids: &[(String, ObjectId)]) {
         for (_, id) in ids {
             let before = self.ids.insert(*id, tag.to_owned());
             assert!(before.is_none(), "id {id} was given to {tag} and before that to {before:?}");
         }
-        self.promises.push(Promise { tag: tag.to_owned(), node, is_forgiven: false });
     }
 
     /// A number was given.
@@ -53,13 +55,14 @@ impl Account {
         assert!(before.is_none(), "number {number} was given to {to} and before that to {before:?}");
     }
 
-    /// The disk of a node was lost: what only it held is nobody's fault. `kept` are the saves that others hold.
-    pub fn forgive(&mut self, node: NodeId, kept: &BTreeSet<String>) -> u64 {
-        let lost = self.promises.iter_mut().filter(|promise| promise.node == node && !promise.is_forgiven);
+    /// A disk was put back: what nobody holds any longer is nobody's fault. `kept` are the saves that somebody holds.
+    pub fn forgive(&mut self, kept: &BTreeSet<String>) -> u64 {
         let mut forgiven = 0;
-        for promise in lost.filter(|promise| !kept.contains(&promise.tag)) {
-            promise.is_forgiven = true;
-            forgiven += 1;
+        for promise in self.promises.iter_mut().filter(|promise| !promise.is_forgiven) {
+            if !kept.contains(&promise.tag) {
+                promise.is_forgiven = true;
+                forgiven += 1;
+            }
         }
         forgiven
     }
@@ -70,7 +73,8 @@ impl Account {
     /// When one was not.
     pub fn check(&self, model: &Model) {
         let mut logged: BTreeMap<&str, u64> = BTreeMap::new();
-        for step in model.steps.iter().filter(|step| is_tag(&step.description)) {
+        // A name that was given to another transaction stays behind with nothing in it.
+        for step in model.steps.iter().filter(|step| is_tag(&step.description) && !step.changes.is_empty()) {
             if let Some(before) = logged.insert(&step.description, step.number) {
                 panic!("{} stands in the log at {before} and {}", step.description, step.number);
             }
@@ -99,7 +103,10 @@ pub fn is_tag(description: &str) -> bool {
 /// When it cannot be read.
 #[must_use]
 pub fn tags(view: &dyn View) -> BTreeSet<String> {
-    let read = |bytes| mytism_format::transaction::read(bytes).unwrap().transaction.description;
+    let read = |bytes| {
+        let transaction = mytism_format::transaction::read(bytes).unwrap().transaction;
+        if transaction.changes.is_empty() { String::new() } else { transaction.description }
+    };
     let logged = view.log_after(0, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
     let pending = view.pending_after(i64::MIN, u32::MAX, usize::MAX).unwrap().into_iter().map(|row| read(row.bytes));
     logged.chain(pending).filter(|tag| is_tag(tag)).collect()

@@ -95,7 +95,6 @@ impl Reader {
         }
         if row.cause == Cause::Saved {
             assert!(own, "journal: a save of another node at {name}: {row:?}");
-            assert_eq!(row.position.is_some(), identity.authoritative, "journal: {name}: {row:?}");
         }
         for change in &row.changes {
             let of = || Sight { entity: change.entity, slots: BTreeMap::new() };

@@ -17,7 +17,8 @@ use crate::counters::Counters;
 /// A clock that is off by more is not believed.
 const BELIEVED_MICROS: u64 = 600_000_000;
 /// The reasons for which the head office refuses what a simulated user did.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 8] = [
+    "deposed",
     "duplicate-value",
     "unknown-reference",
     "value-required",
@@ -356,7 +357,12 @@ fn known_base(earlier: &[Step], step: &Step) -> u64 {
 
 fn others_since<'a>(earlier: &'a [Step], step: &'a Step, base: u64) -> impl Iterator<Item = &'a Step> {
     let base = usize::try_from(base).unwrap().min(earlier.len());
-    earlier[base..].iter().filter(|other| other.id.node != step.id.node)
+    earlier[base..].iter().filter(|other| !is_same_life(other, step))
+}
+
+/// What another life of a node did its author may not have seen: it was another copy of the database.
+fn is_same_life(one: &Step, other: &Step) -> bool {
+    (one.id.node, one.id.incarnation) == (other.id.node, other.id.incarnation)
 }
 
 fn met(earlier: &[Step], step: &Step, base: u64, change: &Change, ours: &Value) -> Met {
@@ -366,13 +372,17 @@ fn met(earlier: &[Step], step: &Step, base: u64, change: &Change, ours: &Value) 
                 && if is_deletion(change) { !is_deletion(found) } else { found.slot == change.slot }
         })
     };
+    // Where a part of what the author knew is history no more, what that left has to speak for it.
+    if base < step.base.number && *ours == change.old && !is_deletion(change) {
+        return Met::default();
+    }
     let base = usize::try_from(base).unwrap().min(earlier.len());
     let last = earlier[base..].iter().rev().find(meets);
     let by_others = others_since(earlier, step, base as u64).any(|other| meets(&other));
     let before = if *ours == change.old { None } else { earlier[..base].iter().rev().find(meets) };
     Met {
         by_others,
-        own_last: last.is_some_and(|last| last.id.node == step.id.node),
+        own_last: last.is_some_and(|last| is_same_life(last, step)),
         moment: last.or(before).map(|step| step.moment),
     }
 }

@@ -5,7 +5,7 @@ use crate::lines::Way;
 use crate::machine::Trouble;
 use crate::oracle::account::tags;
 use crate::oracle::reader::Reader;
-use crate::plan::Fault;
+use crate::plan::{Fault, LedgerFate};
 
 impl Simulation {
     pub(super) fn fault(&mut self, fault: Fault) {
@@ -51,10 +51,11 @@ impl Simulation {
             }
             Fault::BackUp(at) => {
                 if self.nodes[at].running().is_some() && !self.put_back[at] {
-                    self.backups[at] = Some(self.nodes[at].back_up(self.saves));
+                    self.backups[at] = Some(self.nodes[at].back_up());
                 }
             }
-            Fault::Restore(at, with_ledger) => self.restore(at, with_ledger),
+            Fault::Restore(at, ledger) => self.restore(at, ledger),
+            Fault::Promote(at, pause) => self.promote(at, pause),
         }
     }
 
@@ -102,29 +103,66 @@ impl Simulation {
         self.note(words);
         if std::mem::take(&mut self.put_back[at]) {
             self.nodes[at].reader = Reader::of(self.nodes[at].app());
-            self.forgive(at);
+            self.forgive();
+        }
+        let rules = self.nodes[at].app().identity().authoritative;
+        if std::mem::take(&mut self.deposed[at]) || rules && at != self.head {
+            self.nodes[at].app().abdicate().expect("a head office whose place was taken can go");
         }
         let process = self.nodes[at].process;
         self.soon(500_000, Event::Connect(at, process));
     }
 
-    fn restore(&mut self, at: usize, with_ledger: bool) {
+    fn restore(&mut self, at: usize, ledger: LedgerFate) {
+        // One that took the place of another later is no head office in its backup.
+        if at == self.head && at != 0 {
+            return;
+        }
         let Some(backup) = self.backups[at].take() else { return };
         if self.nodes[at].running().is_some() {
-            self.read(at);
             self.nodes[at].stop();
             self.gone(at, 500_000);
         }
-        self.nodes[at].restore(&backup, with_ledger);
+        self.nodes[at].restore(&backup, ledger);
         self.put_back[at] = true;
-        self.counters.add("fault old backup of a branch");
-        self.counters.add(if with_ledger { "fault backup with ledger" } else { "fault backup without ledger" });
+        self.is_unsure[at] = ledger != LedgerFate::Kept || at == self.head;
+        let is_head = at == self.head;
+        self.counters.add(if is_head { "fault old backup of the head office" } else { "fault old backup of a branch" });
+        self.counters.add(match ledger {
+            LedgerFate::Kept => "fault backup without ledger",
+            LedgerFate::PutBack => "fault backup with ledger",
+            LedgerFate::Lost => "fault lost ledger",
+        });
     }
 
-    /// What only the lost disk held is nobody's fault.
-    fn forgive(&mut self, at: usize) {
+    /// A branch takes the place of the head office, which is gone for so long and becomes a branch then.
+    fn promote(&mut self, at: usize, pause: u64) {
+        if at == self.head || self.nodes[at].running().is_none() {
+            return;
+        }
+        let old = self.head;
+        if let Err(error) = self.nodes[at].app().promote() {
+            self.note(format_args!("no promotion: {error}"));
+            return;
+        }
+        self.counters.add("fault promotion of a branch");
+        if self.nodes[old].running().is_some() {
+            self.die(old, pause);
+        }
+        self.deposed[old] = true;
+        self.head = at;
+        let process = self.nodes[at].process;
+        let ids = self.lines.iter().filter(|(_, line)| line.branch == (at, process)).map(|(id, _)| *id);
+        for id in ids.collect::<Vec<_>>() {
+            self.close(id, Way::Down, "this node is the head office by now");
+        }
+    }
+
+    /// What nobody holds any longer is nobody's fault.
+    fn forgive(&mut self) {
         let mut kept = std::collections::BTreeSet::new();
-        for node in &mut self.nodes {
+        for at in 0..self.nodes.len() {
+            let node = &mut self.nodes[at];
             let was_down = node.running().is_none();
             if was_down {
                 node.start();
@@ -134,7 +172,7 @@ impl Simulation {
                 node.stop();
             }
         }
-        let forgiven = self.account.forgive(self.nodes[at].number, &kept);
+        let forgiven = self.account.forgive(&kept);
         self.counters.more("save lost with a disk", forgiven);
     }
 

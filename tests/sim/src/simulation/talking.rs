@@ -1,18 +1,35 @@
 //! Lines in the run: who reaches whom, what arrives, what an end wants done, and how a line ends.
 
+use mytism_core::time::Timestamp;
 use mytism_proto::PeerMessage;
 use mytism_server::replica::{Errand, perform};
-use mytism_sync::branch_end::BranchEnd;
-use mytism_sync::greeting::Judgement;
 use mytism_sync::{Done, Effect, Job, Violation};
 
 use super::{Event, Simulation};
 use crate::lines::{Fate, Line, Way};
 
-/// Ids that a branch keeps in stock.
-const ID_RESERVE: u64 = 200;
 /// After so many microseconds without a sign of life a line counts as gone.
 const SILENCE: u64 = 3_000_000;
+/// Ids that a branch keeps in stock.
+const ID_RESERVE: u64 = 200;
+
+type Told = Result<(), Violation>;
+
+impl Line {
+    fn on_message(&mut self, at: Way, message: PeerMessage, now: Timestamp, out: &mut Vec<Effect>) -> Told {
+        match at {
+            Way::Up => self.head_end.as_mut().map_or(Ok(()), |end| end.on_message(message, now, out)),
+            Way::Down => self.branch_end.as_mut().map_or(Ok(()), |end| end.on_message(message, now, out)),
+        }
+    }
+
+    fn on_done(&mut self, at: Way, done: Done, now: Timestamp, out: &mut Vec<Effect>) -> Told {
+        match at {
+            Way::Up => self.head_end.as_mut().map_or(Ok(()), |end| end.on_done(done, now, out)),
+            Way::Down => self.branch_end.as_mut().map_or(Ok(()), |end| end.on_done(done, now, out)),
+        }
+    }
+}
 
 impl Simulation {
     /// A branch tries to reach the head office.
@@ -32,16 +49,28 @@ impl Simulation {
         let id = self.opened;
         let head = (self.head, self.nodes[self.head].process);
         let mut line = Line::new((at, process), head);
-        let (mut end, mut effects) = (BranchEnd::new(), Vec::new());
-        end.start(&mut effects);
-        line.branch_end = Some(end);
+        let mut effects = Vec::new();
+        if let Some(end) = &mut line.branch_end {
+            end.start(&mut effects);
+        }
         self.lines.insert(id, line);
         self.counters.add("line opened");
-        self.carry(id, Way::Down, effects);
+        self.carry(id, Way::Down, effects, Ok(()));
+        // Nobody waits for an answer without end.
+        let late = self.now + 3 * SILENCE;
+        self.at(late, Event::Greeted(id));
+    }
+
+    /// A branch that got no answer to its greeting gives up.
+    pub(super) fn greeted(&mut self, id: u64) {
+        let is_waiting = |line: &Line| line.branch_end.as_ref().is_some_and(|end| end.is_greeting());
+        if self.lines.get(&id).is_some_and(is_waiting) {
+            self.close(id, Way::Down, "no greeting came");
+        }
     }
 
     /// The node at an end of a line, and its process.
-    fn place(line: &Line, at: Way) -> (usize, u64) {
+    const fn place(line: &Line, at: Way) -> (usize, u64) {
         match at {
             Way::Up => line.head,
             Way::Down => line.branch,
@@ -49,7 +78,7 @@ impl Simulation {
     }
 
     /// Carries out what an end wants; `at` is the way that leads to it.
-    pub(super) fn carry(&mut self, id: u64, at: Way, effects: Vec<Effect>) {
+    fn carry(&mut self, id: u64, at: Way, effects: Vec<Effect>, told: Told) {
         for effect in effects {
             match effect {
                 Effect::Send(message) => self.send(id, at.back(), &message),
@@ -58,13 +87,34 @@ impl Simulation {
                     let place = Self::place(line, at);
                     self.soon(3_000, Event::Work(id, at, place, job));
                 }
-                Effect::Close => self.close(id, at, "what was asked for is done"),
+                Effect::Close => self.close(id, at, "all is said"),
             }
+        }
+        if let Err(violation) = told {
+            self.counters.add(&format!("line ended by {}", violation.code));
+            self.send(id, at.back(), &violation.reject());
+            self.close(id, at, violation.code);
+        }
+        self.has_talked(id);
+    }
+
+    /// A branch that talks with the head office knows what it is.
+    fn has_talked(&mut self, id: u64) {
+        let Some(line) = self.lines.get(&id) else { return };
+        let (branch, head) = (line.branch.0, line.head.0);
+        if line.branch_end.as_ref().is_some_and(|end| end.is_talking()) {
+            self.is_unsure[branch] = false;
+        }
+        if line.head_end.as_ref().is_some_and(|end| end.is_talking()) {
+            self.is_unsure[head] = false;
         }
     }
 
     fn send(&mut self, id: u64, way: Way, message: &PeerMessage) {
         let Some(line) = self.lines.get_mut(&id) else { return };
+        if let Some(name) = told_of(message) {
+            self.counters.add(name);
+        }
         let bytes = message.encode().expect("what is said can be sent");
         let cable = &mut self.cables[line.branch.0];
         let was_dead = line.is_dead;
@@ -95,14 +145,11 @@ impl Simulation {
 
     /// A message arrives at an end.
     pub(super) fn arrive(&mut self, id: u64, way: Way, bytes: &[u8]) {
-        let Some(line) = self.lines.get(&id) else { return };
+        let Some(line) = self.lines.get_mut(&id) else { return };
         let (at, process) = Self::place(line, way);
         // It was on its way when the line was cut.
         if !self.cables[line.branch.0].is_open(way, self.now) {
-            let was_dead = line.is_dead;
-            if let Some(line) = self.lines.get_mut(&id) {
-                line.is_dead = true;
-            }
+            let was_dead = std::mem::replace(&mut line.is_dead, true);
             self.lost(id, was_dead);
             return;
         }
@@ -110,21 +157,45 @@ impl Simulation {
             return;
         }
         let message = PeerMessage::decode(bytes).expect("what was sent can be read");
-        let now = self.clock(at);
         if let PeerMessage::Reject { code, .. } = &message {
-            self.counters.add(&format!("line rejected by {code}"));
             self.close(id, way, code);
             return;
         }
+        if way == Way::Up && matches!(message, PeerMessage::Hello { .. }) && !self.enter(id) {
+            return;
+        }
+        let now = self.clock(at);
         let Some(line) = self.lines.get_mut(&id) else { return };
         let mut effects = Vec::new();
-        let taken = match (way, &mut line.head_end, &mut line.branch_end) {
-            (Way::Up, Some(end), _) => end.on_message(message, now, &mut effects),
-            (Way::Down, _, Some(end)) => end.on_message(message, now, &mut effects),
-            _ => return,
-        };
-        self.carry(id, way, effects);
-        self.judge_line(id, way, taken);
+        let told = line.on_message(way, message, now, &mut effects);
+        self.carry(id, way, effects, told);
+    }
+
+    /// Whether a branch is let in. An older line of the same process gives way; another process of the same node that is
+    /// connected keeps its place.
+    fn enter(&mut self, id: u64) -> bool {
+        let Some(line) = self.lines.get(&id) else { return false };
+        let (branch, head) = (line.branch, line.head);
+        let number = self.nodes[branch.0].number;
+        let of_node = |line: &Line| self.nodes[line.branch.0].number == number;
+        let others = self
+            .lines
+            .iter()
+            .filter(|(other, line)| **other != id && line.head == head && of_node(line) && line.head_end.is_some());
+        let others: Vec<(u64, bool)> = others
+            .map(|(other, line)| (*other, line.branch.0 != branch.0 && line.branch_end.is_some() && !line.is_dead))
+            .collect();
+        if others.iter().any(|(_, keeps)| *keeps) {
+            self.counters.add("line ended by node-connected-twice");
+            let message = "another process of this node is connected".to_owned();
+            self.send(id, Way::Down, &PeerMessage::Reject { code: "node-connected-twice".to_owned(), message });
+            self.close(id, Way::Up, "node-connected-twice");
+            return false;
+        }
+        for (other, _) in others {
+            self.close(other, Way::Up, "the branch opened another line");
+        }
+        true
     }
 
     /// A node works for an end of a line. It does so even where the line has ended meanwhile, as a process does.
@@ -138,31 +209,35 @@ impl Simulation {
         let peer = self.nodes[Self::place(line, at.back()).0].number;
         let name = node.name.clone();
         let errand = Errand { peer, run: process, id_reserve: ID_RESERVE };
-        let done = perform(app, &errand, job).map_err(|error| error.failure());
+        let counted = match &job {
+            Job::RollBack { .. } => Some("entries rolled back"),
+            Job::Renew { .. } => Some("life renewed"),
+            Job::TakeBack(_) => Some("tail taken back"),
+            _ => None,
+        };
+        let done = perform(app, &errand, job);
         let now = self.clock(place);
         match done {
             Ok(done) => {
-                if let Done::Judged(Judgement::Welcome(_)) = done {
-                    self.give_way(id);
+                if let Some(counted) = counted {
+                    self.counters.add(counted);
+                    let waiting = self.waiting(place);
+                    self.note(format_args!("{name}: {counted}, {waiting}"));
                 }
                 if let Done::Applied { position, hash, .. } = &done {
                     let words = format!("{name} knows {position} {hash:.12}");
                     self.note(words);
-                }
-                if matches!(done, Done::Applied { .. }) && self.dice.percent(8) {
-                    self.look(place);
+                    if self.dice.percent(8) {
+                        self.look(place);
+                    }
                 }
                 let Some(line) = self.lines.get_mut(&id) else { return };
                 let mut effects = Vec::new();
-                let taken = match (at, &mut line.head_end, &mut line.branch_end) {
-                    (Way::Up, Some(end), _) => end.on_done(done, now, &mut effects),
-                    (Way::Down, _, Some(end)) => end.on_done(done, now, &mut effects),
-                    _ => return,
-                };
-                self.carry(id, at, effects);
-                self.judge_line(id, at, taken);
+                let told = line.on_done(at, done, now, &mut effects);
+                self.carry(id, at, effects, told);
             }
-            Err(failure) => {
+            Err(error) => {
+                let failure = error.failure();
                 self.counters.add(&format!("line ended by {}", failure.code));
                 let reject = PeerMessage::Reject { code: failure.code.clone(), message: failure.message.clone() };
                 self.send(id, at.back(), &reject);
@@ -171,24 +246,12 @@ impl Simulation {
         }
     }
 
-    /// An end that finds its peer at fault says so and closes.
-    fn judge_line(&mut self, id: u64, at: Way, taken: Result<(), Violation>) {
-        let Err(violation) = taken else { return };
-        self.counters.add(&format!("line ended by {}", violation.code));
-        self.send(id, at.back(), &violation.reject());
-        self.close(id, at, violation.code);
-    }
-
-    /// An older line of the same branch gives way.
-    fn give_way(&mut self, id: u64) {
-        let branch = self.lines.get(&id).map(|line| line.branch.0);
-        let older = self
-            .lines
-            .iter()
-            .filter(|(other, line)| **other != id && Some(line.branch.0) == branch && line.head_end.is_some());
-        for other in older.map(|(other, _)| *other).collect::<Vec<_>>() {
-            self.close(other, Way::Up, "the branch opened another line");
-        }
+    /// What is pending at a node, by name.
+    fn waiting(&self, at: usize) -> String {
+        let Some(app) = self.nodes[at].running() else { return String::new() };
+        let rows = app.view().and_then(|view| Ok(view.pending_after(i64::MIN, 200, usize::MAX)?)).unwrap_or_default();
+        let names: Vec<String> = rows.into_iter().map(|row| row.transaction.to_string()).collect();
+        format!("pending: {}", names.join(" "))
     }
 
     /// An end of a line is closed; the other one hears of it, sooner or later.
@@ -231,13 +294,24 @@ impl Simulation {
         let position = head.map(|head| head.position).unwrap_or_default();
         for id in ids {
             let Some(line) = self.lines.get_mut(&id) else { continue };
-            let (mut effects, is_head) = (Vec::new(), line.head == place);
-            match (is_head, &mut line.head_end, &mut line.branch_end) {
-                (true, Some(end), _) => end.on_commit(position, &mut effects),
-                (false, _, Some(end)) => end.on_commit(&mut effects),
-                _ => {}
+            let mut effects = Vec::new();
+            let way = if line.head == place { Way::Up } else { Way::Down };
+            match way {
+                Way::Up => line.head_end.iter_mut().for_each(|end| end.on_commit(position, &mut effects)),
+                Way::Down => line.branch_end.iter_mut().for_each(|end| end.on_commit(&mut effects)),
             }
-            self.carry(id, if is_head { Way::Up } else { Way::Down }, effects);
+            self.carry(id, way, effects, Ok(()));
         }
+    }
+}
+
+/// What is worth counting of what is said.
+const fn told_of(message: &PeerMessage) -> Option<&'static str> {
+    match message {
+        PeerMessage::RollBack { .. } => Some("said roll back"),
+        PeerMessage::Renew { .. } => Some("said renew"),
+        PeerMessage::RenewRequest { .. } => Some("said fork"),
+        PeerMessage::Recover { .. } => Some("said recover"),
+        _ => None,
     }
 }
