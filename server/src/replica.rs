@@ -163,6 +163,10 @@ fn read_tail(app: &App, after: u64, hash: Option<Hash>) -> Result<Option<Vec<Log
 
 /// What a branch is told. That the peer's key is the branch's was checked before.
 fn judgement(app: &App, errand: &Errand, claim: &Claim) -> Result<Judgement, AppError> {
+    if let Some(epoch) = app.deposed_since() {
+        let message = format!("this node is the head office no more: another one is since reign {epoch}");
+        return Ok(Judgement::Refused(Violation { code: "deposed", message }));
+    }
     let view = app.view()?;
     let head = view.head()?.ok_or_else(|| AppError::failed("empty-log", "the log of the head office is empty"))?;
     let knowledge = Knowledge {

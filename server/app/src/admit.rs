@@ -94,7 +94,8 @@ fn forked(id: TransactionId) -> AppError {
     AppError::refused("forked-transaction", message)
 }
 
-fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError> {
+/// Decides on a transaction.
+pub(crate) fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError> {
     work.workspace.begin();
     let outcome = match merge(work, &stored) {
         Ok(outcome) => {

@@ -86,10 +86,19 @@ pub(crate) fn check(state: &State) -> Result<(), AppError> {
 }
 
 impl App {
-    /// Whether this head office was restored and waits for its branches, or was deposed.
+    /// Whether this head office was restored and waits for its branches.
     #[must_use]
     pub fn is_recovering(&self) -> bool {
-        self.foundation.published().state.rule != Rule::Ruling
+        matches!(self.foundation.published().state.rule, Rule::Recovering(_))
+    }
+
+    /// Since which reign another node is the head office, where this one knows that it was replaced.
+    #[must_use]
+    pub fn deposed_since(&self) -> Option<u32> {
+        match self.foundation.published().state.rule {
+            Rule::Deposed(epoch) => Some(epoch),
+            Rule::Ruling | Rule::Recovering(_) => None,
+        }
     }
 
     /// Waits for the branches from now on, since this database was restored. Where that is known already, nothing

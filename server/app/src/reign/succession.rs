@@ -1,25 +1,28 @@
 //! A branch takes the place of the head office, and a head office becomes a branch.
 //!
-//! What the new head office had pending becomes part of its log, in its order; nobody else can decide on it any more.
+//! What the new head office had pending it decides on itself, in its order, as the old one would have done.
 //! What the old one had and the new one lacks is not lost: whoever has it takes it back from his log when he meets the
 //! new head office, and offers it anew.
 
-use mytism_core::change::{Change, Entry, Outcome, Slot};
-use mytism_core::id::{Hash, ObjectId, Position};
+use std::collections::BTreeMap;
+
+use mytism_core::change::{Change, Slot};
+use mytism_core::id::{ObjectId, Position};
+use mytism_core::journal::Cause;
 use mytism_core::value::Value;
-use mytism_format::entry;
-use mytism_format::hash::Secret;
-use mytism_format::transaction;
+use mytism_format::transaction::{self, StoredTransaction};
 
 use super::{Rule, begin};
 use crate::App;
-use crate::apply;
+use crate::admit;
 use crate::cluster;
 use crate::context::Context;
 use crate::draft::Draft;
 use crate::error::AppError;
+use crate::journal::{self, Seen, Sight};
 use crate::lane::Work;
 use crate::record::{self, About};
+use crate::stack::Ground;
 use crate::start::put_identity;
 
 /// Rows of pending transactions that are read at once.
@@ -37,10 +40,10 @@ impl App {
                 return Err(AppError::refused("authoritative-already", "this node is the head office already"));
             }
             let epoch = work.state.position().epoch + 1;
-            work.state.epoch = epoch;
-            accept_pending(work)?;
+            let waiting = withdraw(work)?;
             work.state.authoritative = true;
             begin(work, epoch)?;
+            waiting.into_iter().try_for_each(|stored| admit::admit(work, stored))?;
             name_head_office(work)?;
             super::warn(work, format!("this node is the head office by now: reign {epoch} begins"));
             Ok(work.state.position())
@@ -67,30 +70,36 @@ impl App {
     }
 }
 
-/// Lets all that is pending happen as it is seen here.
-fn accept_pending(work: &mut Work<'_>) -> Result<(), AppError> {
+/// Takes all that is pending off what the log says; returns it in its order. Followers of the journal see it go, and
+/// come again as it is decided on.
+fn withdraw(work: &mut Work<'_>) -> Result<Vec<StoredTransaction>, AppError> {
+    let mut withdrawn = Vec::new();
+    let mut grounds: BTreeMap<ObjectId, Ground> = BTreeMap::new();
+    let mut places = Vec::new();
     let mut after = i64::MIN;
     loop {
         let rows = work.workspace.view()?.pending_after(after, ROWS, BYTES)?;
-        let Some(last) = rows.last() else { return Ok(()) };
+        let Some(last) = rows.last() else { break };
         after = last.place;
         for row in rows {
-            let (id, _, transaction_hash) = transaction::peek(&row.bytes)?;
-            let head = work.state.head;
-            let new = Entry {
-                position: Position { epoch: work.state.epoch, number: work.state.position().number + 1 },
-                previous: head.map_or(Hash::default(), |head| head.hash),
-                head: work.foundation.identity.node,
-                transaction: id,
-                transaction_hash,
-                committed_at: work.now,
-                outcome: Outcome::PLAIN,
-            };
-            // An entry without leaves has nothing to salt.
-            let entry = entry::write(new, &Secret([0; 32]))?;
-            apply::apply(work, &entry, None)?;
+            places.push(row.place);
+            let stored = transaction::read(row.bytes)?;
+            for change in &stored.transaction.changes {
+                Ground::among(&mut grounds, work, change.object, change.entity)?.look_at(work, change.slot)?;
+            }
+            withdrawn.push(stored);
         }
     }
+    let Some(first) = withdrawn.first().map(|stored| stored.transaction.id) else { return Ok(withdrawn) };
+    let before: Vec<Sight> = grounds.values().map(|ground| ground.sight(work)).collect::<Result<_, _>>()?;
+    places.into_iter().for_each(|place| work.workspace.settle(place));
+    let mut seen = Vec::new();
+    for ((object, ground), before) in grounds.iter().zip(before) {
+        ground.lay(work)?;
+        seen.extend(before.became(*object, &ground.sight(work)?));
+    }
+    journal::append(work, Cause::RolledBack, first, None, &Seen::Are(seen))?;
+    Ok(withdrawn)
 }
 
 /// The nodes show who is the head office.

@@ -310,6 +310,7 @@ fn a_promoted_branch_fences_the_old_head_office() {
     meet(&head, &bonn);
     let refused = head.save(vec![change(id, &[("City", text("X"))])]);
     assert_eq!(refused.unwrap_err().code, "deposed");
+    assert!(meet(&head, &bonn).contains("deposed"));
     head.app.abdicate().unwrap();
     assert_eq!(head.app.abdicate().unwrap_err().failure().code, "branch-already");
     meet(&berlin, &head);
