@@ -54,7 +54,7 @@ pub(crate) fn rename(work: &mut Work<'_>, forked: TransactionId) -> Result<(), A
         let place = if forks.go_on_top { (place, work.state.places.above()) } else { (place, place) };
         restack(work, place, new)?;
     }
-    fill_holes(work, &forks)?;
+    fill_holes(work, &forks, &names)?;
     let seen = grounds.lay(work, before)?;
     note(work, &names, seen)?;
     warn(work, &names);
@@ -185,10 +185,15 @@ fn put(work: &mut Work<'_>, place: i64, stored: &transaction::StoredTransaction)
 }
 
 /// A transaction of the present life that got a new name leaves an empty one behind: none of a life may be missing.
-fn fill_holes(work: &mut Work<'_>, forks: &Forks) -> Result<(), AppError> {
+fn fill_holes(
+    work: &mut Work<'_>,
+    forks: &Forks,
+    names: &BTreeMap<TransactionId, TransactionId>,
+) -> Result<(), AppError> {
     let present = (work.foundation.identity.node, work.state.incarnation);
     for (place, old) in forks.found.iter().filter(|(_, old)| (old.id.node, old.id.incarnation) == present) {
-        let empty = Transaction { changes: Vec::new(), run: None, ..old.clone() };
+        let description = names.get(&old.id).map_or_else(String::new, |new| format!("Saved anew as {new}"));
+        let empty = Transaction { changes: Vec::new(), run: None, description, ..old.clone() };
         let sealed = seal(work.foundation, &empty)?;
         put(work, *place, &transaction::finish(empty, &sealed)?)?;
     }

@@ -41,11 +41,16 @@ fn renew(work: &mut Work<'_>, incarnation: u32, blocks: &[BlockId]) -> Result<()
     begin(work, incarnation)?;
     work.foundation.allotment().ids.only(blocks);
     work.foundation.reminders.settle("ids");
+    give_up_numbers(work);
+    Ok(())
+}
+
+/// Gives up the leases of numbers of the life before, and says what may be missing.
+pub(crate) fn give_up_numbers(work: &mut Work<'_>) {
     let (node, now) = (work.foundation.identity.node, work.now);
     for (matter, text) in numbers::give_up(&mut work.state.numbers, node, now) {
         work.foundation.warn_once(&matter, text);
     }
-    Ok(())
 }
 
 /// Begins a life, but for its ids.

@@ -234,7 +234,11 @@ fn go_on_when_complete(work: &mut Work<'_>) -> Result<(), AppError> {
 /// Begins a reign: a new life, with ids that nobody can have given, and the entry that tells the branches.
 pub(crate) fn begin(work: &mut Work<'_>, epoch: u32) -> Result<(), AppError> {
     work.state.rule = Rule::Ruling;
-    life::begin(work, work.state.incarnation + 1)?;
+    // Another reign that began on a copy of this database, and was lost since, must not have had the same life.
+    let passed = epoch.saturating_sub(work.state.position().epoch).max(1);
+    let known = work.workspace.view()?.last_incarnation(work.foundation.identity.node)?.max(work.state.incarnation);
+    life::begin(work, known.saturating_add(passed))?;
+    life::give_up_numbers(work);
     {
         let mut allotment = work.foundation.allotment();
         allotment.begin_reign(epoch);

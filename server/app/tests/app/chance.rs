@@ -12,14 +12,17 @@ mod saves;
 mod then;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mytism_core::id::TransactionId;
 use mytism_disk_under_test::Dice;
+use mytism_store::View;
+use tempfile::TempDir;
 
 use model::Model;
 use place::Place;
 use reader::Reader;
+use saves::Told;
 
 #[test]
 fn whatever_happens_all_nodes_end_up_equal() {
@@ -38,9 +41,9 @@ fn whatever_happens_all_nodes_end_up_equal() {
 }
 
 /// Says which seed it was when a check fails.
-struct Told(u64);
+struct OfSeed(u64);
 
-impl Drop for Told {
+impl Drop for OfSeed {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("play it again with MYTISM_SEED={}", self.0);
@@ -49,7 +52,7 @@ impl Drop for Told {
 }
 
 fn play(seed: u64) {
-    let _told = Told(seed);
+    let _told = OfSeed(seed);
     let mut cluster = Cluster::new(Dice::new(seed));
     for _ in 0..60 + cluster.dice.below(90) {
         cluster.step();
@@ -65,10 +68,15 @@ struct Cluster {
     places: Vec<Place>,
     models: Vec<Model>,
     readers: Vec<Reader>,
-    acknowledged: Vec<TransactionId>,
+    acknowledged: Vec<Told>,
     dice: Dice,
     /// How many branches there will be.
     branches: usize,
+    /// Copies of databases, by place.
+    backups: BTreeMap<usize, TempDir>,
+    /// How many lives were begun, and reigns.
+    lives: u32,
+    reigns: u32,
 }
 
 impl Cluster {
@@ -77,7 +85,8 @@ impl Cluster {
         let branches = 2 + dice.below(2);
         let places = vec![head.branch("b1")];
         let readers = vec![Reader::default(), Reader::of(&places[0])];
-        let mut cluster = Self { places, models: Vec::new(), readers, acknowledged: Vec::new(), dice, branches };
+        let (models, acknowledged, backups) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut cluster = Self { places, models, readers, acknowledged, dice, branches, backups, lives: 1, reigns: 1 };
         cluster.places.insert(0, head);
         cluster.models.resize_with(2, Model::default);
         cluster
@@ -96,7 +105,9 @@ impl Cluster {
             60..90 => self.exchange(at.max(1)),
             90..92 => self.restart(at),
             92 => self.roll_back(at.max(1)),
-            93..98 => self.storm(),
+            93 => drop(self.backups.insert(at, self.places[at].backup())),
+            94 => self.put_back(at),
+            95..98 => self.storm(),
             _ => self.join(),
         }
         if self.dice.percent(35) {
@@ -127,6 +138,68 @@ impl Cluster {
         self.check(at);
     }
 
+    /// A node is put back from a copy of its database, if there is one.
+    fn put_back(&mut self, at: usize) {
+        let Some(backup) = self.backups.remove(&at) else { return };
+        if at == 0 { self.put_back_head(backup) } else { self.put_back_branch(at, backup) }
+    }
+
+    fn replace(&mut self, at: usize, backup: TempDir) {
+        let place = self.places.remove(at).put_back(backup);
+        self.readers[at] = Reader::anew(&place);
+        self.models[at] = Model::default();
+        self.places.insert(at, place);
+        self.check(at);
+    }
+
+    /// What the branch saved is known elsewhere; its older self speaks under the same names until it hears of it.
+    fn put_back_branch(&mut self, at: usize, backup: TempDir) {
+        self.settle_one(at);
+        self.replace(at, backup);
+        for _ in 0..self.dice.below(6) {
+            let app = self.places[at].app();
+            let request = saves::draft(app, &mut self.dice);
+            self.acknowledged.extend(saves::save(app, &request));
+        }
+        self.check(at);
+        if self.dice.percent(50) {
+            self.places[0].take_from(&self.places[at], &mut self.dice);
+        }
+        self.lives += 1;
+        let place = &self.places[at];
+        let block = self.places[0].app().give_block(place.node()).unwrap();
+        place.app().renew(self.lives, vec![block]).unwrap();
+        self.check(at);
+        self.meet(at);
+    }
+
+    /// What only the head office had somebody has now; its older self begins a new reign.
+    fn put_back_head(&mut self, backup: TempDir) {
+        let holder = 1 + self.dice.below(self.places.len() - 1);
+        self.hand_down(holder);
+        self.replace(0, backup);
+        self.reigns += 1;
+        self.places[0].app().new_reign(self.reigns).unwrap();
+        (1..self.places.len()).for_each(|at| self.meet(at));
+        self.settle_one(holder);
+        (0..self.places.len()).for_each(|at| self.check(at));
+    }
+
+    /// Lets a branch forget what the head office does not have.
+    fn meet(&mut self, at: usize) {
+        let (theirs, ours) = (self.places[0].app().view().unwrap(), self.places[at].app().view().unwrap());
+        let end = |view: &dyn View| view.head().unwrap().unwrap().position.number;
+        let row = |view: &dyn View, number| view.log_row(number).unwrap().unwrap();
+        let mut number = end(&*theirs).min(end(&*ours));
+        while row(&*theirs, number).hash != row(&*ours, number).hash {
+            number -= 1;
+        }
+        let common = row(&*ours, number);
+        drop(ours);
+        self.places[at].app().roll_back(common.position, common.hash).unwrap();
+        self.check(at);
+    }
+
     fn restart(&mut self, at: usize) {
         let place = self.places.remove(at).restart();
         self.places.insert(at, place);
@@ -154,7 +227,7 @@ impl Cluster {
             for place in places {
                 for _ in 0..1 + dice.below(3) {
                     let mut dice = dice.child();
-                    savers.push(scope.spawn(move || -> Vec<TransactionId> {
+                    savers.push(scope.spawn(move || -> Vec<Told> {
                         let rounds = 2 + dice.below(4);
                         let save = |_| saves::save(place.app(), &saves::draft(place.app(), &mut dice));
                         (0..rounds).filter_map(save).collect()
@@ -193,17 +266,23 @@ impl Cluster {
 
     /// Exchanges until nothing is left to exchange.
     fn settle(&mut self) {
-        for branch in &self.places[1..] {
-            while branch.app().view().unwrap().pending_count().unwrap() > 0 {
-                self.places[0].take_from(branch, &mut self.dice);
-                self.places[0].give_to(branch, &mut self.dice);
-            }
+        (1..self.places.len()).for_each(|at| self.settle_one(at));
+        (1..self.places.len()).for_each(|at| self.hand_down(at));
+    }
+
+    fn settle_one(&mut self, at: usize) {
+        let branch = &self.places[at];
+        while branch.app().view().unwrap().pending_count().unwrap() > 0 {
+            self.places[0].take_from(branch, &mut self.dice);
+            self.places[0].give_to(branch, &mut self.dice);
         }
-        let end = self.places[0].app().view().unwrap().head().unwrap();
-        for branch in &self.places[1..] {
-            while branch.app().view().unwrap().head().unwrap() != end {
-                self.places[0].give_to(branch, &mut self.dice);
-            }
+    }
+
+    fn hand_down(&mut self, at: usize) {
+        let (head, branch) = (&self.places[0], &self.places[at]);
+        let end = head.app().view().unwrap().head().unwrap();
+        while branch.app().view().unwrap().head().unwrap() != end {
+            head.give_to(branch, &mut self.dice);
         }
     }
 

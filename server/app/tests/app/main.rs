@@ -15,6 +15,7 @@ mod one_node;
 mod past;
 mod quarantine;
 mod regressions;
+mod reigns;
 mod rollback;
 mod rules;
 mod snapshots;

@@ -72,6 +72,7 @@ pub(super) struct Model {
     pub(super) named: BTreeSet<ObjectId>,
     last: Hash,
     hashes: BTreeMap<u64, Hash>,
+    epochs: Vec<u32>,
 }
 
 impl Model {
@@ -123,12 +124,15 @@ impl Model {
             effects.push((change, before));
         }
         let tx = stored.transaction;
+        self.epochs.push(entry.position.epoch);
+        // What a log of a former reign said behind its end here is no history.
+        let later = self.epochs.iter().position(|epoch| *epoch > tx.base.epoch).map_or(u64::MAX, |index| index as u64);
         self.named.extend(tx.changes.iter().map(|change| change.object));
         self.named.extend(effects.iter().map(|(change, _)| change.object));
         self.steps.push(Step {
             number,
             id: tx.id,
-            base: tx.base.number,
+            base: tx.base.number.min(later),
             head: entry.head,
             changes: tx.changes,
             outcome: entry.outcome,

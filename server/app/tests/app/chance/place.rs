@@ -10,8 +10,9 @@ use mytism_app::{App, AppError, ArrivingEntry, Context, Identity};
 use mytism_core::id::NodeId;
 use mytism_core::schema::Schema;
 use mytism_disk_under_test::Dice;
+use mytism_format::transaction;
 use mytism_store::sqlite::{Durability, SqliteStore};
-use mytism_store::{Batch, LogRow, Store, StoreError, View};
+use mytism_store::{Batch, LogRow, PendingRow, Store, StoreError, View};
 
 pub(super) struct Place {
     app: Option<App>,
@@ -129,6 +130,29 @@ impl Place {
         self.app().identity().node
     }
 
+    /// A copy of the database as it is now.
+    pub(super) fn backup(&self) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["objects.db", "objects.db-wal"] {
+            let from = self.directory.path().join(name);
+            if from.exists() {
+                std::fs::copy(from, directory.path().join(name)).unwrap();
+            }
+        }
+        directory
+    }
+
+    /// The node on a copy of its database, with no ledger beside it.
+    pub(super) fn put_back(self, backup: tempfile::TempDir) -> Self {
+        let Self { app, directory, weather, durability } = self;
+        drop((app, directory));
+        let store = SqliteStore::open(backup.path()).unwrap();
+        let schema = store.schema();
+        let store = moody(store, &weather, durability);
+        let app = App::open(store, schema, Arc::new(Machine::default())).unwrap();
+        Self { app: None, directory: backup, weather, durability }.with(app)
+    }
+
     /// Closes the database and opens it again.
     pub(super) fn restart(self) -> Self {
         let schema = Arc::clone(self.app().schema());
@@ -144,13 +168,20 @@ impl Place {
         let rows = rows(12, dice);
         let pending = branch.app().view().unwrap().pending_after(i64::MIN, rows, usize::MAX).unwrap();
         // What others made is known to a head office of the same reign.
-        let own = pending.into_iter().filter(|row| row.transaction.node == branch.node());
-        let mut offered: Vec<Vec<u8>> = own.map(|row| row.bytes).collect();
+        let reign = self.app().view().unwrap().head().unwrap().unwrap().position.epoch;
+        let is_offered = |row: &PendingRow| {
+            row.transaction.node == branch.node() || transaction::peek(&row.bytes).unwrap().1.epoch < reign
+        };
+        let offered = pending.into_iter().filter(is_offered);
+        let mut offered: Vec<Vec<u8>> = offered.map(|row| row.bytes).collect();
         if dice.percent(20) {
             offered.extend(offered.clone());
         }
         for _ in 0..1 + usize::from(dice.percent(20)) {
-            or_full(self.app().admit(branch.node(), offered.clone()));
+            if let Err(error) = self.app().admit(branch.node(), offered.clone()) {
+                // A copy has yet to hear that its names are taken.
+                assert!(["disk-full", "forked-transaction"].contains(&error.failure().code.as_str()), "{error:?}");
+            }
         }
     }
 
@@ -160,11 +191,13 @@ impl Place {
         let again = if dice.percent(25) { dice.below(4) as u64 } else { 0 };
         let rows = rows(30, dice);
         let rows = self.app().view().unwrap().log_after(known.saturating_sub(again), rows, usize::MAX).unwrap();
-        let own = branch.node();
+        let identity = branch.app().identity();
+        let own = (identity.node, identity.incarnation);
         let with_content = dice.percent(20);
         let arriving = |row: LogRow| ArrivingEntry {
             entry: row.entry,
-            transaction: (row.transaction.node != own || with_content).then_some(row.bytes),
+            transaction: ((row.transaction.node, row.transaction.incarnation) != own || with_content)
+                .then_some(row.bytes),
         };
         let entries: Vec<_> = rows.into_iter().map(arriving).collect();
         for _ in 0..1 + usize::from(dice.percent(15)) {

@@ -73,9 +73,9 @@ fn round(places: &[Place; 2], disks: &[Disk; 2], dice: &mut Dice) -> [Vec<(Momen
                     let mut told = Vec::new();
                     for _ in 0..6 {
                         let saved = match dice.below(10) {
-                            0 => saves::import(place.app(), &mut dice),
+                            0 => saves::import(place.app(), &mut dice).map(|told| told.id),
                             1 => bulky(place.app(), &mut dice),
-                            _ => saves::save(place.app(), &saves::draft(place.app(), &mut dice)),
+                            _ => saves::save(place.app(), &saves::draft(place.app(), &mut dice)).map(|told| told.id),
                         };
                         told.extend(saved.map(|id| (disk.now(), id)));
                     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mytism_app::Context;
 use mytism_app::follower::Start;
 use mytism_core::change::{Life, Slot};
-use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::id::ObjectId;
 use mytism_core::journal::Cause;
 use mytism_core::operation::SaveRequest;
 use mytism_core::value::Value;
@@ -23,9 +23,9 @@ pub(super) struct Reader {
     shown: Shown,
     /// The last row that was read.
     sequence: u64,
-    /// The last entry of the log that a row was about, and the last own save.
+    /// The last entry of the log that a row was about, and the last own save of each life.
     position: u64,
-    counter: u64,
+    counters: BTreeMap<u32, u64>,
     /// How far a named follower at the same node is.
     follower: u64,
 }
@@ -37,6 +37,17 @@ impl Reader {
         assert_eq!(view.journal_bounds().unwrap(), (0, 0));
         let position = view.head().unwrap().unwrap().position.number;
         Self { shown: shown(&*view), position, ..Self::default() }
+    }
+
+    /// Of a node on another database than the one that he knows.
+    pub(super) fn anew(place: &Place) -> Self {
+        let view = place.app().view().unwrap();
+        let position = view.head().unwrap().unwrap().position.number;
+        let life = place.app().identity().incarnation;
+        let counters = BTreeMap::from([(life, view.last_counter(place.node(), life).unwrap())]);
+        let sequence = view.journal_bounds().unwrap().1;
+        let follower = place.app().follow("chance", Start::Beginning).unwrap().cursor();
+        Self { shown: shown(&*view), sequence, position, counters, follower }
     }
 
     /// Reads on, and holds what he knows against what the node shows.
@@ -52,7 +63,9 @@ impl Reader {
         let view = place.app().view().unwrap();
         assert_eq!(view.journal_bounds().unwrap().1, self.sequence, "{name}");
         assert_eq!(view.head().unwrap().unwrap().position.number, self.position, "{name}: each entry has its row");
-        assert_eq!(view.last_counter(place.node(), 1).unwrap(), self.counter, "{name}: each save has its row");
+        let life = place.app().identity().incarnation;
+        let counter = self.counters.get(&life).copied().unwrap_or(0);
+        assert_eq!(view.last_counter(place.node(), life).unwrap(), counter, "{name}: each save has its row");
         let now = shown(&*view);
         for object in now.keys().chain(self.shown.keys()) {
             assert_eq!(self.shown.get(object), now.get(object), "{name}: {object:?} as told and as shown");
@@ -75,8 +88,9 @@ impl Reader {
             None => {}
         }
         if row.cause == Cause::Saved {
-            assert_eq!(row.transaction.counter, self.counter + 1, "{name}: own saves in their order, each once");
-            self.counter = row.transaction.counter;
+            let counter = self.counters.entry(row.transaction.incarnation).or_default();
+            assert_eq!(row.transaction.counter, *counter + 1, "{name}: own saves in their order, each once");
+            *counter = row.transaction.counter;
             assert_eq!(row.position.is_some(), place.app().identity().authoritative, "{name}: {row:?}");
         }
         assert!(own || row.cause != Cause::Saved && row.cause != Cause::Accepted, "{name}: {row:?}");
@@ -97,7 +111,7 @@ impl Reader {
     }
 
     /// Lets the named follower take a step, and perhaps save something with it.
-    pub(super) fn follow(&mut self, place: &Place, dice: &mut Dice) -> Option<TransactionId> {
+    pub(super) fn follow(&mut self, place: &Place, dice: &mut Dice) -> Option<saves::Told> {
         let mut follower = place.app().follow("chance", Start::Beginning).unwrap();
         assert_eq!(follower.cursor(), self.follower, "the cursor is as durable as a save");
         let rows = follower.step(rows(dice, 25)).unwrap();
@@ -115,9 +129,10 @@ impl Reader {
             }
             _ => {
                 let request: SaveRequest = saves::draft(place.app(), dice);
+                let words = request.description.clone();
                 let saved = follower.save(to, &Context::local(), request);
                 self.follower = if saved.is_ok() { to } else { self.follower };
-                saved.ok().and_then(|saved| saved.transaction)
+                saved.ok().and_then(|saved| saved.transaction).map(|id| saves::Told { id, words })
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Saves as nobody would make them: everything that a request can say, about few objects, with few values.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use mytism_app::{App, Context};
 use mytism_core::failure::{Failure, FailureKind};
 use mytism_core::id::{SYSTEM_OBJECTS, TransactionId};
@@ -145,7 +147,20 @@ fn there_and_back(state: &ObjectState, entity: &Entity) -> [Vec<(String, Input)>
     [(member.name.clone(), Input::Text(other.into())), (member.name.clone(), now)].map(|value| vec![value])
 }
 
-/// A save by chance.
+/// A save that was acknowledged.
+pub(super) struct Told {
+    pub(super) id: TransactionId,
+    /// What no other save says.
+    pub(super) words: String,
+}
+
+/// What no other save says.
+fn unique(what: &str) -> String {
+    static SAID: AtomicU64 = AtomicU64::new(0);
+    format!("{what} {}", SAID.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A save by chance, with words of its own.
 pub(super) fn draft(app: &App, dice: &mut Dice) -> SaveRequest {
     let mut pool = Pool::of(app);
     let alive = pool.objects.iter().filter(|state| is_alive(state)).count();
@@ -163,13 +178,13 @@ pub(super) fn draft(app: &App, dice: &mut Dice) -> SaveRequest {
             changes.extend(pool.change(dice));
         }
     }
-    SaveRequest { description: "by chance".to_owned(), changes }
+    SaveRequest { description: unique("by chance"), changes }
 }
 
 /// Saves, or is refused for a reason that a user can have.
-pub(super) fn save(app: &App, request: &SaveRequest) -> Option<TransactionId> {
+pub(super) fn save(app: &App, request: &SaveRequest) -> Option<Told> {
     match call(app, Request::Save(request.clone())) {
-        Ok(Reply::Saved(saved)) => saved.transaction,
+        Ok(Reply::Saved(saved)) => saved.transaction.map(|id| Told { id, words: request.description.clone() }),
         Ok(other) => panic!("{other:?}"),
         Err(failure) => {
             expected(&failure, &format!("{request:?}"));
@@ -202,7 +217,7 @@ fn call(app: &App, request: Request) -> Result<Reply, Failure> {
 }
 
 /// Rows whose keys stand more than once, with references that stay open at first.
-pub(super) fn import(app: &App, dice: &mut Dice) -> Option<TransactionId> {
+pub(super) fn import(app: &App, dice: &mut Dice) -> Option<Told> {
     let columns = ["Code", "Label", "Owner"].map(str::to_owned).to_vec();
     let mut cell = |prefix: &str, empty: usize| {
         if dice.percent(empty) { None } else { Some(format!("{prefix}{}", dice.below(7))) }
@@ -210,7 +225,7 @@ pub(super) fn import(app: &App, dice: &mut Dice) -> Option<TransactionId> {
     let rows = (0..4).map(|_| vec![cell("w", 3), cell("l", 5), cell("w", 50)]).collect();
     let batch = ImportBatch {
         run: None,
-        description: "an import".to_owned(),
+        description: unique("an import"),
         entity: "Firm".to_owned(),
         key: None,
         columns,
@@ -220,7 +235,7 @@ pub(super) fn import(app: &App, dice: &mut Dice) -> Option<TransactionId> {
         dry_run: dice.percent(10),
         ..ImportBatch::default()
     };
-    let dry_run = batch.dry_run;
+    let (dry_run, description) = (batch.dry_run, batch.description.clone());
     let imported = match call(app, Request::Import(batch)) {
         Ok(Reply::Imported(imported)) => imported,
         Ok(other) => panic!("{other:?}"),
@@ -236,5 +251,5 @@ pub(super) fn import(app: &App, dice: &mut Dice) -> Option<TransactionId> {
             expected(&failure, "links of an import");
         }
     }
-    Some(run)
+    Some(Told { id: run, words: description })
 }

@@ -10,7 +10,7 @@ use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::operation::{ObjectView, QueryRequest, Reply, Request, UndoRequest};
 use mytism_disk_under_test::Dice;
 
-use super::Told;
+use super::OfSeed;
 use super::place::Place;
 use super::saves;
 
@@ -93,7 +93,7 @@ fn for_seeds(play: impl Fn(u64)) {
 #[test]
 fn the_past_is_what_it_was() {
     for_seeds(|seed| {
-        let _told = Told(seed);
+        let _told = OfSeed(seed);
         let mut dice = Dice::new(seed);
         let head = Place::head();
         let branch = head.branch("b1");
@@ -170,7 +170,7 @@ fn values(app: &App) -> BTreeMap<ObjectId, String> {
 #[test]
 fn what_was_done_can_be_undone_and_done_again() {
     for_seeds(|seed| {
-        let _told = Told(seed);
+        let _told = OfSeed(seed);
         let mut dice = Dice::new(seed);
         let head = Place::head();
         let branch = head.branch("b1");
@@ -180,9 +180,9 @@ fn what_was_done_can_be_undone_and_done_again() {
             let app = place.app();
             let before = values(app);
             let saved = if dice.percent(25) {
-                saves::import(app, &mut dice)
+                saves::import(app, &mut dice).map(|told| told.id)
             } else {
-                saves::save(app, &saves::draft(app, &mut dice))
+                saves::save(app, &saves::draft(app, &mut dice)).map(|told| told.id)
             };
             if let Some(id) = saved {
                 let after = values(app);

@@ -9,7 +9,7 @@ use mytism_core::value::Value;
 use mytism_store::View;
 
 use super::model::{Model, Step, Things};
-use super::saves::LINKS;
+use super::saves::{LINKS, Told};
 
 /// Two nodes that have exchanged everything hold the same.
 pub(super) fn equal(head: &dyn View, branch: &dyn View, what: &str) {
@@ -32,20 +32,24 @@ pub(super) fn equal(head: &dyn View, branch: &dyn View, what: &str) {
 }
 
 /// Everything that was acknowledged is in the log, once; nothing else is, but what nobody saved by hand.
-pub(super) fn acknowledged(model: &Model, acknowledged: &[TransactionId]) {
-    let mut logged: BTreeMap<TransactionId, u64> = BTreeMap::new();
+///
+/// A save is known by its words, since a copy of a node may have to give it another name.
+pub(super) fn acknowledged(model: &Model, acknowledged: &[Told]) {
+    let (mut names, mut logged) = (BTreeMap::new(), BTreeMap::new());
     for step in &model.steps {
-        if let Some(before) = logged.insert(step.id, step.number) {
-            panic!("{} stands in the log at {before} and {}", step.id, step.number);
+        let before = names.insert(step.id, step.number).or(logged.insert(&step.description, step.number));
+        if let Some(before) = before.filter(|_| step.description.ends_with(|last: char| last.is_ascii_digit())) {
+            panic!("{} stands in the log at {before} and {}", step.description, step.number);
         }
     }
     let mut told = BTreeSet::new();
-    for id in acknowledged {
-        assert!(told.insert(*id), "{id} was given twice");
-        assert!(logged.contains_key(id), "{id} was acknowledged and is lost");
+    for Told { id, words } in acknowledged {
+        assert!(told.insert(words), "{id} was told twice");
+        assert!(logged.contains_key(words), "{id} ({words}) was acknowledged and is lost");
     }
     for step in model.steps.iter().filter(|step| step.id.node != step.head) {
-        assert!(told.contains(&step.id) || step.description == LINKS, "nobody was told of {}", step.id);
+        let nobodys = step.description == LINKS || step.description.starts_with("Saved anew as");
+        assert!(told.contains(&step.description) || nobodys, "nobody was told of {}", step.id);
     }
 }
 
