@@ -54,7 +54,10 @@ fn happen(things: &mut Things, change: &Change, stamp: Stamp, version: Option<u6
 pub(super) struct Step {
     pub(super) number: u64,
     pub(super) id: TransactionId,
+    /// The last entry that its author saw and that is history.
     pub(super) base: u64,
+    /// Whether he saw later ones in a former reign, which are none.
+    pub(super) saw_more: bool,
     pub(super) head: NodeId,
     pub(super) changes: Vec<Change>,
     pub(super) outcome: Outcome,
@@ -133,6 +136,7 @@ impl Model {
             number,
             id: tx.id,
             base: tx.base.number.min(later),
+            saw_more: tx.base.number > later,
             head: entry.head,
             changes: tx.changes,
             outcome: entry.outcome,

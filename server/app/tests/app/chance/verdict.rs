@@ -132,6 +132,8 @@ fn decision(earlier: &[Step], step: &Step, mut now: Now, schema: &Schema) {
             true => found.object == at.0 && !is_deletion(found),
             false => (found.object, found.slot) == at,
         });
+        // What stands there as he saw it, in a history that is none, he has seen.
+        let is_unseen = is_unseen && !(step.saw_more && ours == change.old && !deletes);
         let conflict = (is_unseen || ours != change.old)
             && change.slot.element.is_none()
             && !(change.slot == Slot::LIFE && ours.is_null());
@@ -172,7 +174,8 @@ fn came_back(earlier: &[Step], step: &Step, change: &Change, now: &Now) -> Vec<O
 
 /// Whether another node did something that the author of a transaction had not seen.
 fn unseen(earlier: &[Step], step: &Step, meets: impl Fn(&Change) -> bool) -> bool {
-    let others = earlier.iter().filter(|other| other.number > step.base && other.id.node != step.id.node);
+    let life = |step: &Step| (step.id.node, step.id.incarnation);
+    let others = earlier.iter().filter(|other| other.number > step.base && life(other) != life(step));
     others.flat_map(|other| &other.effects).any(|(found, _)| meets(found))
 }
 
