@@ -105,7 +105,7 @@ impl Cluster {
             60..90 => self.exchange(at.max(1)),
             90..92 => self.restart(at),
             92 => self.roll_back(at.max(1)),
-            93 => drop(self.backups.insert(at, self.places[at].backup())),
+            93 => self.remember(at),
             94 => self.put_back(at),
             95..98 => self.storm(),
             _ => self.join(),
@@ -136,6 +136,16 @@ impl Cluster {
         drop(view);
         assert_eq!(app.roll_back(row.position, row.hash).unwrap(), row.position);
         self.check(at);
+    }
+
+    /// Copies a database, but none that is a copy itself and has yet to hear that its names are taken: what waits there
+    /// is saved anew by each copy.
+    fn remember(&mut self, at: usize) {
+        let place = &self.places[at];
+        let is_copy = place.app().identity().incarnation > 1;
+        if at == 0 || !is_copy || place.app().view().unwrap().pending_count().unwrap() == 0 {
+            self.backups.insert(at, place.backup());
+        }
     }
 
     /// A node is put back from a copy of its database, if there is one.
