@@ -4,7 +4,7 @@ mod faults;
 mod judging;
 mod talking;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -70,6 +70,8 @@ pub struct Simulation {
     put_back: Vec<bool>,
     /// Nodes that cannot know yet that they were put back as a whole: what they give may have been given before.
     is_unsure: Vec<bool>,
+    /// Branches that a head office has talked with since it was put back.
+    heard: BTreeSet<usize>,
     /// Head offices whose place was taken while they were down.
     deposed: Vec<bool>,
     schema: Arc<Schema>,
@@ -121,6 +123,7 @@ impl Simulation {
             backups: vec![None; count],
             put_back: vec![false; count],
             is_unsure: vec![false; count],
+            heard: BTreeSet::new(),
             deposed: vec![false; count],
             schema,
             saves: 0,

@@ -176,7 +176,10 @@ pub(crate) fn arriving_next(
         _ if is_conflict => return Ok(Arriving::Leave),
         _ => return Ok(Arriving::Ordinary),
     };
-    if !range.bounds.contains(theirs) {
+    // What was given here lies further already, as after a restore that passed numbers over.
+    let given = work.state.numbers.get(range.id).and_then(|one| one.given);
+    let is_behind = given.is_some_and(|given| !range.bounds.direction().is_beyond(theirs, given));
+    if is_behind || !range.bounds.contains(theirs) {
         return Ok(Arriving::Leave);
     }
     if !is_conflict {

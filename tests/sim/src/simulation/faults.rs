@@ -127,6 +127,9 @@ impl Simulation {
         self.put_back[at] = true;
         self.is_unsure[at] = ledger != LedgerFate::Kept || at == self.head;
         let is_head = at == self.head;
+        if is_head {
+            self.heard.clear();
+        }
         self.counters.add(if is_head { "fault old backup of the head office" } else { "fault old backup of a branch" });
         self.counters.add(match ledger {
             LedgerFate::Kept => "fault backup without ledger",

@@ -3,6 +3,8 @@
 use mytism_core::time::Timestamp;
 use mytism_proto::PeerMessage;
 use mytism_server::replica::{Errand, perform};
+use mytism_sync::branch_end::BranchEnd;
+use mytism_sync::head_end::HeadEnd;
 use mytism_sync::{Done, Effect, Job, Violation};
 
 use super::{Event, Simulation};
@@ -63,7 +65,7 @@ impl Simulation {
 
     /// A branch that got no answer to its greeting gives up.
     pub(super) fn greeted(&mut self, id: u64) {
-        let is_waiting = |line: &Line| line.branch_end.as_ref().is_some_and(|end| end.is_greeting());
+        let is_waiting = |line: &Line| line.branch_end.as_ref().is_some_and(BranchEnd::is_greeting);
         if self.lines.get(&id).is_some_and(is_waiting) {
             self.close(id, Way::Down, "no greeting came");
         }
@@ -98,15 +100,17 @@ impl Simulation {
         self.has_talked(id);
     }
 
-    /// A branch that talks with the head office knows what it is.
+    /// A branch that talks with the head office knows what it is. A head office that was put back knows when it has talked
+    /// with all branches, or when a new reign has begun.
     fn has_talked(&mut self, id: u64) {
         let Some(line) = self.lines.get(&id) else { return };
         let (branch, head) = (line.branch.0, line.head.0);
-        if line.branch_end.as_ref().is_some_and(|end| end.is_talking()) {
+        if line.branch_end.as_ref().is_some_and(BranchEnd::is_talking) {
             self.is_unsure[branch] = false;
         }
-        if line.head_end.as_ref().is_some_and(|end| end.is_talking()) {
-            self.is_unsure[head] = false;
+        if self.is_unsure[head] && line.head_end.as_ref().is_some_and(HeadEnd::is_talking) {
+            self.heard.insert(branch);
+            self.is_unsure[head] = self.heard.len() + 1 < self.nodes.len();
         }
     }
 

@@ -6,7 +6,7 @@ use mytism_sim::counters::Counters;
 use mytism_sim::runs::play;
 
 /// How long seeds are played; `MYTISM_SIM_SECONDS` says otherwise.
-const SECONDS: u64 = 60;
+const SECONDS: u64 = 180;
 
 #[test]
 fn a_seed_does_the_same_again() {
