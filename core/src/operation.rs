@@ -123,6 +123,13 @@ pub enum Request {
         /// The number that comes next.
         next: Number,
     },
+    /// Whether a head office whose database was put back waits for its branches; answers one [`Reply::Recovery`].
+    Recover {
+        /// Whether it begins to wait, since its database was put back and nothing has noticed that.
+        begin: bool,
+        /// Names of branches that it goes on without.
+        without: Vec<String>,
+    },
     /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
     Watch,
     /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
@@ -169,6 +176,15 @@ pub enum Reply {
     NumberRange(NumberRangeLine),
     /// Numbers that may be missing.
     VoidNumber(VoidNumberLine),
+    /// To [`Request::Recover`].
+    Recovery {
+        /// Whether the node saves and decides on nothing until its branches have told what they have.
+        waits: bool,
+        /// Names of those that have not.
+        missing: Vec<String>,
+        /// Epoch of the log.
+        epoch: u32,
+    },
     /// Something happened.
     Event(Event),
     /// The node goes down.
@@ -677,6 +693,11 @@ pub struct Status {
     pub since: Option<Timestamp>,
     /// The other nodes that this one talks to.
     pub sync: Vec<PeerStatus>,
+    /// Of a head office: `ruling`, `recovering` (its database was put back, and it waits for its branches) or `deposed`
+    /// (another node has taken its place). `None` at a branch, and from a node that does not say.
+    pub state: Option<String>,
+    /// While it recovers: names of the branches that it waits for.
+    pub waits_for: Option<Vec<String>>,
 }
 
 /// How the line to another node is.

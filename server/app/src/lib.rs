@@ -188,6 +188,7 @@ impl App {
             Request::SetNextNumber { range, next } => {
                 one(sink, Reply::Saved(self.set_next_number(context, &range, next)?));
             }
+            Request::Recover { begin, without } => one(sink, self.recovery(begin, without)?),
             Request::Watch | Request::Stop | Request::AddNode { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `./mytism start`").into());
@@ -239,6 +240,7 @@ impl App {
         let head = view.head()?;
         let schema = self.foundation.schema.def();
         let identity = self.identity();
+        let (state, waits_for) = self.rule()?;
         Ok(Status {
             node: identity.name,
             role: if identity.authoritative { "authoritative" } else { "branch" }.to_owned(),
@@ -254,6 +256,8 @@ impl App {
             quarantine: quarantine::unsettled(&self.foundation.schema, &*view)?,
             since: None,
             sync: Vec::new(),
+            state,
+            waits_for,
         })
     }
 

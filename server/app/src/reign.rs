@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 
 use mytism_core::failure::Failure;
 use mytism_core::id::{NodeId, Position};
+use mytism_core::operation::Reply;
 use mytism_core::value::Value;
 use mytism_store::{View, Write};
 
@@ -79,7 +80,7 @@ pub(crate) fn check(state: &State) -> Result<(), AppError> {
         Rule::Deposed(epoch) => (
             "deposed",
             format!("another node is the head office since reign {epoch}; nothing was saved"),
-            "make this node a branch of it: `./mytism promote --help` tells how",
+            "make this node a branch of it: `./mytism follow ADDRESS KEY`, as `promote` printed it there",
         ),
     };
     Err(Failure::refused(code, message).hint(hint).into())
@@ -165,6 +166,37 @@ impl App {
             }
             go_on_when_complete(work)?;
             Ok(missing.into_iter().map(|(_, name)| name).filter(|name| !names.contains(name)).collect())
+        })
+    }
+
+    /// Answers who asks about a recovery, after doing what he asks for.
+    ///
+    /// # Errors
+    /// When the node was deposed, or does not wait for those that it shall go on without.
+    pub(crate) fn recovery(&self, begin: bool, without: Vec<String>) -> Result<Reply, AppError> {
+        let published = self.foundation.published();
+        if matches!(published.state.rule, Rule::Deposed(_)) {
+            check(&published.state)?;
+        }
+        if begin {
+            self.begin_recovery()?;
+        }
+        if !without.is_empty() {
+            self.go_without(without)?;
+        }
+        let published = self.foundation.published();
+        let waits = matches!(published.state.rule, Rule::Recovering(_));
+        Ok(Reply::Recovery { waits, missing: self.missing_answers()?, epoch: published.state.position().epoch })
+    }
+
+    /// For a status: in which state a head office is, and whom it waits for; nothing at a branch.
+    pub(crate) fn rule(&self) -> Result<(Option<String>, Option<Vec<String>>), AppError> {
+        let published = self.foundation.published();
+        Ok(match &published.state.rule {
+            _ if !published.state.authoritative => (None, None),
+            Rule::Ruling => (Some("ruling".to_owned()), None),
+            Rule::Recovering(_) => (Some("recovering".to_owned()), Some(self.missing_answers()?)),
+            Rule::Deposed(_) => (Some("deposed".to_owned()), None),
         })
     }
 

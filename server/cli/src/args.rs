@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Conflicts(Conflicts),
     /// Transactions that the head office refused, and what is to become of them
     Quarantine(Quarantine),
+    /// For whom a head office waits whose database was put back, and going on without some
+    Recover(Recover),
     /// Number ranges, numbers that may be missing, and the next number set by hand
     Numbers(Numbers),
     /// Tell everything that is wrong with mytism.ini
@@ -554,6 +556,16 @@ pub(crate) struct Retry {
     /// A value in the place of the refused one: ENTITY.ATTRIBUTE=VALUE or ID.ATTRIBUTE=VALUE; may be repeated
     #[arg(long = "set", value_name = "WHAT=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Recover {
+    /// This database was put back from a backup, and nothing has noticed it: wait for the branches
+    #[arg(long)]
+    pub(crate) begin: bool,
+    /// Go on without this branch; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) without: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,8 +6,9 @@
 //! 3. [`journal`]: what became visible, and who follows it
 //! 4. [`import`] and [`export`]: rows in files, written and read as `files` says
 //! 5. [`cluster`]: status, nodes, conflicts; [`quarantine`]: refused transactions
-//! 6. [`numbers`]: number ranges
-//! 7. [`configuration`]: what is wrong with it, and what is in force
+//! 6. [`recovery`]: a head office whose database was put back
+//! 7. [`numbers`]: number ranges
+//! 8. [`configuration`]: what is wrong with it, and what is in force
 
 pub(crate) mod background;
 mod cluster;
@@ -21,6 +22,7 @@ mod numbers;
 mod objects;
 mod progress;
 mod quarantine;
+mod recovery;
 mod systemd;
 mod undo;
 
@@ -75,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
         Command::Conflicts(arguments) => cluster::conflicts(&*open()?, arguments, output)?,
         Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
+        Command::Recover(arguments) => recovery::recover(&*open()?, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),
         Command::ExplainConfig(arguments) => configuration::explain(directory, arguments, output)?,

@@ -184,6 +184,8 @@ pub(crate) fn status(status: &Status) -> Json {
         "last_verified_backup": null,
         "database_bytes": status.database_bytes,
         "since": status.since.map(|time| time.to_string()),
+        "state": status.state,
+        "waits_for": status.waits_for.as_deref().unwrap_or_default(),
     })
 }
 
@@ -445,6 +447,8 @@ mod tests {
             "last_verified_backup",
             "database_bytes",
             "since",
+            "state",
+            "waits_for",
         ];
         assert_eq!(names, promised);
         let expected =

@@ -54,6 +54,14 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
     let position = fill(words.position, &[&words.count(status.log_position)]);
     let node = output.bold(&harmless(&status.node));
     output.line(format!("{node}  {role}   {up}   {version}   {position}"));
+    match status.state.as_deref() {
+        Some("recovering") => {
+            let text = fill(words.recovering, &[&named(status.waits_for.as_deref().unwrap_or_default())]);
+            entry(output, words.state_of_head_office, &[format!("{text}   {program} recover")]);
+        }
+        Some("deposed") => entry(output, words.state_of_head_office, &[words.deposed.to_owned()]),
+        _ => {}
+    }
     let objects = fill(words.objects, &[&words.count(status.objects)]);
     entry(output, words.status_store, &[format!("SQLite {}   {objects}", words.bytes(status.database_bytes))]);
     entry(output, words.status_schema, &[harmless(&status.schema)]);
@@ -75,6 +83,11 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
         let health = health(status, output);
         entry(output, words.health, &[health]);
     }
+}
+
+/// Names of nodes, one after the other.
+pub(crate) fn named(nodes: &[String]) -> String {
+    nodes.iter().map(|name| harmless(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Some lines behind one label.

@@ -145,6 +145,13 @@ words! {
     settled_retried: "retried {}", "erneut gespeichert {}";
     settled_edited: "retried with other values {}", "mit anderen Werten gespeichert {}";
     settled_discarded: "discarded {}", "verworfen {}";
+    // recover, promote, follow
+    state_of_head_office: "state", "Stand";
+    recovering: "restored, waits for {}", "zurückgespielt, wartet auf {}";
+    deposed: "another node is the head office by now; nothing is saved here", "ein anderer Knoten ist jetzt die Zentrale; hier wird nichts gespeichert";
+    waits_for: "waits for {}", "wartet auf {}";
+    waits_for_nobody: "nothing to wait for; reign {}", "nichts abzuwarten; Epoche {}";
+    go_on_without: "going on without one: {} recover --without NAME", "ohne eine weitermachen: {} recover --without NAME";
     // numbers
     node: "Node", "Knoten";
     next_number: "Next", "Nächste";

@@ -85,6 +85,7 @@ kinds! {
     REQUEST_REFUSALS = 0x0338 "Request.Refusals" SMALL;
     REQUEST_REFUSAL = 0x0339 "Request.Refusal" SMALL;
     REQUEST_SETTLE = 0x033a "Request.Settle" LARGE;
+    REQUEST_RECOVER = 0x0340 "Request.Recover" SMALL;
 
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;
@@ -105,6 +106,7 @@ kinds! {
     REPLY_CHANGE = 0x03a0 "Reply.Change" LARGE;
     REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
     REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;
+    REPLY_RECOVERY = 0x03b0 "Reply.Recovery" LARGE;
     END = 0x03f0 "End" SMALL;
     FAILURE = 0x03f1 "Failure" LARGE;
 }

@@ -252,10 +252,24 @@ fn who_comes_late_hands_in_what_the_head_office_went_without() {
     customer(&berlin, "B", "Köln");
     meet(&head, &berlin);
     drop(head);
-    old.app.begin_recovery().unwrap();
+    let asked = |begin: bool, without: &[&str]| {
+        let without = without.iter().map(|name| (*name).to_owned()).collect();
+        old.call(Request::Recover { begin, without }).map_err(|failure| failure.code)
+    };
+    let told = |waits: bool, missing: &[&str], epoch: u32| {
+        let missing = missing.iter().map(|name| (*name).to_owned()).collect();
+        Ok(vec![Reply::Recovery { waits, missing, epoch }])
+    };
+    assert_eq!(asked(false, &[]), told(false, &[], 1));
+    assert_eq!(asked(true, &[]), told(true, &["berlin", "bonn"], 1));
     meet(&old, &bonn);
+    assert_eq!(asked(true, &[]), told(true, &["berlin"], 1));
+    let status = old.app.status().unwrap();
+    assert_eq!((status.state.as_deref(), status.waits_for), (Some("recovering"), Some(vec!["berlin".to_owned()])));
     assert_eq!(old.app.go_without(vec!["köln".into()]).unwrap_err().failure().code, "unknown-node");
-    assert_eq!(old.app.go_without(vec!["berlin".into()]).unwrap(), Vec::<String>::new());
+    assert_eq!(asked(false, &["berlin"]), told(false, &[], 2));
+    assert_eq!(asked(false, &["berlin"]), Err("not-recovering".to_owned()));
+    assert_eq!(old.app.status().unwrap().state.as_deref(), Some("ruling"));
     let other = customer(&old, "C", "Köln");
     assert_ne!(own, other, "an id that was given in the lost part is not given again");
     customer(&bonn, "D", "Köln");

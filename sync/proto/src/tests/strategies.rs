@@ -251,6 +251,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         }),
         (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
         text().prop_map(|follower| R::RemoveFollower { follower }),
+        (any::<bool>(), vec(text(), 0..4)).prop_map(|(begin, without)| R::Recover { begin, without }),
         (object(), any::<bool>()).prop_map(|(conflict, take_other)| R::ResolveConflict { conflict, take_other }),
         of(text()).prop_map(|range| R::VoidNumbers { range }),
         (text(), number()).prop_map(|(range, next)| R::SetNextNumber { range, next }),
@@ -299,8 +300,9 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
 fn status() -> impl Strategy<Value = Status> {
     let texts = (text(), text(), text(), text(), text());
     let counts = any::<(u64, u64, u64, u64, u64, u64)>();
-    (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4)).prop_map(
-        |((node, role, version, schema, log_hash), epoch, counts, since, sync)| Status {
+    let rule = (of(text()), of(vec(text(), 0..4)));
+    (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4), rule).prop_map(
+        |((node, role, version, schema, log_hash), epoch, counts, since, sync, (state, waits_for))| Status {
             node,
             role,
             version,
@@ -315,6 +317,8 @@ fn status() -> impl Strategy<Value = Status> {
             quarantine: counts.5,
             since,
             sync,
+            state,
+            waits_for,
         },
     )
 }
@@ -479,6 +483,11 @@ fn reply() -> impl Strategy<Value = Reply> {
         change_line().prop_map(Reply::Change),
         any::<(u64, u64)>().prop_map(|(cursor, end)| Reply::Reached(Reached { cursor, end })),
         follower().prop_map(Reply::Follower),
+        (any::<bool>(), vec(text(), 0..4), any::<u32>()).prop_map(|(waits, missing, epoch)| Reply::Recovery {
+            waits,
+            missing,
+            epoch
+        }),
         number_range().prop_map(Reply::NumberRange),
         void_number().prop_map(Reply::VoidNumber),
         Just(Reply::Stopping),

@@ -44,6 +44,7 @@ messages! {
     }
     fields {
         REPLY_ACCOUNT Account { "f" file: String };
+        REPLY_RECOVERY Recovery { "w" waits: bool, "m" missing: Vec<String>, "e" epoch: u32 };
         REPLY_STOPPING Stopping {};
     }
 }
@@ -54,7 +55,7 @@ mirror! {
         "epoch" epoch: u32, "position" log_position: u64, "hash" log_hash: String, "pending" pending: u64,
         "objects" objects: u64, "bytes" database_bytes: u64, "conflicts" conflicts: u64, "quarantine" quarantine: u64,
         "sync" sync: Vec<PeerStatus>,
-    } optional { "since" since: Timestamp }
+    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String> }
 }
 mirror! {
     PeerStatus as PeerStatusForm {

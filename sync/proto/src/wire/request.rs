@@ -42,6 +42,7 @@ messages! {
         REQUEST_PASSED Passed { "f" follower: String, "b" from: u64, "t" to: u64 };
         REQUEST_FOLLOWERS Followers {};
         REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
+        REQUEST_RECOVER Recover { "b" begin: bool, "w" without: Vec<String> };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
         REQUEST_NUMBER_RANGES NumberRanges {};

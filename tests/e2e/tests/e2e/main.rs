@@ -20,6 +20,7 @@
 //! 17. [`rare`]: failures that need more than a wrong call
 //! 18. [`documents`]: commands in the documentation exist
 //! 19. [`demo_once`]: the demonstration
+//! 20. [`going_back`]: databases that are put back
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -33,6 +34,7 @@ mod demo_once;
 mod documents;
 mod files;
 mod following;
+mod going_back;
 mod kills;
 mod life;
 mod numbers;

@@ -1,0 +1,115 @@
+//! Databases that are put back, at a head office and at a branch, with the real program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mytism_testkit::{PATIENCE, Project, wait_until, wait_until_in_step};
+use serde_json::{Value as Json, json};
+
+use crate::trade::{assert_equal, branch, customer, head_office, new};
+
+/// Copies the database of a node that does not run to a directory beside its project.
+fn back_up(project: &Project) -> PathBuf {
+    let backup = project.root().join("backup");
+    fs::create_dir(&backup).unwrap();
+    copy_files(project.database().parent().unwrap(), &backup);
+    backup
+}
+
+/// Puts the copy in the place of the database; nothing else of the project changes.
+fn put_back(project: &Project, backup: &Path) {
+    let data = project.database().parent().unwrap().to_owned();
+    for name in files(&data) {
+        fs::remove_file(data.join(name)).unwrap();
+    }
+    copy_files(backup, &data);
+}
+
+/// The names of the files of a database in a directory.
+fn files(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|file| file.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("objects.db")).collect()
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for name in files(from) {
+        fs::copy(from.join(&name), to.join(&name)).unwrap();
+    }
+}
+
+fn keys(project: &Project) -> Vec<String> {
+    let rows = project.query("select c.CustomerID as k from Customer c order by c.CustomerID");
+    rows.iter().map(|row| row["k"].as_str().unwrap().to_owned()).collect()
+}
+
+fn state(project: &Project) -> Json {
+    project.status()["state"].clone()
+}
+
+#[test]
+fn a_head_office_that_was_put_back_waits_for_its_branches() {
+    let mut head = head_office();
+    let (berlin, mut bonn) = (branch(&head, "berlin"), branch(&head, "bonn"));
+    customer(head.project(), "A", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project(), bonn.project()]);
+    assert_eq!(head.project().documents(&["recover"]), [json!({"state": "ruling", "waits_for": [], "epoch": 1})]);
+    head.stop();
+    let backup = back_up(head.project());
+    head.restart();
+    customer(head.project(), "B", "Bonn");
+    customer(berlin.project(), "C", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project(), bonn.project()]);
+    bonn.stop();
+    customer(bonn.project(), "D", "Bonn");
+    head.kill9();
+    put_back(head.project(), &backup);
+    let begun = head.project().documents(&["recover", "--begin"]);
+    assert_eq!(begun, [json!({"state": "recovering", "waits_for": ["berlin", "bonn"], "epoch": 1})]);
+    head.restart();
+    wait_until("berlin has told what it has", PATIENCE, || {
+        head.project().documents(&["recover"]) == [json!({"state": "recovering", "waits_for": ["bonn"], "epoch": 1})]
+    });
+    assert_eq!(state(head.project()), "recovering");
+    assert_eq!(head.project().status()["waits_for"], json!(["bonn"]));
+    let document = new("Customer", &json!({"CustomerID": "X", "CompanyName": "X"})).to_string();
+    let _refused = head.project().run_json(&["save"], &document).error(3, "recovering");
+    let _unknown = head.project().run_json(&["recover", "--without", "ulm"], "").error(3, "unknown-node");
+    bonn.restart();
+    wait_until("the new epoch begins", PATIENCE, || state(head.project()) == "ruling");
+    assert_eq!(head.project().status()["epoch"], 2);
+    customer(head.project(), "E", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project(), bonn.project()]);
+    assert_eq!(keys(head.project()), ["A", "B", "C", "D", "E"]);
+    assert_equal(head.project(), berlin.project());
+    assert_equal(head.project(), bonn.project());
+    let _nobody = head.project().run_json(&["recover", "--without", "bonn"], "").error(3, "not-recovering");
+}
+
+#[test]
+fn a_branch_whose_database_was_put_back_begins_a_new_life() {
+    let head = head_office();
+    let mut berlin = branch(&head, "berlin");
+    customer(berlin.project(), "A", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    berlin.stop();
+    let backup = back_up(berlin.project());
+    berlin.restart();
+    customer(berlin.project(), "B", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    berlin.kill9();
+    put_back(berlin.project(), &backup);
+    // Saved before it meets the head office: the name of this transaction was used.
+    let forked = customer(berlin.project(), "C", "Bonn");
+    berlin.restart();
+    let saved = customer(berlin.project(), "D", "Bonn");
+    assert_ne!(forked, saved);
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    assert_eq!(keys(head.project()), ["A", "B", "C", "D"]);
+    let again = berlin.project().save(&new("Customer", &json!({"CustomerID": "E", "CompanyName": "E"})));
+    assert!(!again["transaction"].as_str().unwrap().starts_with("2-1-"), "{again}");
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    berlin.stop();
+    berlin.restart();
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    assert_equal(head.project(), berlin.project());
+}
