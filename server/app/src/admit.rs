@@ -212,6 +212,13 @@ impl<'s> Arrived<'s> {
     fn saw(&self, change: &Change, ours: &Value) -> bool {
         self.seen < self.stored.transaction.base.number && *ours == change.old && !is_deletion(change)
     }
+
+    /// Whether what stands there is what another life of the author's node left, and he went on from it: what waits when
+    /// a life ends lies under all that the next one saves.
+    fn left(&self, change: &Change, ours: &Value, since: &Since) -> bool {
+        let by_own_node = since.by_others.is_some_and(|setter| setter.stamp.node == self.stored.transaction.id.node);
+        by_own_node && *ours == change.old && !is_deletion(change)
+    }
 }
 
 /// Lets the changes happen in the topmost layer, as far as they may.
@@ -261,6 +268,7 @@ fn meet(
     let ours = work.workspace.slot(change.object, change.slot)?;
     let (rule, kind) = rule_of(work, change);
     let since = if arrived.saw(change, &ours) { Since::default() } else { changed_since(work, arrived, change, rule)? };
+    let since = if arrived.left(change, &ours, &since) { Since::default() } else { since };
     let setter = set_by(work, arrived, change, &ours, rule, &since)?;
     let verdict = decide(&Meeting {
         slot: change.slot,

@@ -264,3 +264,16 @@ fn a_node_that_is_closed_loses_no_id() {
         last = made;
     }
 }
+
+#[test]
+fn a_new_life_goes_on_from_what_the_one_before_left_waiting() {
+    let (head, branch, _) = copied();
+    let id = first_company(&branch);
+    branch.save(vec![change(id, &[("City", text("Bonn"))])]).unwrap();
+    renew(&head, &branch);
+    branch.save(vec![change(id, &[("City", text("Ulm"))])]).unwrap();
+    head.exchange(&branch);
+    assert_eq!(keys(&head), ["AAAAA|Ulm"]);
+    assert_eq!(head.rows("from SyncConflict"), [""; 0], "nobody contradicted");
+    assert_eq!(branch.everything(), head.everything());
+}

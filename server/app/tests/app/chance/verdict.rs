@@ -133,7 +133,7 @@ fn decision(earlier: &[Step], step: &Step, mut now: Now, schema: &Schema) {
             false => (found.object, found.slot) == at,
         });
         // What stands there as he saw it, in a history that is none, he has seen.
-        let is_unseen = is_unseen && !(step.saw_more && ours == change.old && !deletes);
+        let is_unseen = is_unseen && !((step.saw_more || is_left(earlier, step, at)) && ours == change.old && !deletes);
         let conflict = (is_unseen || ours != change.old)
             && change.slot.element.is_none()
             && !(change.slot == Slot::LIFE && ours.is_null());
@@ -177,6 +177,15 @@ fn unseen(earlier: &[Step], step: &Step, meets: impl Fn(&Change) -> bool) -> boo
     let life = |step: &Step| (step.id.node, step.id.incarnation);
     let others = earlier.iter().filter(|other| other.number > step.base && life(other) != life(step));
     others.flat_map(|other| &other.effects).any(|(found, _)| meets(found))
+}
+
+/// Whether another life of the author's node was the last to set a slot that he had not seen.
+fn is_left(earlier: &[Step], step: &Step, at: (ObjectId, Slot)) -> bool {
+    let others = earlier.iter().rev().filter(|other| {
+        other.number > step.base && (other.id.node, other.id.incarnation) != (step.id.node, step.id.incarnation)
+    });
+    let mut setters = others.filter(|other| other.effects.iter().any(|(found, _)| (found.object, found.slot) == at));
+    setters.next().is_some_and(|last| last.id.node == step.id.node)
 }
 
 fn is_deletion(change: &Change) -> bool {
