@@ -20,7 +20,8 @@ pub enum Cause {
     Withdrawn,
     /// An object came into sight, since this node may read it from now on.
     Delivered,
-    /// Entries of the log were taken back, since the head office goes on without them.
+    /// Entries of the log were taken back, since the head office goes on without them; or what was pending, since this
+    /// node became the head office and decides on it.
     RolledBack,
 }
 

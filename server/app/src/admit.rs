@@ -144,11 +144,12 @@ fn check_form(work: &Work<'_>, arrived: &Arrived<'_>) -> Result<(), AppError> {
         let message = format!("it builds on entry {base}, which does not exist");
         return Err(AppError::refused("impossible-base", message));
     }
+    check_reign(work, arrived)?;
     // What the head office itself did and lost with its database comes back as it was.
-    if stored.transaction.id.node != work.foundation.identity.node {
-        kept::check(&stored.transaction.changes)?;
+    if stored.transaction.id.node == work.foundation.identity.node {
+        return Ok(());
     }
-    check_reign(work, arrived)
+    kept::check(&stored.transaction.changes)
 }
 
 /// What a head office did that was deposed, and nobody but it knew, is for people to look through: it decided in the
