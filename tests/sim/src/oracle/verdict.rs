@@ -378,6 +378,11 @@ fn met(earlier: &[Step], step: &Step, base: u64, change: &Change, ours: &Value) 
     }
     let base = usize::try_from(base).unwrap().min(earlier.len());
     let last = earlier[base..].iter().rev().find(meets);
+    // What another life of the author's node left waiting lies under what he saved: he went on from it.
+    let other = earlier[base..].iter().rev().filter(|other| !is_same_life(other, step)).find(meets);
+    if other.is_some_and(|other| other.id.node == step.id.node) && *ours == change.old && !is_deletion(change) {
+        return Met::default();
+    }
     let by_others = others_since(earlier, step, base as u64).any(|other| meets(&other));
     let before = if *ours == change.old { None } else { earlier[..base].iter().rev().find(meets) };
     Met {
