@@ -56,8 +56,13 @@ impl Account {
     }
 
     /// A disk was put back: what nobody holds any longer is nobody's fault. `kept` are the saves that somebody holds.
-    pub fn forgive(&mut self, kept: &BTreeSet<String>) -> u64 {
+    /// Where the ledger went with the disk, nobody can know what those saves gave either.
+    pub fn forgive(&mut self, kept: &BTreeSet<String>, with_ledger: bool) -> u64 {
         let mut forgiven = 0;
+        if with_ledger {
+            self.ids.retain(|_, tag| kept.contains(tag));
+            self.numbers.retain(|_, tag| kept.contains(tag));
+        }
         for promise in self.promises.iter_mut().filter(|promise| !promise.is_forgiven) {
             if !kept.contains(&promise.tag) {
                 promise.is_forgiven = true;

@@ -103,7 +103,7 @@ impl Simulation {
         self.note(words);
         if std::mem::take(&mut self.put_back[at]) {
             self.nodes[at].reader = Reader::of(self.nodes[at].app());
-            self.forgive();
+            self.forgive(self.is_unsure[at]);
         }
         let rules = self.nodes[at].app().identity().authoritative;
         if std::mem::take(&mut self.deposed[at]) || rules && at != self.head {
@@ -162,7 +162,7 @@ impl Simulation {
     }
 
     /// What nobody holds any longer is nobody's fault.
-    fn forgive(&mut self) {
+    fn forgive(&mut self, with_ledger: bool) {
         let mut kept = std::collections::BTreeSet::new();
         for at in 0..self.nodes.len() {
             let node = &mut self.nodes[at];
@@ -175,7 +175,7 @@ impl Simulation {
                 node.stop();
             }
         }
-        let forgiven = self.account.forgive(&kept);
+        let forgiven = self.account.forgive(&kept, with_ledger);
         self.counters.more("save lost with a disk", forgiven);
     }
 
