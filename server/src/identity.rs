@@ -78,7 +78,7 @@ pub(crate) fn check(project: &Project, config: &Config, identity: &Identity) -> 
     if lines.is_empty() {
         return Ok(());
     }
-    let hint = "file and database belong to different nodes: put the right one in its place; names, numbers and roles are not changed in the file";
+    let hint = "file and database belong to different nodes: put the right one in its place; names and numbers are not changed in the file, and roles by `./mytism promote` and `./mytism follow`";
     Err(Failure::failed("config-other-node", lines.join("\n")).hint(hint))
 }
 

@@ -11,8 +11,9 @@
 //!    configuration and database belong together;
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
-//! 6. `housekeeping`: what it does while nobody asks
-//! 7. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line;
+//! 6. [`succession`]: a branch takes the place of the head office
+//! 7. `housekeeping`: what it does while nobody asks
+//! 8. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line;
 //!    [`replica`]: the work that these ask for
 
 pub mod account;
@@ -35,6 +36,7 @@ pub mod replica;
 mod sessions;
 mod settings;
 pub mod setup;
+pub mod succession;
 mod supervisor;
 mod troubles;
 mod unfinished;
@@ -44,3 +46,4 @@ pub use node::{Hooks, Ready, serve};
 pub use operations::direct;
 pub use settings::OnLogLevel;
 pub use setup::{InitOptions, InitReport, init};
+pub use succession::{Followed, Promoted, follow, promote};

@@ -8,14 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mytism_app::App;
 use mytism_app::surroundings::{Machine, Surroundings};
+use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
-use mytism_core::id::{Hash, Position};
+use mytism_core::id::{Hash, NodeId, Position};
+use mytism_core::operation::{Closed, Reply, Request};
 use mytism_core::time::Timestamp;
 use mytism_store::sqlite::SqliteStore;
 use mytism_store::{Store, StoreError};
-use mytism_transport::identity::NodeKey;
+use mytism_transport::identity::{NodeKey, PublicKey};
 use mytism_transport::listener::Listener;
 use mytism_transport::local;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -281,7 +282,7 @@ fn share(config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Fai
     let surroundings = Machine::default();
     Ok(Arc::new(Shared {
         started: surroundings.now(),
-        head_name: head_name(&app),
+        head_name: head_name(&app, &config),
         app,
         key,
         live: watch::Sender::new(Arc::new(config.live.clone())),
@@ -334,10 +335,25 @@ async fn until_asked(shared: &Shared, mut signals: Signals) {
     }
 }
 
-/// What the head office is called in messages: its name, from the nodes of the cluster.
-fn head_name(app: &App) -> String {
-    let known = app.known_number(mytism_core::id::NodeId(1)).ok().flatten();
-    known.map_or_else(|| "head office".to_owned(), |known| known.name)
+/// What the head office is called in messages: the name of the node with the key that the configuration names. The first
+/// one has told nobody its key before it became a branch; it is the one that the nodes of the cluster say reigns.
+fn head_name(app: &App, config: &Config) -> String {
+    let mut found = None;
+    let read = app.call(&Context::local(), Request::Nodes, &mut |reply| {
+        if let Reply::Node(node) = reply {
+            let known = app.known_number(NodeId(node.number)).ok().flatten();
+            let key = known.and_then(|known| known.public_key.parse::<PublicKey>().ok());
+            let is_named = key.is_some_and(|key| config.head_office_key == Some(*key.as_bytes()));
+            if is_named || found.is_none() && node.role == "authoritative" {
+                found = Some(node.name);
+            }
+            if is_named {
+                return Err(Closed);
+            }
+        }
+        Ok(())
+    });
+    read.ok().and(found).unwrap_or_else(|| "head office".to_owned())
 }
 
 fn random_run() -> Result<u64, Failure> {

@@ -9,6 +9,7 @@ use mytism_core::failure::Failure;
 use mytism_core::operation::{Operations, PeerStatus, Reply, Request, Sink};
 
 use crate::account::{Account, Secret};
+use crate::config::{Address, Config, Live};
 use crate::node::{Shared, open};
 use crate::project::Project;
 use crate::setup::{DEFAULT_TLS_PORT, host_name};
@@ -72,30 +73,28 @@ impl RunningNode {
             name: name.to_owned(),
             node: added.node,
             head_office: shared.app.identity().name,
-            addresses: self.addresses(),
+            addresses: addresses(&shared.config, &shared.live()),
             key: shared.key.public(),
             secret,
             valid_until: added.valid_until,
         };
         Ok(account.to_text())
     }
+}
 
-    /// Where branches reach this node: as the configuration says, else under the machine's name and on this machine.
-    fn addresses(&self) -> Vec<String> {
-        let config = &self.0.config;
-        let live = self.0.live();
-        if !live.advertise.is_empty() {
-            return live.advertise.iter().map(ToString::to_string).collect();
-        }
-        let port = if config.tls_port == 0 { DEFAULT_TLS_PORT } else { config.tls_port };
-        let host = host_name();
-        let mut addresses = Vec::new();
-        if crate::config::Address::parse(&format!("{host}:{port}")).is_some() {
-            addresses.push(format!("{host}:{port}"));
-        }
-        addresses.push(format!("127.0.0.1:{port}"));
-        addresses
+/// Where branches reach a node: as the configuration says, else under the machine's name and on this machine.
+pub(crate) fn addresses(config: &Config, live: &Live) -> Vec<String> {
+    if !live.advertise.is_empty() {
+        return live.advertise.iter().map(ToString::to_string).collect();
     }
+    let port = if config.tls_port == 0 { DEFAULT_TLS_PORT } else { config.tls_port };
+    let host = host_name();
+    let mut addresses = Vec::new();
+    if Address::parse(&format!("{host}:{port}")).is_some() {
+        addresses.push(format!("{host}:{port}"));
+    }
+    addresses.push(format!("127.0.0.1:{port}"));
+    addresses
 }
 
 /// A node that does not run.

@@ -211,6 +211,16 @@ impl App {
         self.lane.execute(move |work| enrol(work, node, &public_key))
     }
 
+    /// Notes the key of the head office whose place this node took, so that it may come as a branch. It told nobody its
+    /// key itself: those who joined there took it from their account files. Does nothing where all keys are known.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn note_former_head_office(&self, public_key: &str) -> Result<(), AppError> {
+        let public_key = public_key.to_owned();
+        self.lane.execute(move |work| note_former(work, &public_key))
+    }
+
     /// Gives a branch another block of ids.
     ///
     /// # Errors
@@ -358,6 +368,29 @@ fn enrol(work: &mut Work<'_>, node: NodeId, public_key: &str) -> Result<Enrolled
         record::own(work, about, stamp, changes)?;
     }
     Ok(Enrolled { node, incarnation, blocks: vec![block] })
+}
+
+fn note_former(work: &mut Work<'_>, public_key: &str) -> Result<(), AppError> {
+    let entity = node_entity(work.workspace.schema)?;
+    let (joined, key) = (attribute(entity, "Joined")?, attribute(entity, "PublicKey")?);
+    let own = work.foundation.identity.node;
+    let mut keyless = Vec::new();
+    for id in work.workspace.holders(entity.id, joined, &Value::Bool(true))? {
+        if work.workspace.slot(id, Slot::attribute(key))?.text() == Some(public_key) {
+            return Ok(());
+        }
+        let state = work.workspace.object(id)?.cloned();
+        let known = state.map(|state| known(entity, &state));
+        keyless.extend(known.filter(|known| known.public_key.is_empty() && known.node != own).map(|_| id));
+    }
+    // Only the first head office never joined anywhere.
+    let [former] = keyless.as_slice() else { return Ok(()) };
+    let mut draft = Draft::new(work, &Context::system());
+    set(&mut draft, entity, *former, "PublicKey", Value::from(public_key))?;
+    let (changes, stamp) = draft.finish()?;
+    let about = About { description: "The key of the former head office".to_owned(), ..About::default() };
+    record::own(work, about, stamp, changes)?;
+    Ok(())
 }
 
 /// A life that was broken off may have saved what never arrived here. Each life begins with a block of its own, so their

@@ -1,5 +1,7 @@
 //! What can be written behind `mytism`: one definition from which parser and help come. Knows no node and no file.
 
+mod succession;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use mytism_core::number::Number;
 use mytism_core::operation::ImportMode;
 use mytism_intake::encoding::Encoding;
 use mytism_intake::layout::Quote;
+
+pub(crate) use succession::{Follow, Promote, Recover};
 
 /// The name of the program, and of the project where the program is called by no other name.
 const NAME: &str = "mytism";
@@ -105,6 +109,10 @@ pub(crate) enum Command {
     Quarantine(Quarantine),
     /// For whom a head office waits whose database was put back, and going on without some
     Recover(Recover),
+    /// Make this branch the head office, since the old one is lost
+    Promote(Promote),
+    /// Follow another head office
+    Follow(Follow),
     /// Number ranges, numbers that may be missing, and the next number set by hand
     Numbers(Numbers),
     /// Tell everything that is wrong with mytism.ini
@@ -556,16 +564,6 @@ pub(crate) struct Retry {
     /// A value in the place of the refused one: ENTITY.ATTRIBUTE=VALUE or ID.ATTRIBUTE=VALUE; may be repeated
     #[arg(long = "set", value_name = "WHAT=VALUE")]
     pub(crate) set: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Recover {
-    /// This database was put back from a backup, and nothing has noticed it: wait for the branches
-    #[arg(long)]
-    pub(crate) begin: bool,
-    /// Go on without this branch; may be repeated
-    #[arg(long, value_name = "NAME")]
-    pub(crate) without: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,7 +6,7 @@
 //! 3. [`journal`]: what became visible, and who follows it
 //! 4. [`import`] and [`export`]: rows in files, written and read as `files` says
 //! 5. [`cluster`]: status, nodes, conflicts; [`quarantine`]: refused transactions
-//! 6. [`recovery`]: a head office whose database was put back
+//! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one
 //! 7. [`numbers`]: number ranges
 //! 8. [`configuration`]: what is wrong with it, and what is in force
 
@@ -23,6 +23,7 @@ mod objects;
 mod progress;
 mod quarantine;
 mod recovery;
+mod succession;
 mod systemd;
 mod undo;
 
@@ -78,6 +79,8 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Conflicts(arguments) => cluster::conflicts(&*open()?, arguments, output)?,
         Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
         Command::Recover(arguments) => recovery::recover(&*open()?, arguments, output)?,
+        Command::Promote(arguments) => succession::promote(directory, arguments, output)?,
+        Command::Follow(arguments) => succession::follow(directory, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),
         Command::ExplainConfig(arguments) => configuration::explain(directory, arguments, output)?,

@@ -18,7 +18,8 @@ use crate::report::not_in_this_version;
 
 pub(crate) use mytism_server::config::LogLevel;
 pub(crate) use mytism_server::presence::Unit;
-pub(crate) use mytism_server::{Hooks, Ready, serve};
+pub(crate) use mytism_server::succession::is_head_office;
+pub(crate) use mytism_server::{Followed, Hooks, Promoted, Ready, follow, promote, serve};
 
 /// How long a command waits for a node that starts or stops, or for another command, to let go of the data.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -152,6 +152,11 @@ words! {
     waits_for: "waits for {}", "wartet auf {}";
     waits_for_nobody: "nothing to wait for; reign {}", "nichts abzuwarten; Epoche {}";
     go_on_without: "going on without one: {} recover --without NAME", "ohne eine weitermachen: {} recover --without NAME";
+    confirm_promote: "this branch becomes the head office, and the old one must not save any more; type its new role, authoritative, to confirm", "diese Filiale wird die Zentrale, und die alte darf nichts mehr speichern; zur Bestätigung die neue Rolle eintippen: authoritative";
+    confirm_follow: "this head office becomes a branch; type its new role, branch, to confirm", "diese Zentrale wird eine Filiale; zur Bestätigung die neue Rolle eintippen: branch";
+    promoted: "{} is the head office from epoch {} on   position {}", "{} ist die Zentrale ab Epoche {}   Position {}";
+    others_follow: "on each other node, while it is stopped: {} follow {} {}", "auf jedem anderen Knoten, solange er beendet ist: {} follow {} {}";
+    follows: "{} follows {} from its next start on", "{} folgt ab dem nächsten Start {}";
     // numbers
     node: "Node", "Knoten";
     next_number: "Next", "Nächste";

@@ -49,8 +49,8 @@ fn every_command_and_option_is_documented() {
     let commands = listed(&help(&[]), "Commands:");
     assert!(commands.len() > 15, "{commands:?}");
     for command in &commands {
-        assert!(document.contains(&format!("### `{command}")), "no section for `{command}`");
-        let section = document.split(&format!("### `{command}")).nth(1).unwrap().split("\n### ").next().unwrap();
+        assert!(document.contains(&format!("### `{command}`")), "no section for `{command}`");
+        let section = document.split(&format!("### `{command}`")).nth(1).unwrap().split("\n### ").next().unwrap();
         let help = help(&[command]);
         for option in help.split([' ', ',', '\n', '[']).filter(|word| word.starts_with("--")) {
             let option = option.trim_matches(|letter: char| !letter.is_ascii_lowercase() && letter != '-');

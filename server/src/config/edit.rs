@@ -52,6 +52,22 @@ pub fn write_value(text: &str, section: &str, key: &str, value: &str) -> Result<
     })
 }
 
+/// The text without the setting of a key: its line becomes a comment. The same text where there is no such setting.
+#[must_use]
+pub fn comment_out(text: &str, section: &str, key: &str) -> String {
+    let names = SectionNames::of(&lines::read(text));
+    let section = names.written(section).unwrap_or(section);
+    match find(text, section, &spellings(&names, section, key)) {
+        Spot::Value { from, .. } => {
+            let before = text.get(..from).unwrap_or(text);
+            let start =
+                before.rfind('\n').map_or(before.len() - before.trim_start_matches('\u{feff}').len(), |end| end + 1);
+            splice(text, start, start, "; ")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// All spellings of a key, those of the table included.
 fn spellings<'a>(names: &SectionNames, section: &str, key: &'a str) -> Vec<&'a str> {
     let own = names.meaning(section).map(|known| known.name);
@@ -143,6 +159,18 @@ mod tests {
             "port",
             "[DBMan]\nprotocolDriverCfg = Wire\n[Wire]\nport = NEW\n",
         );
+    }
+
+    #[test]
+    fn a_setting_becomes_a_comment() {
+        let check = |text: &str, expected: &str| assert_eq!(comment_out(text, "S", "k"), expected, "{text:?}");
+        check("", "");
+        check("[S]\nj = 1\n[T]\nk = 1\n", "[S]\nj = 1\n[T]\nk = 1\n");
+        check("[S]\r\nj = 1\r\n  k = a\r\n", "[S]\r\nj = 1\r\n;   k = a\r\n");
+        check("[S]\nk =\n", "[S]\n; k =\n");
+        check("[S]\n; k = a\n", "[S]\n; k = a\n");
+        let text = comment_out("[DBMan]\nnodeID = 1\n", "DBMan", "nodeNumber");
+        assert_eq!(text, "[DBMan]\n; nodeID = 1\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use mytism_app::App;
 use mytism_core::change::Outcome;
 use mytism_core::id::{NodeId, ObjectId};
 use mytism_core::operation::{Reply, Request};
@@ -316,6 +317,12 @@ fn a_promoted_branch_fences_the_old_head_office() {
     berlin.app.promote().unwrap();
     assert_eq!(berlin.app.promote().unwrap_err().failure().code, "authoritative-already");
     assert_eq!(keys(&berlin), ["A", "C"]);
+    let key = |app: &App| app.known_number(NodeId(1)).unwrap().unwrap().public_key;
+    assert_eq!(key(&berlin.app), "");
+    for noted in ["aa", "bb"] {
+        berlin.app.note_former_head_office(noted).unwrap();
+        assert_eq!(key(&berlin.app), "aa", "it is noted once");
+    }
 
     let said = meet(&berlin, &bonn);
     assert!(said.contains("RollBack"), "{said:?}");

@@ -1,9 +1,11 @@
-//! Databases that are put back, at a head office and at a branch, with the real program.
+//! Databases that are put back, at a head office and at a branch, and another head office, with the real program.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use mytism_testkit::{PATIENCE, Project, wait_until, wait_until_in_step};
+use mytism_testkit::{PATIENCE, Project, RunningNode, wait_until, wait_until_in_step};
 use serde_json::{Value as Json, json};
 
 use crate::trade::{assert_equal, branch, customer, head_office, new};
@@ -112,4 +114,118 @@ fn a_branch_whose_database_was_put_back_begins_a_new_life() {
     berlin.restart();
     wait_until_in_step(head.project(), &[berlin.project()]);
     assert_equal(head.project(), berlin.project());
+}
+
+/// A copy of a whole project that does not run, of which the original knows nothing.
+fn copy_of(project: &Project) -> Project {
+    let copy = Project::empty(project.name());
+    let copied = Command::new("cp").arg("-a").arg(project.directory()).arg(copy.directory()).status().unwrap();
+    assert!(copied.success());
+    copy
+}
+
+#[test]
+fn a_copy_of_a_branch_and_its_original_take_turns() {
+    let head = head_office();
+    let mut berlin = branch(&head, "berlin");
+    customer(berlin.project(), "A", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    berlin.stop();
+    let copy = copy_of(berlin.project());
+    berlin.restart();
+    customer(berlin.project(), "B", "Bonn");
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    berlin.stop();
+    customer(&copy, "C", "Bonn");
+    let mut copy = RunningNode::start(&copy);
+    customer(copy.project(), "D", "Bonn");
+    wait_until_in_step(head.project(), &[copy.project()]);
+    copy.stop();
+    customer(berlin.project(), "E", "Bonn");
+    berlin.restart();
+    wait_until_in_step(head.project(), &[berlin.project()]);
+    assert_eq!(keys(head.project()), ["A", "B", "C", "D", "E"]);
+    assert_equal(head.project(), berlin.project());
+}
+
+fn free_port() -> u16 {
+    UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_branch_takes_the_place_of_a_lost_head_office() {
+    let mut hamburg = head_office();
+    let (mut berlin, mut bonn) = (branch(&hamburg, "berlin"), branch(&hamburg, "bonn"));
+    customer(hamburg.project(), "A", "Bonn");
+    wait_until_in_step(hamburg.project(), &[berlin.project(), bonn.project()]);
+    bonn.stop();
+    customer(berlin.project(), "B", "Bonn");
+    wait_until_in_step(hamburg.project(), &[berlin.project()]);
+    let _running = berlin.project().run_json(&["promote", "--yes"], "").error(1, "project-in-use");
+    berlin.stop();
+    customer(hamburg.project(), "only hamburg has it", "Bonn");
+    customer(bonn.project(), "C", "Bonn");
+    customer(berlin.project(), "D", "Bonn");
+    hamburg.kill9();
+    let old_key = bonn.project().setting("headOfficeKey");
+    let old_address = bonn.project().setting("headOffice");
+
+    // The new one.
+    let port = free_port();
+    berlin.project().set("SocketProtocol", "tlsPort", &port.to_string());
+    berlin.project().set("SyncService", "advertise", &format!("127.0.0.1:{port}"));
+    let _asked = berlin.project().run_json(&["promote"], "").error(3, "not-confirmed");
+    let before = fs::read_to_string(berlin.project().config_file()).unwrap();
+    let promoted = berlin.project().documents(&["promote", "--yes"]).remove(0);
+    assert_eq!((&promoted["role"], &promoted["epoch"]), (&json!("authoritative"), &json!(2)), "{promoted}");
+    // Killed before the configuration was written, it is run again.
+    fs::write(berlin.project().config_file(), &before).unwrap();
+    let again = berlin.project().documents(&["promote", "--yes"]).remove(0);
+    assert_eq!(again, promoted);
+    let _twice = berlin.project().run_json(&["promote", "--yes"], "").error(3, "authoritative-already");
+    let _good = berlin.project().run(&["check-config"], "").success();
+    berlin.restart();
+    assert_eq!(
+        (berlin.project().status()["role"].as_str(), state(berlin.project())),
+        (Some("authoritative"), json!("ruling"))
+    );
+
+    // The other branch.
+    let address = promoted["addresses"][0].as_str().unwrap();
+    let key = promoted["key"].as_str().unwrap();
+    let _wrong = bonn.project().run_json(&["follow", "a:b:c", key], "").error(2, "wrong-value");
+    let _wrong = bonn.project().run_json(&["follow", address, "ab"], "").error(2, "wrong-value");
+    let _itself = berlin.project().run_json(&["follow", address, key, "--yes"], "").error(2, "wrong-value");
+    let follow = ["follow", address, key];
+    assert_eq!(bonn.project().documents(&follow)[0]["role"], "branch");
+    bonn.restart();
+    wait_until_in_step(berlin.project(), &[bonn.project()]);
+    assert_eq!(bonn.project().status()["sync"][0]["name"], "berlin");
+    assert_eq!(keys(berlin.project()), ["A", "B", "C", "D"]);
+
+    // The old one comes back, and meets somebody who knows.
+    hamburg.restart();
+    bonn.stop();
+    let _followed = bonn.project().documents(&["follow", &old_address, &old_key]);
+    bonn.restart();
+    wait_until("the old head office knows", PATIENCE, || state(hamburg.project()) == "deposed");
+    let document = new("Customer", &json!({"CustomerID": "X", "CompanyName": "X"})).to_string();
+    let _refused = hamburg.project().run_json(&["save"], &document).error(3, "deposed");
+    bonn.stop();
+    let _followed = bonn.project().documents(&follow);
+    bonn.restart();
+    hamburg.stop();
+    let _asked = hamburg.project().run_json(&follow, "").error(3, "not-confirmed");
+    let followed = hamburg.project().documents(&[&follow[..], &["--yes"]].concat());
+    assert_eq!(followed[0]["role"], "branch");
+    hamburg.restart();
+    wait_until_in_step(berlin.project(), &[bonn.project(), hamburg.project()]);
+    assert_equal(berlin.project(), bonn.project());
+    assert_equal(berlin.project(), hamburg.project());
+    // What only the old one had is there to be looked through, or was taken as from a branch.
+    let refused = berlin.project().documents(&["quarantine"]);
+    assert!(refused.iter().any(|refusal| refusal["code"] == "deposed"), "{refused:?}");
+    customer(hamburg.project(), "E", "Bonn");
+    wait_until_in_step(berlin.project(), &[bonn.project(), hamburg.project()]);
+    assert_eq!(keys(bonn.project()), ["A", "B", "C", "D", "E"]);
 }
