@@ -29,7 +29,7 @@ pub struct Errand {
 /// When it cannot be done. The line ends then; nothing was changed but what the use case says.
 pub fn perform(app: &App, errand: &Errand, job: Job) -> Result<Done, AppError> {
     Ok(match job {
-        Job::Introduce => Done::Introduced(Box::new(hello(app, errand.run)?)),
+        Job::Introduce => Done::Introduced { hello: Box::new(hello(app, errand.run)?), wants_life: app.wants_life()? },
         Job::NoteClock(micros) => noted(app.note_clock_offset(micros)?),
         Job::Apply(frames) => return apply(app, frames),
         Job::ReadPending { after } => Done::Pending(read_pending(app, after)?),
@@ -178,7 +178,11 @@ fn judgement(app: &App, errand: &Errand, claim: &Claim) -> Result<Judgement, App
         is_recovering: app.is_recovering(),
     };
     drop(view);
-    Ok(match judge(claim, &knowledge) {
+    let verdict = judge(claim, &knowledge);
+    if matches!(verdict, Ok(Verdict::Welcome | Verdict::Renew)) {
+        app.note_met(claim.node);
+    }
+    Ok(match verdict {
         Err(violation) => Judgement::Refused(violation),
         Ok(Verdict::Welcome) => Judgement::Welcome(Box::new(welcome(app, errand, &knowledge, head.hash))),
         Ok(Verdict::RollBack(to, hash)) => Judgement::Instead(Box::new(PeerMessage::RollBack { to, hash })),

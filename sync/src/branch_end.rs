@@ -15,6 +15,7 @@ pub struct BranchEnd {
     /// What was said of the own log: the name of the cluster and the end.
     cluster: Hash,
     stands_at: u64,
+    wants_life: bool,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl BranchEnd {
     /// The end of a new line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: State::Beginning, cluster: Hash([0; 32]), stands_at: 0 }
+        Self { state: State::Beginning, cluster: Hash([0; 32]), stands_at: 0, wants_life: false }
     }
 
     /// Begins.
@@ -120,6 +121,11 @@ impl BranchEnd {
                     let message = "the head office belongs to another cluster".to_owned();
                     return Err(Violation { code: "other-cluster", message });
                 }
+                if self.wants_life {
+                    self.state = State::Waiting;
+                    out.push(Effect::Send(PeerMessage::RenewRequest {}));
+                    return Ok(());
+                }
                 let offset = clock::offset_micros(asked, *time, now);
                 out.extend(offset.map(|micros| Effect::Do(Job::NoteClock(micros))));
                 let mut uplink = Uplink::new(self.stands_at, position.number, offset.unwrap_or(0));
@@ -146,7 +152,8 @@ impl BranchEnd {
     /// When the work was not asked for.
     pub fn on_done(&mut self, done: Done, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Violation> {
         match (&mut self.state, done) {
-            (State::Beginning, Done::Introduced(hello)) => {
+            (State::Beginning, Done::Introduced { hello, wants_life }) => {
+                self.wants_life = wants_life;
                 if let PeerMessage::Hello { cluster, position, .. } = &*hello {
                     (self.cluster, self.stands_at) = (*cluster, position.number);
                 }
@@ -251,8 +258,9 @@ mod tests {
         end.start(&mut out);
         assert_eq!(out, [Effect::Do(Job::Introduce)]);
         out.clear();
-        end.on_done(Done::Introduced(Box::new(hello(7))), now(), &mut out).unwrap();
-        assert_eq!(out, [Effect::Send(hello(7))]);
+        let hello = |number| Box::new(hello(number));
+        end.on_done(Done::Introduced { hello: hello(7), wants_life: false }, now(), &mut out).unwrap();
+        assert_eq!(out, [Effect::Send(*hello(7))]);
         end
     }
 
@@ -291,6 +299,15 @@ mod tests {
         let job = Job::Renew { incarnation: 2, blocks: vec![17] };
         assert_eq!(said(&mut end, renew), [Effect::Do(job)]);
         assert_eq!(done(&mut end, Done::Noted), [Effect::Close]);
+    }
+
+    #[test]
+    fn who_cannot_know_what_it_gave_asks_for_a_new_life() {
+        let (mut end, mut out) = (BranchEnd::new(), Vec::new());
+        end.start(&mut out);
+        let introduced = Done::Introduced { hello: Box::new(hello(7)), wants_life: true };
+        end.on_done(introduced, now(), &mut out).unwrap();
+        assert_eq!(said(&mut end, welcome(CLUSTER, 7)), [Effect::Send(PeerMessage::RenewRequest {})]);
     }
 
     #[test]

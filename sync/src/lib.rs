@@ -139,8 +139,13 @@ pub enum Job {
 /// What work came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Done {
-    /// A [`PeerMessage::Hello`].
-    Introduced(Box<PeerMessage>),
+    /// Who this is.
+    Introduced {
+        /// A [`PeerMessage::Hello`].
+        hello: Box<PeerMessage>,
+        /// Whether this node cannot know what its life has given, and so should begin a new one.
+        wants_life: bool,
+    },
     /// Nothing that the conversation has to know.
     Noted,
     /// Entries are applied and durable.

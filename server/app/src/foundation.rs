@@ -1,5 +1,6 @@
 //! What a node's inside stands on, shared by the commit lane and all who prepare work beside it.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -49,6 +50,8 @@ pub(crate) struct Foundation {
     pub(crate) news: News,
     pub(crate) reminders: Reminders,
     pub(crate) clock: ClockOffset,
+    /// Branches all of whose log was here when they came, since this process began.
+    pub(crate) met: Mutex<BTreeSet<NodeId>>,
     allotment: Mutex<Allotment>,
     published: RwLock<Arc<Published>>,
     behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
@@ -82,6 +85,7 @@ impl Foundation {
             news: News::at(state.journal),
             reminders: Reminders::default(),
             clock,
+            met: Mutex::default(),
             allotment: Mutex::new(allotment),
             published: RwLock::new(Arc::new(Published { group: 0, state })),
             behaviours: RwLock::default(),

@@ -2,9 +2,10 @@
 //! was given is given out any longer.
 //!
 //! A node gets one where its database is an older copy, or where another copy of it spoke under its name: what the
-//! life before gave cannot be known here as a whole.
+//! life before gave cannot be known here as a whole. One whose notes beside the database are gone asks for it by itself.
 
 use mytism_core::id::BlockId;
+use mytism_store::Write;
 
 use crate::App;
 use crate::error::AppError;
@@ -12,7 +13,23 @@ use crate::lane::Work;
 use crate::numbers;
 use crate::start::put_identity;
 
+/// Where it is kept that a new life is wanted; empty where none is.
+const WANTED: &str = "wants-life";
+
+/// Keeps that a new life is wanted.
+pub(crate) fn want() -> Write {
+    Write::Put { key: WANTED, value: vec![1] }
+}
+
 impl App {
+    /// Whether this branch cannot know what its present life has given, and so should begin a new one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn wants_life(&self) -> Result<bool, AppError> {
+        Ok(self.view()?.get(WANTED)?.is_some_and(|value| !value.is_empty()))
+    }
+
     /// Begins the life `incarnation` of this branch, whose new objects get ids from these blocks alone. What is pending
     /// stays pending under its names; leases of numbers are given up. A life that has begun begins no second time: then
     /// the blocks are added.
@@ -39,6 +56,7 @@ fn renew(work: &mut Work<'_>, incarnation: u32, blocks: &[BlockId]) -> Result<()
         return Ok(());
     }
     begin(work, incarnation)?;
+    work.workspace.write(Write::Put { key: WANTED, value: Vec::new() });
     work.foundation.allotment().ids.only(blocks);
     work.foundation.reminders.settle("ids");
     give_up_numbers(work);

@@ -12,6 +12,7 @@
 mod succession;
 
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 
 use mytism_core::failure::Failure;
 use mytism_core::id::{NodeId, Position};
@@ -115,11 +116,18 @@ impl App {
             if work.state.rule != Rule::Ruling {
                 return Ok(());
             }
-            work.state.rule = Rule::Recovering(BTreeSet::new());
+            // Those have got nothing since but what is here.
+            let met = work.foundation.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            work.state.rule = Rule::Recovering(met);
             let text = "this head office was restored: it saves nothing until its branches have told what they have";
             warn(work, text.to_owned());
             go_on_when_complete(work)
         })
+    }
+
+    /// All that a branch has was here when it came.
+    pub fn note_met(&self, node: NodeId) {
+        self.foundation.met.lock().unwrap_or_else(PoisonError::into_inner).insert(node);
     }
 
     /// A branch has told all that it has. `differs` where its log goes another way, `epoch` being the reign in which it

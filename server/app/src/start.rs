@@ -22,6 +22,7 @@ use crate::follower::Followers;
 use crate::foundation::{Foundation, Identity, Who};
 use crate::ids::Ids;
 use crate::lane::{Lane, Places, State, Work};
+use crate::life;
 use crate::numbers::{self, Standings, Use};
 use crate::record::{self, About};
 use crate::reign::Rule;
@@ -105,6 +106,9 @@ impl App {
     ) -> Result<Self, AppError> {
         let mut allotment = allotment;
         let opened = numbers::open(&*store, &*surroundings, who.node, &mut allotment.ids)?;
+        if opened.was_missing && state.counter > 0 && !state.authoritative {
+            store.commit(&vec![life::want()])?;
+        }
         let state = State { numbers: opened.standings, ..state };
         let clock = ClockOffset::stored(&*store.view()?)?;
         let foundation = Foundation::new(store, schema, surroundings, who, allotment, clock, state.clone());

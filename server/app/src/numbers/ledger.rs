@@ -270,6 +270,8 @@ pub(crate) struct Opened {
     /// Each with what it is about.
     pub(crate) warnings: Vec<(String, String)>,
     pub(crate) noted: Noted,
+    /// Whether there was no ledger.
+    pub(crate) was_missing: bool,
 }
 
 /// What holds at the start: what the database says, corrected by the ledger, and both brought to agree.
@@ -288,6 +290,7 @@ pub(crate) fn open(
     if standings != kept {
         store.commit(&vec![Write::Put { key: Standings::KEY, value: standings.to_bytes() }])?;
     }
+    let was_missing = ledger.is_none();
     let mut noted = ledger.as_deref().map(Read::from_bytes).unwrap_or_default().ids;
     noted.iter().for_each(|(end, next)| ids.pass_up_to(*end, *next));
     noted.extend(ids.ranges().map(|(next, end)| (end, next)));
@@ -296,7 +299,7 @@ pub(crate) fn open(
     if ledger.map_or(!text.is_empty(), |ledger| ledger != text.as_bytes()) {
         surroundings.ledger().replace(text.as_bytes())?;
     }
-    Ok(Opened { standings, warnings, noted })
+    Ok(Opened { standings, warnings, noted, was_missing })
 }
 
 /// Gives up all that is leased to a node, in a new life of which the one before may have given it. Returns warnings, each

@@ -241,6 +241,25 @@ fn a_restored_head_office_gets_back_what_its_branches_have() {
 }
 
 #[test]
+fn nobody_waits_for_a_branch_that_has_come_already() {
+    let head = head_office();
+    let (berlin, bonn) = (head.branch("berlin"), head.branch("bonn"));
+    for branch in [&berlin, &bonn] {
+        meet(&head, branch);
+    }
+    let old = head.older_copy();
+    customer(&head, "A", "Bonn");
+    meet(&head, &berlin);
+    drop(head);
+    // Nothing is amiss as far as this one knows; its line stays.
+    meet(&old, &bonn);
+    meet(&old, &berlin);
+    assert!(!old.app.is_recovering(), "{:?}", old.app.missing_answers());
+    meet(&old, &bonn);
+    assert_in_step(&[&old, &berlin, &bonn]);
+}
+
+#[test]
 fn who_comes_late_hands_in_what_the_head_office_went_without() {
     let head = head_office();
     let (berlin, bonn) = (head.branch("berlin"), head.branch("bonn"));
