@@ -59,7 +59,7 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
             let text = fill(words.recovering, &[&named(status.waits_for.as_deref().unwrap_or_default())]);
             entry(output, words.state_of_head_office, &[format!("{text}   {program} recover")]);
         }
-        Some("deposed") => entry(output, words.state_of_head_office, &[words.deposed.to_owned()]),
+        Some("deposed") => entry(output, words.state_of_head_office, &[fill(words.deposed, &[&program])]),
         _ => {}
     }
     let objects = fill(words.objects, &[&words.count(status.objects)]);
@@ -123,10 +123,14 @@ fn never_seen(peer: &PeerStatus) -> PeerStatus {
 
 fn health(status: &Status, output: &Output<'_>) -> String {
     let words = output.words;
-    let (text, colour) = match status.sync.iter().find(|peer| peer.state != "connected") {
-        Some(peer) => {
-            (fill(words.health_attention, &[&fill(words.out_of_reach, &[&harmless(&peer.name)])]), "\u{1b}[33m")
-        }
+    let saves_nothing = matches!(status.state.as_deref(), Some("recovering" | "deposed"));
+    let trouble = match status.sync.iter().find(|peer| peer.state != "connected") {
+        _ if saves_nothing => Some(words.saves_nothing.to_owned()),
+        Some(peer) => Some(fill(words.out_of_reach, &[&harmless(&peer.name)])),
+        None => None,
+    };
+    let (text, colour) = match trouble {
+        Some(trouble) => (fill(words.health_attention, &[&trouble]), "\u{1b}[33m"),
         None => (words.health_good.to_owned(), "\u{1b}[32m"),
     };
     if output.colour { format!("{colour}{text}\u{1b}[0m") } else { text }
@@ -357,6 +361,26 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} in\n{text}");
         }
+    }
+
+    #[test]
+    fn status_says_why_a_head_office_saves_nothing() {
+        let told = |state: &str, waits_for: Option<Vec<String>>| {
+            let given = Status { state: Some(state.into()), waits_for, ..node() };
+            written(|output| status(&given, made().time.micros(), "./mytism", output))
+        };
+        let recovering = told("recovering", Some(vec!["berlin".into(), "bonn".into()]));
+        assert!(
+            recovering.contains("\n  state       restored, waits for berlin, bonn   ./mytism recover\n"),
+            "{recovering}"
+        );
+        let deposed = told("deposed", None);
+        assert!(deposed.contains("\n  state       another node is the head office by now"), "{deposed}");
+        for text in [recovering, deposed] {
+            assert!(text.ends_with("  health      attention: nothing is saved here\n"), "{text}");
+        }
+        let ruling = told("ruling", None);
+        assert!(!ruling.contains("state ") && ruling.ends_with("health      good\n"), "{ruling}");
     }
 
     #[test]

@@ -72,6 +72,7 @@ words! {
     health: "health", "Zustand";
     health_good: "good", "gut";
     health_attention: "attention: {}", "Achtung: {}";
+    saves_nothing: "nothing is saved here", "hier wird nichts gespeichert";
     out_of_reach: "{} is out of reach", "{} ist nicht erreichbar";
     // objects
     object: "object {}", "Objekt {}";
@@ -148,7 +149,7 @@ words! {
     // recover, promote, follow
     state_of_head_office: "state", "Stand";
     recovering: "restored, waits for {}", "zurückgespielt, wartet auf {}";
-    deposed: "another node is the head office by now; nothing is saved here", "ein anderer Knoten ist jetzt die Zentrale; hier wird nichts gespeichert";
+    deposed: "another node is the head office by now: {} follow ADDRESS KEY", "ein anderer Knoten ist jetzt die Zentrale: {} follow ADDRESS KEY";
     waits_for: "waits for {}", "wartet auf {}";
     waits_for_nobody: "nothing to wait for; reign {}", "nichts abzuwarten; Epoche {}";
     go_on_without: "going on without one: {} recover --without NAME", "ohne eine weitermachen: {} recover --without NAME";

@@ -229,3 +229,41 @@ fn a_branch_takes_the_place_of_a_lost_head_office() {
     wait_until_in_step(berlin.project(), &[bonn.project(), hamburg.project()]);
     assert_eq!(keys(bonn.project()), ["A", "B", "C", "D", "E"]);
 }
+
+#[test]
+fn two_branches_that_were_promoted_by_mistake_become_one_cluster_again() {
+    let mut hamburg = head_office();
+    let mut branches = [branch(&hamburg, "berlin"), branch(&hamburg, "bonn")];
+    customer(hamburg.project(), "A", "Bonn");
+    wait_until_in_step(hamburg.project(), &[branches[0].project(), branches[1].project()]);
+    hamburg.kill9();
+    for node in &mut branches {
+        node.stop();
+        let project = node.project();
+        let port = free_port();
+        project.set("SocketProtocol", "tlsPort", &port.to_string());
+        project.set("SyncService", "advertise", &format!("127.0.0.1:{port}"));
+        let _promoted = project.documents(&["promote", "--yes"]);
+        customer(project, project.name(), "Bonn");
+    }
+    let [mut berlin, mut bonn] = branches;
+    let again = berlin.project().run_json(&["promote", "--yes"], "");
+    let _already = again.error(3, "authoritative-already");
+    berlin.restart();
+    let port = berlin.project().setting("tlsPort");
+    let account = berlin.project().account("essen");
+    let text = fs::read_to_string(account).unwrap();
+    let key = text.lines().find_map(|line| line.strip_prefix("key = ")).unwrap();
+    let _followed = bonn.project().documents(&["follow", &format!("127.0.0.1:{port}"), key, "--yes"]);
+    bonn.restart();
+    // Entries of the same epoch that are not here could as well have been lost here: it waits for the others.
+    wait_until("only the dead one is waited for", PATIENCE, || {
+        berlin.project().documents(&["recover"])[0]["waits_for"] == json!(["hamburg"])
+    });
+    let gone_on = berlin.project().documents(&["recover", "--without", "hamburg"]);
+    assert_eq!(gone_on, [json!({"state": "ruling", "waits_for": [], "epoch": 3})]);
+    wait_until_in_step(berlin.project(), &[bonn.project()]);
+    assert_equal(berlin.project(), bonn.project());
+    let known = [keys(berlin.project()).len(), berlin.project().documents(&["quarantine"]).len()];
+    assert!(known[0] >= 2 && known[0] + known[1] >= 3, "{known:?}");
+}
