@@ -81,7 +81,7 @@ pub(crate) fn check(project: &Project, app: &App) -> Result<(), Failure> {
     {
         tracing::warn!("the database was put back from a backup or copied: {lacking}");
         if app.identity().authoritative {
-            app.begin_recovery().map_err(failure)?;
+            app.begin_recovery(None).map_err(failure)?;
         }
     }
     Bookmark::of(app).map_err(failure)?.write(project)

@@ -192,7 +192,7 @@ fn judgement(app: &App, errand: &Errand, claim: &Claim) -> Result<Judgement, App
             Judgement::Instead(Box::new(PeerMessage::Renew { incarnation, blocks }))
         }
         Ok(Verdict::Recover) => {
-            app.begin_recovery()?;
+            app.begin_recovery(Some(claim.node))?;
             Judgement::Recover(Box::new(PeerMessage::Recover { after: head.position, hash: head.hash }))
         }
         Ok(Verdict::Wait) => {

@@ -103,13 +103,14 @@ impl App {
         }
     }
 
-    /// Waits for the branches from now on, since this database was restored. Where that is known already, nothing
+    /// Waits for the branches from now on, since this database was restored; for `ahead` too, which has what is lost
+    /// here, though all that it had was here when it came before. Where that is known already, nothing
     /// happens; without branches the new reign begins at once.
     ///
     /// # Errors
     /// When this is no head office, or the database cannot be written.
-    pub fn begin_recovery(&self) -> Result<(), AppError> {
-        self.lane.execute_alone(|work| {
+    pub fn begin_recovery(&self, ahead: Option<NodeId>) -> Result<(), AppError> {
+        self.lane.execute_alone(move |work| {
             if !work.state.authoritative {
                 return Err(AppError::refused("not-authoritative", "only a head office waits for its branches"));
             }
@@ -117,7 +118,8 @@ impl App {
                 return Ok(());
             }
             // Those have got nothing since but what is here.
-            let met = work.foundation.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut met = work.foundation.met.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            met.retain(|node| Some(*node) != ahead);
             work.state.rule = Rule::Recovering(met);
             let text = "this head office was restored: it saves nothing until its branches have told what they have";
             warn(work, text.to_owned());
@@ -187,7 +189,7 @@ impl App {
             check(&published.state)?;
         }
         if begin {
-            self.begin_recovery()?;
+            self.begin_recovery(None)?;
         }
         if !without.is_empty() {
             self.go_without(without)?;
