@@ -76,9 +76,12 @@ impl Bookmark {
 /// When the note cannot be read or written.
 pub(crate) fn check(project: &Project, app: &App) -> Result<(), Failure> {
     let failure = |error: AppError| error.failure();
-    if let Some(noted) = Bookmark::read(project)?
-        && let Some(lacking) = noted.lacking(app).map_err(failure)?
-    {
+    let lacking = match Bookmark::read(project)? {
+        Some(noted) => noted.lacking(app).map_err(failure)?,
+        // It was there from the first moment on.
+        None => Some(format!("nobody knows how far it was, since {} is gone", project.incarnation_file().display())),
+    };
+    if let Some(lacking) = lacking {
         tracing::warn!("the database was put back from a backup or copied: {lacking}");
         if app.identity().authoritative {
             app.begin_recovery(None).map_err(failure)?;
@@ -126,11 +129,11 @@ mod tests {
 
         let app = open(&project.data());
         super::check(&project, &app).unwrap();
-        assert_eq!(epoch(&app), 1, "nothing was noted before");
-        app.new_reign(2).unwrap();
+        assert_eq!((epoch(&app), app.identity().incarnation), (2, 2), "nobody knows how far it was");
+        app.new_reign(3).unwrap();
         Bookmark::of(&app).unwrap().write(&project).unwrap();
         super::check(&project, &app).unwrap();
-        assert_eq!(epoch(&app), 2);
+        assert_eq!(epoch(&app), 3);
         drop(app);
         // Without branches there is nobody to wait for.
         let app = open(old.path());

@@ -70,6 +70,9 @@ pub struct Simulation {
     put_back: Vec<bool>,
     /// Nodes that cannot know yet that they were put back as a whole: what they give may have been given before.
     is_unsure: Vec<bool>,
+    /// Whether the last head office that was put back was so with all that lay beside its database, and whether one was.
+    head_is_whole: bool,
+    head_was_whole: bool,
     /// Branches that a head office has talked with since it was put back.
     heard: BTreeSet<usize>,
     /// Head offices whose place was taken while they were down.
@@ -123,6 +126,8 @@ impl Simulation {
             backups: vec![None; count],
             put_back: vec![false; count],
             is_unsure: vec![false; count],
+            head_is_whole: false,
+            head_was_whole: false,
             heard: BTreeSet::new(),
             deposed: vec![false; count],
             schema,

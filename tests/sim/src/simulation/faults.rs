@@ -104,6 +104,10 @@ impl Simulation {
         if std::mem::take(&mut self.put_back[at]) {
             self.nodes[at].reader = Reader::of(self.nodes[at].app());
             self.forgive(self.is_unsure[at]);
+            // The note of the process, which lies beside the ledger, says that the database is an older copy.
+            if at == self.head && !self.head_is_whole {
+                self.nodes[at].app().begin_recovery(None).expect("a head office can wait");
+            }
         }
         let rules = self.nodes[at].app().identity().authoritative;
         if std::mem::take(&mut self.deposed[at]) || rules && at != self.head {
@@ -129,6 +133,8 @@ impl Simulation {
         let is_head = at == self.head;
         if is_head {
             self.heard.clear();
+            self.head_is_whole = ledger == LedgerFate::PutBack;
+            self.head_was_whole |= self.head_is_whole;
         }
         self.counters.add(if is_head { "fault old backup of the head office" } else { "fault old backup of a branch" });
         self.counters.add(match ledger {
