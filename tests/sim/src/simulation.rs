@@ -70,6 +70,8 @@ pub struct Simulation {
     put_back: Vec<bool>,
     /// Nodes that cannot know yet that they were put back as a whole: what they give may have been given before.
     is_unsure: Vec<bool>,
+    /// Nodes that were put back and have not talked with the head office since.
+    is_estranged: Vec<bool>,
     /// Whether the last head office that was put back was so with all that lay beside its database, and whether one was.
     head_is_whole: bool,
     head_was_whole: bool,
@@ -126,6 +128,7 @@ impl Simulation {
             backups: vec![None; count],
             put_back: vec![false; count],
             is_unsure: vec![false; count],
+            is_estranged: vec![false; count],
             head_is_whole: false,
             head_was_whole: false,
             heard: BTreeSet::new(),

@@ -129,6 +129,7 @@ impl Simulation {
         }
         self.nodes[at].restore(&backup, ledger);
         self.put_back[at] = true;
+        self.is_estranged[at] = true;
         self.is_unsure[at] = ledger != LedgerFate::Kept || at == self.head;
         let is_head = at == self.head;
         if is_head {
@@ -147,6 +148,18 @@ impl Simulation {
     /// A branch takes the place of the head office, which is gone for so long and becomes a branch then.
     fn promote(&mut self, at: usize, pause: u64) {
         if at == self.head || self.nodes[at].running().is_none() {
+            return;
+        }
+        // Nobody promotes a branch that was put back and has not caught up: names that wait there were used before.
+        let view = self.nodes[at].app().view().unwrap();
+        let identity = self.nodes[at].app().identity();
+        let rows = view.pending_after(i64::MIN, u32::MAX, usize::MAX).unwrap();
+        let is_of_earlier_life = |row: &mytism_store::PendingRow| {
+            row.transaction.node == identity.node && row.transaction.incarnation < identity.incarnation
+        };
+        let is_behind = rows.iter().any(is_of_earlier_life);
+        drop(view);
+        if is_behind || self.is_estranged[at] {
             return;
         }
         let old = self.head;

@@ -107,6 +107,7 @@ impl Simulation {
         let (branch, head) = (line.branch.0, line.head.0);
         if line.branch_end.as_ref().is_some_and(BranchEnd::is_talking) {
             self.is_unsure[branch] = false;
+            self.is_estranged[branch] = false;
         }
         if self.is_unsure[head] && line.head_end.as_ref().is_some_and(HeadEnd::is_talking) {
             self.heard.insert(branch);
