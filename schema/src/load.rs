@@ -162,7 +162,7 @@ impl Loader {
             Ok(document) => self.schema(document.root_element(), file, root),
             Err(error) => {
                 let (position, message) = (error.pos(), error.to_string());
-                let message = message.strip_suffix(&format!(" at {position}")).unwrap_or(&message);
+                let message = shortened(message.strip_suffix(&format!(" at {position}")).unwrap_or(&message));
                 // What is missing is missing at the end; the parser names no place for it.
                 let byte = match error {
                     roxmltree::Error::UnclosedRootNode => text.len(),
@@ -246,5 +246,14 @@ impl Loader {
                 member.kind = KindDef::Enum(words);
             }
         }
+    }
+}
+
+/// The parser names what it found, however long that is.
+fn shortened(message: &str) -> String {
+    const CHARACTERS: usize = 300;
+    match message.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
+        None => message.to_owned(),
     }
 }

@@ -97,6 +97,13 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn what_the_parser_says_of_a_long_name_is_cut() {
+    let long = "x".repeat(10_000);
+    let told = project_of(&[("a.xml", &format!("<Schema name=\"a\"></{long}>"))]).unwrap_err();
+    assert!(told.contains("not well-formed XML") && told.contains('…') && told.len() < 500, "{told}");
+}
+
+#[test]
 fn elements_and_attributes_that_nobody_knows() {
     check("<Entty name='A'/>", "a.xml:2:1: <Entty> cannot stand in Schema; did you mean Entity?");
     check("<Entity name='A' extend='B'/>", "a.xml:2:18: Entity has no attribute extend; did you mean extends?");
