@@ -87,7 +87,11 @@ pub(crate) fn check(project: &Project, app: &App) -> Result<(), Failure> {
             app.begin_recovery(None).map_err(failure)?;
         }
     }
-    Bookmark::of(app).map_err(failure)?.write(project)
+    // An older note is a good one too.
+    if let Err(failure) = Bookmark::of(app).map_err(failure)?.write(project) {
+        tracing::warn!("how far this node is cannot be noted: {failure}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

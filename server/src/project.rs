@@ -210,7 +210,8 @@ pub(crate) fn write_durably(path: &Path, content: &[u8]) -> Result<(), Failure> 
 }
 
 pub(crate) fn file_failure(step: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::failed("file-error", format!("cannot {step} {}: {error}", path.display()))
+    let code = if error.kind() == std::io::ErrorKind::StorageFull { "disk-full" } else { "file-error" };
+    Failure::failed(code, format!("cannot {step} {}: {error}", path.display()))
         .hint("check that the directory exists, may be written and has room")
 }
 

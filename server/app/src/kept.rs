@@ -13,6 +13,8 @@ use crate::error::AppError;
 const NODE: EntityId = EntityId(3);
 /// Where a node is reached is for people.
 const ADDRESS: AttributeId = AttributeId(307);
+/// So is how long an account may still be used.
+const UNTIL: AttributeId = AttributeId(306);
 
 /// Without these no node can be.
 const FIRST: [(ObjectId, &str); 5] = [
@@ -26,10 +28,12 @@ const FIRST: [(ObjectId, &str); 5] = [
 /// Whether people may make these changes.
 pub(crate) fn check(changes: &[Change]) -> Result<(), AppError> {
     changes.iter().try_for_each(|change| {
-        let is_free = change.slot == Slot::attribute(ADDRESS) || (change.slot == Slot::LIFE && !change.old.is_null());
+        let is_of_people = [ADDRESS, UNTIL].map(Slot::attribute).contains(&change.slot);
+        let is_free = is_of_people || (change.slot == Slot::LIFE && !change.old.is_null());
         if change.entity == NODE && !is_free {
             let message = format!("object {} is a node, which the system itself keeps", change.object);
-            let hint = "a branch is made known with `nodes add`; otherwise only the Address of a node may be changed";
+            let hint =
+                "a branch is made known with `nodes add`; otherwise only its Address and EnrolmentUntil may be changed";
             return Err(Failure::refused("system-object", message).hint(hint).into());
         }
         let goes = change.slot == Slot::LIFE && Life::of(&change.new) != Life::Alive;
@@ -53,5 +57,6 @@ mod tests {
         let node = schema.entity("Node").unwrap();
         assert_eq!(node.id, NODE);
         assert_eq!(node.member("Address").map(|member| member.id), Some(ADDRESS));
+        assert_eq!(node.member("EnrolmentUntil").map(|member| member.id), Some(UNTIL));
     }
 }
