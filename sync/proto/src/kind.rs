@@ -59,6 +59,13 @@ kinds! {
     SNAPSHOT_ENTRIES = 0x0252 "SnapshotEntries" LARGE;
     SNAPSHOT_END = 0x0253 "SnapshotEnd" SMALL;
     DONE = 0x0254 "Done" SMALL;
+    CONTENTS_BEGIN = 0x0270 "ContentsBegin" SMALL;
+    CONTENT_WANT = 0x0271 "ContentWant" SMALL;
+    CONTENT_RECIPE = 0x0272 "ContentRecipe" LARGE;
+    CONTENT_MISSING = 0x0273 "ContentMissing" SMALL;
+    CHUNK_WANT = 0x0278 "ChunkWant" SMALL;
+    CHUNK = 0x0279 "Chunk" LARGE;
+    CHUNK_MISSING = 0x027a "ChunkMissing" SMALL;
 
     REQUEST_STATUS = 0x0300 "Request.Status" SMALL;
     REQUEST_SAVE = 0x0301 "Request.Save" LARGE;

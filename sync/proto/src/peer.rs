@@ -217,6 +217,66 @@ pub enum PeerMessage {
     },
     /// The end of a bulk transfer, from the side that received it: only now may the sender close.
     Done {},
+    /// Branch, first on a stream for contents of files: who asks on it. The other side answers, each question in turn.
+    ContentsBegin {
+        /// Whether the head asks; else the branch does.
+        head_asks: bool,
+    },
+    /// Who asks: of which chunks does this content consist? Answered by [`Self::ContentRecipe`] or
+    /// [`Self::ContentMissing`].
+    ContentWant {
+        /// BLAKE3 of the whole content.
+        content: Hash,
+        /// From which chunk on, from 0.
+        from: u64,
+    },
+    /// Some of the chunks of a content; who asks wants the rest with the next [`Self::ContentWant`].
+    ContentRecipe {
+        /// BLAKE3 of the whole content.
+        content: Hash,
+        /// Bytes of the whole content.
+        bytes: u64,
+        /// How many chunks it has.
+        count: u64,
+        /// Number of the first of `parts`, from 0.
+        from: u64,
+        /// Chunks in the order of the content.
+        parts: Vec<Part>,
+    },
+    /// I don't have that content.
+    ContentMissing {
+        /// As in the question.
+        content: Hash,
+    },
+    /// Who asks: give me these chunks. Each of them is answered by [`Self::Chunk`] or [`Self::ChunkMissing`], in the
+    /// order of the question.
+    ChunkWant {
+        /// BLAKE3 of each chunk.
+        hashes: Vec<Hash>,
+    },
+    /// A chunk.
+    Chunk {
+        /// BLAKE3 of the chunk as it was cut, which is checked before it is used.
+        hash: Hash,
+        /// Its bytes.
+        data: Vec<u8>,
+        /// Whether `data` is compressed with zstd; else it is the chunk itself.
+        compressed: bool,
+    },
+    /// I don't have that chunk, or it is damaged here.
+    ChunkMissing {
+        /// As in the question.
+        hash: Hash,
+    },
+}
+
+/// One chunk of a content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// BLAKE3 of its bytes.
+    pub hash: Hash,
+    /// How many bytes it has.
+    pub bytes: u32,
 }
 
 /// An entry of a log, as a proof of having it.
@@ -259,6 +319,8 @@ impl PeerMessage {
     pub(crate) fn room(&self) -> usize {
         /// A length, a key and the map around them.
         const AROUND: usize = 16;
+        /// A hash, a number and the map around them.
+        const PART_BYTES: usize = 44;
         let data = match self {
             Self::Offer { transactions, signature } => {
                 signature.len() + transactions.iter().map(|bytes| bytes.len() + AROUND).sum::<usize>()
@@ -266,6 +328,8 @@ impl PeerMessage {
             Self::Entries { entries, .. } => entries.iter().map(|frame| frame.bytes() + 2 * AROUND).sum::<usize>(),
             Self::SnapshotBegin { schema, .. } => schema.len(),
             Self::SnapshotObjects { chunk, .. } | Self::SnapshotEntries { chunk, .. } => chunk.len(),
+            Self::Chunk { data, .. } => data.len(),
+            Self::ContentRecipe { parts, .. } => parts.len() * PART_BYTES,
             _ => 0,
         };
         data + body::ROOM

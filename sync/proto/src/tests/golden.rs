@@ -9,7 +9,9 @@ use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 
 use super::hex;
-use crate::{Answer, EntryFrame, PeerMessage, Rung, decode_answer, decode_request, encode_answer, encode_request};
+use crate::{
+    Answer, EntryFrame, Part, PeerMessage, Rung, decode_answer, decode_request, encode_answer, encode_request,
+};
 
 /// One message in one of the sets.
 enum Sample {
@@ -71,6 +73,14 @@ fn samples() -> Vec<(&'static str, Sample)> {
         Lease { range: object(1_048_577), passed: Some(Number(240_140)), is_lost: true, end: Some(Number(240_160)) };
     let used_up = Lease { range: object(1_048_578), passed: None, is_lost: false, end: None };
     let lease_grant = PeerMessage::LeaseGrant { leases: vec![lease, used_up] };
+    let recipe = PeerMessage::ContentRecipe {
+        content: cluster,
+        bytes: 300_000,
+        count: 2,
+        from: 1,
+        parts: vec![Part { hash: Hash([0x44; 32]), bytes: 37_856 }],
+    };
+    let chunk = PeerMessage::Chunk { hash: Hash([0x44; 32]), data: vec![0x68, 0x69], compressed: false };
     let save = Request::Save(SaveRequest {
         description: "price".into(),
         changes: vec![ChangeRequest {
@@ -106,6 +116,9 @@ fn samples() -> Vec<(&'static str, Sample)> {
         ("LeaseRequest", Sample::Peer(lease_request)),
         ("LeaseGrant", Sample::Peer(lease_grant)),
         ("Done", Sample::Peer(PeerMessage::Done {})),
+        ("ContentRecipe", Sample::Peer(recipe)),
+        ("ChunkWant", Sample::Peer(PeerMessage::ChunkWant { hashes: vec![Hash([0x44; 32])] })),
+        ("Chunk", Sample::Peer(chunk)),
         ("Request.Save", Sample::Request(save)),
         ("Request.Undo", Sample::Request(undo)),
         ("Reply.Saved", Sample::Answer(Answer::Reply(saved))),
@@ -152,6 +165,18 @@ const GOLDEN: &[(&str, &str)] = &[
     ),
     ("LeaseGrant", "022301010000002881a16c9284a172ce00100001a178c3a170ce0003aa0ca165ce0003aa2082a172ce00100002a178c2"),
     ("Done", "025401000000000180"),
+    (
+        "ContentRecipe",
+        "027201000000005f85a163c4201111111111111111111111111111111111111111111111111111111111111111a162ce\
+         000493e0a16e02a16601a1709182a168c420444444444444444444444444444444444444444444444444444444444444\
+         4444a162cd93e0",
+    ),
+    ("ChunkWant", "027801000000002681a16891c4204444444444444444444444444444444444444444444444444444444444444444"),
+    (
+        "Chunk",
+        "027901000000002e83a168c4204444444444444444444444444444444444444444444444444444444444444444a164c4\
+         026869a17ac2",
+    ),
     (
         "Request.Save",
         "030101000000007282a164a57072696365a1639183a16f82a17402a16fce00100001a1769282a16ea9556e6974507269\

@@ -50,6 +50,8 @@ proptest! {
                 | PeerMessage::Entries { .. }
                 | PeerMessage::SnapshotObjects { .. }
                 | PeerMessage::SnapshotEntries { .. }
+                | PeerMessage::ContentRecipe { .. }
+                | PeerMessage::Chunk { .. }
         );
         prop_assert!(!bulk || message.encode().unwrap().len() - 8 <= message.room());
     }

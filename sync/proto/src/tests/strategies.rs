@@ -11,7 +11,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
-use crate::{Answer, EntryFrame, PeerMessage, Rung};
+use crate::{Answer, EntryFrame, Part, PeerMessage, Rung};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["", "[a-z]{1,12}", "\\PC{0,40}", "[a-z]{300}"]
@@ -55,6 +55,24 @@ fn frame() -> impl Strategy<Value = EntryFrame> {
 
 fn blocks() -> impl Strategy<Value = Vec<i64>> {
     vec(0..1i64 << 37, 0..20)
+}
+
+/// What is said about the contents of files.
+fn content_message() -> BoxedStrategy<PeerMessage> {
+    use PeerMessage as P;
+    let part = || (hash(), any::<u32>()).prop_map(|(hash, bytes)| Part { hash, bytes });
+    prop_oneof![
+        any::<bool>().prop_map(|head_asks| P::ContentsBegin { head_asks }),
+        (hash(), any::<u64>()).prop_map(|(content, from)| P::ContentWant { content, from }),
+        (hash(), any::<(u64, u64, u64)>(), vec(part(), 0..20)).prop_map(|(content, (bytes, count, from), parts)| {
+            P::ContentRecipe { content, bytes, count, from, parts }
+        }),
+        hash().prop_map(|content| P::ContentMissing { content }),
+        vec(hash(), 0..20).prop_map(|hashes| P::ChunkWant { hashes }),
+        (hash(), bytes(), any::<bool>()).prop_map(|(hash, data, compressed)| P::Chunk { hash, data, compressed }),
+        hash().prop_map(|hash| P::ChunkMissing { hash }),
+    ]
+    .boxed()
 }
 
 pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
@@ -108,6 +126,7 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
         (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotObjects { chunk, hash, count }),
         (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotEntries { chunk, hash, count }),
         any::<(u64, u64)>().prop_map(|(objects, entries)| P::SnapshotEnd { objects, entries }),
+        content_message(),
         Just(P::Done {}),
     ]
     .boxed()

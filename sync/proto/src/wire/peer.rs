@@ -5,7 +5,7 @@ use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::time::Timestamp;
 
 use crate::error::Problem;
-use crate::peer::{EntryFrame, PeerMessage, Rung};
+use crate::peer::{EntryFrame, Part, PeerMessage, Rung};
 use crate::wire::tables::{messages, mirror};
 use crate::wire::{Flaw, Mirror};
 
@@ -25,6 +25,10 @@ mirror! {
 }
 mirror! {
     Lease as LeaseForm { "r" range: ObjectId, "x" is_lost: bool } optional { "p" passed: Number, "e" end: Number }
+}
+
+mirror! {
+    Part as PartForm { "h" hash: Hash, "b" bytes: u32 }
 }
 
 /// The number of a block of ids, the only bare `i64` in any message.
@@ -78,5 +82,14 @@ messages! {
         SNAPSHOT_ENTRIES SnapshotEntries { "d" chunk: Vec<u8>, "h" hash: Hash, "n" count: u64 };
         SNAPSHOT_END SnapshotEnd { "o" objects: u64, "e" entries: u64 };
         DONE Done {};
+        CONTENTS_BEGIN ContentsBegin { "h" head_asks: bool };
+        CONTENT_WANT ContentWant { "c" content: Hash, "f" from: u64 };
+        CONTENT_RECIPE ContentRecipe {
+            "c" content: Hash, "b" bytes: u64, "n" count: u64, "f" from: u64, "p" parts: Vec<Part>,
+        };
+        CONTENT_MISSING ContentMissing { "c" content: Hash };
+        CHUNK_WANT ChunkWant { "h" hashes: Vec<Hash> };
+        CHUNK Chunk { "h" hash: Hash, "d" data: Vec<u8>, "z" compressed: bool };
+        CHUNK_MISSING ChunkMissing { "h" hash: Hash };
     }
 }
