@@ -47,6 +47,14 @@ pub enum Fault {
     Restore(usize, LedgerFate),
     /// The head office is gone for so long, and a branch takes its place.
     Promote(usize, u64),
+    /// A copy of a branch's whole machine is started beside it.
+    Copy(usize),
+    /// Of a branch and its copy, somebody cuts the line of either, or of both, and mends the other.
+    Turn(usize),
+    /// Of a branch and its copy, one is switched off for good.
+    OneGoes(usize),
+    /// Another branch joins.
+    Join,
 }
 
 /// What becomes of the ledger where a database is put back.
@@ -107,8 +115,24 @@ fn grave(nodes: usize, deeds: &mut Vec<(u64, Deed)>, dice: &mut Dice) {
             let pause = dice.throw() % 12_000_000;
             deeds.push((at, Deed::Fault(Fault::Promote(1 + dice.below(nodes - 1), pause))));
         }
+        // A head office that was put back, or took the place of another, may not know who joined meanwhile.
+        40..70 => deeds.push((dice.throw() % TROUBLED, Deed::Fault(Fault::Join))),
         _ => {}
     }
+    if dice.percent(35) {
+        copied(1 + dice.below(nodes - 1), deeds, dice);
+    }
+}
+
+/// A branch lives twice for a while.
+fn copied(node: usize, deeds: &mut Vec<(u64, Deed)>, dice: &mut Dice) {
+    let begin = dice.throw() % (TROUBLED / 2);
+    let end = begin + 2_000_000 + dice.throw() % (TROUBLED / 2 - 2_000_000);
+    deeds.push((begin, Deed::Fault(Fault::Copy(node))));
+    for _ in 0..dice.below(6) {
+        deeds.push((begin + 1 + dice.throw() % (end - begin), Deed::Fault(Fault::Turn(node))));
+    }
+    deeds.push((end, Deed::Fault(Fault::OneGoes(node))));
 }
 
 /// From 1 to so many.

@@ -3,6 +3,7 @@
 mod faults;
 mod judging;
 mod talking;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,6 +78,8 @@ pub struct Simulation {
     head_was_whole: bool,
     /// Branches that a head office has talked with since it was put back.
     heard: BTreeSet<usize>,
+    /// A branch of which there are two, and the place of its copy, the last of all.
+    twins: Option<(usize, usize)>,
     /// Head offices whose place was taken while they were down.
     deposed: Vec<bool>,
     schema: Arc<Schema>,
@@ -89,7 +92,7 @@ pub struct Simulation {
     pub counters: Counters,
     /// In detail.
     pub trace: Trace,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 impl Simulation {
@@ -132,6 +135,7 @@ impl Simulation {
             head_is_whole: false,
             head_was_whole: false,
             heard: BTreeSet::new(),
+            twins: None,
             deposed: vec![false; count],
             schema,
             saves: 0,
@@ -140,7 +144,7 @@ impl Simulation {
             account: Account::default(),
             counters: Counters::default(),
             trace: Trace::new(prints),
-            _root: root,
+            root,
         };
         for (at, deed) in plan(count, &mut simulation.dice) {
             simulation.at(at, Event::Deed(deed));
@@ -171,7 +175,7 @@ impl Simulation {
     /// Whether this was the end.
     fn happen(&mut self, event: Event) -> bool {
         match event {
-            Event::Deed(Deed::Save(at)) => self.save(at),
+            Event::Deed(Deed::Save(at)) => self.save_at(at),
             Event::Deed(Deed::Look(at)) => self.look(at),
             Event::Deed(Deed::Fault(fault)) => self.fault(fault),
             Event::Deed(Deed::Heal) => self.heal(),

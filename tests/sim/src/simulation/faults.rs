@@ -50,12 +50,16 @@ impl Simulation {
                 self.counters.add(if micros < 0 { "fault clock back" } else { "fault clock forward" });
             }
             Fault::BackUp(at) => {
-                if self.nodes[at].running().is_some() && !self.put_back[at] {
+                if self.nodes[at].running().is_some() && !self.put_back[at] && !self.is_twin(at) {
                     self.backups[at] = Some(self.nodes[at].back_up());
                 }
             }
             Fault::Restore(at, ledger) => self.restore(at, ledger),
             Fault::Promote(at, pause) => self.promote(at, pause),
+            Fault::Copy(at) => self.copy(at),
+            Fault::Turn(at) => self.turn(at),
+            Fault::OneGoes(at) => self.one_goes(at),
+            Fault::Join => self.join(),
         }
     }
 
@@ -68,7 +72,7 @@ impl Simulation {
     }
 
     /// A process is gone: its ends of lines go with it.
-    fn gone(&mut self, at: usize, pause: u64) {
+    pub(super) fn gone(&mut self, at: usize, pause: u64) {
         let words = format!("{} is down", self.nodes[at].name);
         self.note(words);
         let ids: Vec<u64> = self.lines.keys().copied().collect();
@@ -94,7 +98,7 @@ impl Simulation {
     }
 
     pub(super) fn start(&mut self, at: usize) {
-        if self.nodes[at].running().is_some() {
+        if self.nodes.get(at).is_none_or(|node| node.running().is_some()) {
             return;
         }
         self.nodes[at].start();
@@ -119,7 +123,7 @@ impl Simulation {
 
     fn restore(&mut self, at: usize, ledger: LedgerFate) {
         // One that took the place of another later is no head office in its backup.
-        if at == self.head && at != 0 {
+        if at == self.head && at != 0 || self.is_twin(at) {
             return;
         }
         let Some(backup) = self.backups[at].take() else { return };
@@ -147,7 +151,7 @@ impl Simulation {
 
     /// A branch takes the place of the head office, which is gone for so long and becomes a branch then.
     fn promote(&mut self, at: usize, pause: u64) {
-        if at == self.head || self.nodes[at].running().is_none() {
+        if at == self.head || self.nodes[at].running().is_none() || self.is_twin(at) {
             return;
         }
         // Nobody promotes a branch that was put back and has not caught up: names that wait there were used before.
@@ -181,7 +185,7 @@ impl Simulation {
     }
 
     /// What nobody holds any longer is nobody's fault.
-    fn forgive(&mut self, with_ledger: bool) {
+    pub(super) fn forgive(&mut self, with_ledger: bool) {
         let mut kept = std::collections::BTreeSet::new();
         for at in 0..self.nodes.len() {
             let node = &mut self.nodes[at];
@@ -202,6 +206,9 @@ impl Simulation {
     pub(super) fn heal(&mut self) {
         self.note("all is whole");
         self.is_healed = true;
+        if let Some((first, _)) = self.twins {
+            self.one_goes(first);
+        }
         self.cables.iter_mut().for_each(crate::lines::Cable::heal);
         for at in 0..self.nodes.len() {
             self.nodes[at].mood.calm();

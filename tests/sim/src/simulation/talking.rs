@@ -36,6 +36,9 @@ impl Line {
 impl Simulation {
     /// A branch tries to reach the head office.
     pub(super) fn connect(&mut self, at: usize, process: u64) {
+        if at >= self.nodes.len() {
+            return;
+        }
         let is_meant = self.nodes[at].process == process && self.nodes[at].running().is_some() && at != self.head;
         let is_connected = self.lines.values().any(|line| line.branch == (at, process) && line.branch_end.is_some());
         if !is_meant || is_connected {
@@ -106,7 +109,7 @@ impl Simulation {
         let Some(line) = self.lines.get(&id) else { return };
         let (branch, head) = (line.branch.0, line.head.0);
         if line.branch_end.as_ref().is_some_and(BranchEnd::is_talking) {
-            self.is_unsure[branch] = false;
+            self.is_unsure[branch] = self.is_twin(branch);
             self.is_estranged[branch] = false;
         }
         if self.is_unsure[head] && line.head_end.as_ref().is_some_and(HeadEnd::is_talking) {
@@ -205,7 +208,7 @@ impl Simulation {
 
     /// A node works for an end of a line. It does so even where the line has ended meanwhile, as a process does.
     pub(super) fn work(&mut self, id: u64, at: Way, (place, process): (usize, u64), job: Job) {
-        let node = &self.nodes[place];
+        let Some(node) = self.nodes.get(place) else { return };
         if node.process != process || node.mood.is_dead() {
             return;
         }
