@@ -35,7 +35,7 @@ use crate::App;
 
 pub(crate) use draw::{fill, leave_to_lane, once_per_range};
 pub use ledger::{Ledger, MemoryLedger};
-pub(crate) use ledger::{Noted, give_up, note, note_ids, open, secure};
+pub(crate) use ledger::{Noted, give_up, note, note_given_up, note_ids, open, secure};
 pub(crate) use report::{ranges, void};
 pub(crate) use rule::{Arriving, arriving_next, check, without_next};
 pub(crate) use standing::{Standings, Use};

@@ -67,6 +67,7 @@ impl Core {
         // Where it fails, the database stays ahead of the ids, as after a crash.
         if !batch.is_empty() && self.foundation.store.commit(&batch).is_ok() {
             numbers::note_ids(&self.foundation, &allotment.ids);
+            numbers::note_given_up(&self.foundation, &allotment.ids);
             self.kept = allotment;
         }
     }
@@ -134,6 +135,7 @@ impl Core {
             foundation.publish(number, next.clone());
         }
         if let Some(held) = held {
+            numbers::note_given_up(&foundation, &held.ids);
             self.kept = held;
         }
         self.state = next;

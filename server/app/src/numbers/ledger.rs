@@ -121,15 +121,23 @@ pub(crate) fn note(foundation: &Foundation, before: &Standings, next: &Standings
 /// given up, stay in it.
 pub(crate) type Noted = BTreeMap<i64, i64>;
 
-/// Notes outside of the database how far ids may have been given, before anybody may rely on one of them. A block that is
-/// noted and not among these gives no more.
+/// Notes outside of the database how far ids may have been given, before anybody may rely on one of them.
 pub(crate) fn note_ids(foundation: &Foundation, ids: &Ids) {
-    let known: BTreeMap<i64, i64> = ids.ranges().map(|(next, end)| (end, next)).collect();
-    let mut lines = String::new();
+    note_blocks(foundation, ids.ranges().map(|(next, end)| (end, next)).collect());
+}
+
+/// Notes that blocks which are noted, and are not among these, give no more. Only once that is so in the database: before,
+/// the process may end and the node go on with them.
+pub(crate) fn note_given_up(foundation: &Foundation, ids: &Ids) {
+    let is_here = |end: i64| ids.ranges().any(|(_, known)| known == end);
+    let gone = foundation.reminders.noted().keys().filter(|end| !is_here(**end)).map(|end| (*end, *end)).collect();
+    note_blocks(foundation, gone);
+}
+
+fn note_blocks(foundation: &Foundation, blocks: Noted) {
     let mut noted = foundation.reminders.noted();
-    let ends: Vec<i64> = noted.keys().chain(known.keys()).copied().collect();
-    for end in ends {
-        let next = known.get(&end).copied().unwrap_or(end);
+    let mut lines = String::new();
+    for (end, next) in blocks {
         if noted.insert(end, next) != Some(next) {
             lines.push_str(&ids_line(&end, &next));
         }

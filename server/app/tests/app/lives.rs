@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mytism_app::App;
 use mytism_app::numbers::MemoryLedger;
 use mytism_app::surroundings::Machine;
 use mytism_core::id::{BlockId, ObjectId, TransactionId};
 use mytism_core::operation::{Reply, Request};
-use mytism_store::Store;
 use mytism_store::sqlite::SqliteStore;
+use mytism_store::{Batch, Store, StoreError, View};
 
 use crate::world::{Node, change, head_office, new, text, to};
 
@@ -235,6 +236,49 @@ fn an_older_copy_of_the_database_alone_gives_no_id_again() {
     assert_eq!(late.app.identity().incarnation, 1);
     let all_were_given = late.make("Region", &[("RegionDescription", text("x"))]).unwrap_err();
     assert_eq!(all_were_given.code, "out-of-ids");
+}
+
+/// A store that takes nothing from a moment on, as when its process ends there.
+struct Ending {
+    store: SqliteStore,
+    has_ended: Arc<AtomicBool>,
+}
+
+impl Store for Ending {
+    fn view(&self) -> Result<Box<dyn View>, StoreError> {
+        self.store.view()
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let ended = || StoreError::Disk("the process has ended".to_owned());
+        if self.has_ended.load(Ordering::Relaxed) { Err(ended()) } else { self.store.commit(batch) }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.store.bytes()
+    }
+}
+
+#[test]
+fn a_promotion_that_ended_half_way_leaves_the_branch_its_ids() {
+    let head = head_office();
+    let ledger = Arc::new(MemoryLedger::default());
+    let Node { app, directory } = head.branch("rostock");
+    drop(app);
+    let open = |has_ended: Arc<AtomicBool>| {
+        let store = SqliteStore::open(directory.path()).unwrap();
+        let (schema, machine) = (store.schema(), Machine::with_ledger(Arc::clone(&ledger)));
+        App::open(Arc::new(Ending { store, has_ended }), schema, Arc::new(machine)).unwrap()
+    };
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let branch = open(Arc::clone(&has_ended));
+    let before = branch.ids_left();
+    has_ended.store(true, Ordering::Relaxed);
+    branch.promote().unwrap_err();
+    drop(branch);
+    let branch = open(Arc::default());
+    assert!(!branch.identity().authoritative);
+    assert!(before - branch.ids_left() <= 512, "{} of {before} ids are left", branch.ids_left());
 }
 
 #[test]
