@@ -87,8 +87,7 @@ fn forked(done: Result<Done, AppError>) -> Result<Done, AppError> {
 
 /// Hash of the first entry of the log: the name of the cluster.
 pub(crate) fn cluster(view: &dyn View) -> Result<Hash, AppError> {
-    let first = view.log_row(1)?.map(|row| row.hash);
-    first.ok_or_else(|| AppError::failed("empty-log", "the log of this node is empty"))
+    mytism_app::history::cluster(view)
 }
 
 fn hello(app: &App, run: u64) -> Result<PeerMessage, AppError> {
@@ -98,7 +97,9 @@ fn hello(app: &App, run: u64) -> Result<PeerMessage, AppError> {
     let (position, hash) = head.map(|head| (head.position, head.hash)).unwrap_or_default();
     let mut ladder = Vec::new();
     for number in rungs(position.number) {
-        ladder.extend(view.log_row(number)?.map(|row| Rung { number, hash: row.hash }));
+        // The name of the cluster is the hash of the first entry, also where that entry is not here yet.
+        let hash = if number == 1 { Some(cluster(&*view)?) } else { view.log_row(number)?.map(|row| row.hash) };
+        ladder.extend(hash.map(|hash| Rung { number, hash }));
     }
     Ok(PeerMessage::Hello {
         protocol: PROTOCOL_VERSION,
@@ -154,7 +155,9 @@ fn read_log(app: &App, after: u64) -> Result<Vec<LogItem>, AppError> {
 }
 
 fn read_tail(app: &App, after: u64, hash: Option<Hash>) -> Result<Option<Vec<LogItem>>, AppError> {
-    let there = app.view()?.log_row(after)?.map(|row| row.hash);
+    let view = app.view()?;
+    mytism_app::history::check_behind(&*view, after)?;
+    let there = view.log_row(after)?.map(|row| row.hash);
     if hash.is_some() && hash != there {
         return Ok(None);
     }

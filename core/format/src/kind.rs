@@ -24,3 +24,7 @@ pub const LEAF_OVERRIDE: u16 = 0x0121;
 pub const LEAF_REFUSED: u16 = 0x0122;
 /// The state of an object in a snapshot.
 pub const OBJECT: u16 = 0x0130;
+/// What a snapshot holds as a whole.
+pub const SNAPSHOT_MANIFEST: u16 = 0x0132;
+/// One part of a snapshot, as its manifest lists it.
+pub const SNAPSHOT_PART: u16 = 0x0133;

@@ -12,12 +12,14 @@
 //! 6. [`schema`]: a schema as an entry of the log
 //! 7. [`object`]: the state of an object, as it stands in a snapshot
 //! 8. [`journal`]: changes as a node saw them, as they stand in its own journal
+//! 9. [`manifest`]: what a snapshot consists of
 
 pub mod entry;
 pub mod envelope;
 pub mod hash;
 pub mod journal;
 pub mod kind;
+pub mod manifest;
 pub mod map;
 pub mod object;
 pub mod schema;

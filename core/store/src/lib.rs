@@ -4,7 +4,7 @@
 //! writes gives it a [`Batch`], which becomes durable whole or not at all. **Only this crate contains SQL**, and it
 //! knows no socket, no clock and no script.
 //!
-//! 1. [`Store`] and [`View`]: the promises
+//! 1. [`Store`], [`View`] and [`Filling`]: the promises
 //! 2. [`batch`]: everything that can be written
 //! 3. [`sqlite`]: the embedded engine
 //! 4. [`bench`]: the plain engine doing the work of a node, to measure against
@@ -45,6 +45,28 @@ pub trait Store: Send + Sync {
     fn bytes(&self) -> u64;
 }
 
+/// A database of one node that is being filled for the first time, by one who has all that shall stand in it. Nothing
+/// of it can be read before the end, and what is broken off is thrown away.
+pub trait Filling: Send {
+    /// Adds objects, those of one entity in the order of their ids for the sake of speed.
+    ///
+    /// # Errors
+    /// When the schema does not know what they hold, or the database cannot be written.
+    fn objects(&mut self, objects: &[ObjectState]) -> Result<(), StoreError>;
+
+    /// Adds anything else.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Ends it. When this returns, all of it survives the loss of power and can be opened.
+    ///
+    /// # Errors
+    /// When an object was added twice, or the database cannot be written.
+    fn finish(self: Box<Self>) -> Result<(), StoreError>;
+}
+
 /// Everything as one commit left it. Dropping it lets the database forget that state.
 pub trait View: Send {
     /// The last entry of the authoritative log that is known here; `None` before the first.
@@ -58,6 +80,19 @@ pub trait View: Send {
     /// # Errors
     /// When the database cannot be read.
     fn log_after(&self, after: u64, rows: u32, bytes: usize) -> Result<Vec<LogRow>, StoreError>;
+
+    /// Log entries before `before`, the last one first: at most `rows`, and no more once they hold `bytes` together.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn log_before(&self, before: u64, rows: u32, bytes: usize) -> Result<Vec<LogRow>, StoreError>;
+
+    /// Number of the first log entry that is known here; 0 where there is none. That of a node whose history is still on
+    /// its way is not 1.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn log_begin(&self) -> Result<u64, StoreError>;
 
     /// The log entry of that number.
     ///
@@ -192,6 +227,13 @@ pub trait View: Send {
     /// # Errors
     /// When the database cannot be read.
     fn objects_after(&self, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError>;
+
+    /// Objects of just this entity behind `after` in the order of their ids, deleted ones and the elements of sets
+    /// included; at most `rows`. It does not look for single rows, as [`Self::objects_after`] must.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn objects_of(&self, entity: EntityId, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError>;
 
     /// How many objects are not deleted.
     ///

@@ -5,6 +5,7 @@
 
 pub mod column;
 pub mod ddl;
+mod filling;
 mod log_of_writes;
 mod migrate;
 pub mod names;
@@ -25,6 +26,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Batch, Store, StoreError, View};
+pub use filling::SqliteFilling;
 use names::Names;
 use statements::Statements;
 

@@ -13,10 +13,10 @@
 //! 8. `cluster`: nodes, their accounts, blocks of ids
 //! 9. `quarantine`: what can be done with refused transactions
 //! 10. [`numbers`]: numbers that never go back; `reign`: whether a head office decides
-//! 11. [`snapshot`]: all of it at one position, for a new branch
+//! 11. [`snapshot`]: all of it at one position, for a new branch; [`history`]: the log below, which follows
 //! 12. `kept`: what only the node itself changes
 //!
-//! It knows no socket and no file beside the store's, and takes time and randomness as given ([`surroundings`]).
+//! It knows no socket and no files but the store's and those of a snapshot, and takes time and randomness as given ([`surroundings`]).
 
 mod admit;
 mod allotment;
@@ -34,6 +34,7 @@ mod error;
 pub mod follower;
 mod fork;
 mod foundation;
+pub mod history;
 mod ids;
 mod import;
 mod journal;

@@ -2,22 +2,33 @@
 //!
 //! The position is fixed before the first part is read, since all parts come from one view. Nothing that belongs to the
 //! head office alone is part of it: no accounts' secrets beside those in objects, no blocks of ids, no identity.
+//!
+//! 1. [`Snapshot`]: reading it part by part
+//! 2. [`directory`]: a materialised one, whose parts are files under the hash of their content
+//! 3. [`Loader`]: filling the database of a new node with it
 
-use std::sync::Arc;
+pub mod directory;
+mod load;
 
-use mytism_core::change::effective;
-use mytism_core::id::{BlockId, Hash, ObjectId, Position};
+use std::collections::VecDeque;
+
+use mytism_core::id::{EntityId, ObjectId};
 use mytism_format::object::{self, ObjectState};
-use mytism_format::{entry, envelope, kind, transaction};
-use mytism_store::{Head, LogRow, QuarantineRow, Store, View, Write};
+use mytism_store::{Head, LogRow, View};
 
 use crate::App;
 use crate::error::AppError;
-use crate::foundation::Identity;
-use crate::start::branch_writes;
 
-/// Objects that are read at a time, and the bytes past which a part is full.
-const OBJECTS: (u32, usize) = (256, 2 << 20);
+pub(crate) use load::read_entry;
+pub use load::{Loader, Unpacked, unpack};
+
+/// Objects that are read from the database at a time.
+const ROWS: u32 = 256;
+/// A part ends behind an object with an id of this kind, so that parts are the same wherever the objects are: with one
+/// of so many ids, as it comes by chance.
+const BORDER: u64 = 8_192;
+/// Objects in a part at most, and bytes past which it is full.
+const OBJECTS: (u64, usize) = (32_768, 4 << 20);
 /// Entries in one part, and the bytes past which it is full.
 const ENTRIES: (u32, usize) = (2_000, 4 << 20);
 
@@ -26,7 +37,11 @@ pub struct Snapshot {
     view: Box<dyn View>,
     /// The end of the log at which it was taken.
     pub head: Head,
+    /// What is still to be read; the first one is being read.
+    entities: VecDeque<EntityId>,
     last_object: i64,
+    /// Objects that were read and are in no part yet.
+    ahead: VecDeque<ObjectState>,
     last_entry: u64,
 }
 
@@ -46,8 +61,11 @@ impl App {
     /// When the database cannot be read.
     pub fn snapshot(&self) -> Result<Snapshot, AppError> {
         let view = self.view()?;
-        let head = view.head()?.ok_or_else(|| AppError::failed("empty-log", "the log of the head office is empty"))?;
-        Ok(Snapshot { view, head, last_object: 0, last_entry: 0 })
+        let head = view.head()?.ok_or_else(empty_log)?;
+        let mut entities: Vec<_> = self.schema().entities().filter(|entity| !entity.is_abstract).collect();
+        entities.sort_unstable_by_key(|entity| entity.id);
+        let entities = entities.into_iter().map(|entity| entity.id).collect();
+        Ok(Snapshot { view, head, entities, last_object: 0, ahead: VecDeque::new(), last_entry: 0 })
     }
 }
 
@@ -60,20 +78,31 @@ impl Snapshot {
         Ok(self.view.object_count()?)
     }
 
-    /// The next objects; `None` when there are no more.
+    /// The next objects, all of one entity and in the order of their ids; `None` when there are no more.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn next_objects(&mut self) -> Result<Option<Part>, AppError> {
         let mut part = Part { bytes: Vec::new(), count: 0 };
-        while part.bytes.len() < OBJECTS.1 {
-            let objects = self.view.objects_after(self.last_object, OBJECTS.0)?;
-            let Some(last) = objects.last() else { break };
-            self.last_object = last.id.get();
-            for state in &objects {
-                object::write(&mut part.bytes, state)?;
+        loop {
+            while let Some(state) = self.ahead.pop_front() {
+                object::write(&mut part.bytes, &state)?;
+                part.count += 1;
+                if is_border(state.id) || part.count >= OBJECTS.0 || part.bytes.len() >= OBJECTS.1 {
+                    return Ok(Some(part));
+                }
             }
-            part.count += objects.len() as u64;
+            let Some(entity) = self.entities.front() else { break };
+            self.ahead = self.view.objects_of(*entity, self.last_object, ROWS)?.into();
+            if let Some(last) = self.ahead.back() {
+                self.last_object = last.id.get();
+                continue;
+            }
+            self.entities.pop_front();
+            self.last_object = 0;
+            if part.count > 0 {
+                break;
+            }
         }
         Ok((part.count > 0).then_some(part))
     }
@@ -87,112 +116,62 @@ impl Snapshot {
         let rows = self.view.log_after(self.last_entry, ENTRIES.0, ENTRIES.1)?;
         let Some(last) = rows.last() else { return Ok(None) };
         self.last_entry = last.position.number;
-        let mut bytes = Vec::new();
-        for row in &rows {
-            for piece in [&row.entry, &row.bytes] {
-                let length = u32::try_from(piece.len())
-                    .map_err(|_| AppError::failed("too-large", "an entry of the log is larger than 4 GiB"))?;
-                bytes.extend_from_slice(&length.to_be_bytes());
-                bytes.extend_from_slice(piece);
-            }
-        }
-        Ok(Some(Part { bytes, count: rows.len() as u64 }))
+        entries(&rows).map(Some)
+    }
+
+    /// The last entry alone, to which all later ones are chained.
+    fn last_entry(&self) -> Result<Part, AppError> {
+        let row = self.view.log_row(self.head.position.number)?.ok_or_else(empty_log)?;
+        entries(&[row])
     }
 }
 
-/// Fills the empty store of a new branch.
-pub struct Loader {
-    store: Arc<dyn Store>,
-    head: Option<Head>,
+/// Whether a part ends behind an object. Ids that follow one another fall apart here as if by chance.
+const fn is_border(id: ObjectId) -> bool {
+    let mut mixed = id.get().cast_unsigned();
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)).is_multiple_of(BORDER)
 }
 
-impl Loader {
-    /// Begins on an empty store.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, head: None }
+/// Entries of the log in the form of [`Snapshot::next_entries`].
+pub(crate) fn entries(rows: &[LogRow]) -> Result<Part, AppError> {
+    let mut bytes = Vec::new();
+    for piece in rows.iter().flat_map(|row| [&row.entry, &row.bytes]) {
+        let length = u32::try_from(piece.len())
+            .map_err(|_| AppError::failed("too-large", "an entry of the log is larger than 4 GiB"))?;
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(piece);
     }
+    Ok(Part { bytes, count: rows.len() as u64 })
+}
 
-    /// Writes the objects of a part; returns how many.
-    ///
-    /// # Errors
-    /// When the bytes are damaged or the store cannot be written.
-    pub fn objects(&mut self, bytes: &[u8]) -> Result<u64, AppError> {
-        let mut batch = Vec::new();
-        for record in envelope::run(bytes) {
-            let record = record?;
-            if record.header.kind == kind::OBJECT {
-                let state: ObjectState = object::read(record.body)?;
-                batch.push(Write::Insert(Box::new(state)));
-            } else if !record.header.may_skip() {
-                return Err(AppError::failed("unknown-record", "the snapshot holds a record of a newer program"));
+/// The entries of such bytes: entry and transaction.
+pub(crate) fn pieces(mut bytes: &[u8]) -> impl Iterator<Item = Result<(&[u8], &[u8]), AppError>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let pair = piece(bytes).and_then(|(entry, rest)| Ok((entry, piece(rest)?)));
+        Some(match pair {
+            Ok((entry, (transaction, rest))) => {
+                bytes = rest;
+                Ok((entry, transaction))
             }
-        }
-        self.store.commit(&batch)?;
-        Ok(batch.len() as u64)
-    }
-
-    /// Writes the log entries of a part, after checking that each follows the one before; returns how many.
-    ///
-    /// # Errors
-    /// When the bytes are damaged, the chain is broken, or the store cannot be written.
-    pub fn entries(&mut self, mut bytes: &[u8]) -> Result<u64, AppError> {
-        let mut batch = Vec::new();
-        let mut count = 0;
-        while !bytes.is_empty() {
-            let (entry_bytes, rest) = piece(bytes)?;
-            let (transaction_bytes, rest) = piece(rest)?;
-            bytes = rest;
-            self.entry(entry_bytes, transaction_bytes, &mut batch)?;
-            count += 1;
-        }
-        self.store.commit(&batch)?;
-        Ok(count)
-    }
-
-    fn entry(&mut self, entry: &[u8], bytes: &[u8], batch: &mut Vec<Write>) -> Result<(), AppError> {
-        let entry = entry::read(entry.to_vec())?;
-        let stored = transaction::read(bytes.to_vec())?;
-        let position = entry.entry.position;
-        let (number, previous) = self.head.map_or((0, Hash::default()), |head| (head.position.number, head.hash));
-        if position.number != number + 1 || entry.entry.previous != previous {
-            return Err(AppError::failed("broken-chain", format!("the log breaks off before entry {position}")));
-        }
-        if stored.hash != entry.entry.transaction_hash || stored.transaction.id != entry.entry.transaction {
-            return Err(AppError::failed("damaged-entry", format!("entry {position} names another transaction")));
-        }
-        let changes = effective(&stored.transaction.changes, &entry.entry.outcome);
-        let objects: std::collections::BTreeSet<ObjectId> = changes.iter().map(|change| change.object).collect();
-        batch.extend(objects.into_iter().map(|object| Write::History { object, number: position.number }));
-        if let mytism_core::change::Outcome::Refused { code, reason } = &entry.entry.outcome {
-            let row = QuarantineRow { number: position.number, code: code.clone(), reason: reason.clone() };
-            batch.push(Write::Quarantine(row));
-        }
-        let committed_at = entry.entry.committed_at;
-        self.head = Some(Head { position, hash: entry.hash, committed_at });
-        let transaction = stored.transaction.id;
-        let (entry, bytes, hash) = (entry.bytes, stored.bytes, entry.hash);
-        batch.push(Write::Log(LogRow { position, hash, transaction, committed_at, entry, bytes }));
-        Ok(())
-    }
-
-    /// Ends the filling: everything must have led to the position and hash at which the snapshot was taken. Only now
-    /// the store is that of a branch.
-    ///
-    /// # Errors
-    /// When the log ends elsewhere, or the store cannot be written.
-    pub fn finish(self, identity: &Identity, blocks: &[BlockId], at: Position, hash: Hash) -> Result<(), AppError> {
-        match self.head {
-            Some(head) if head.position == at && head.hash == hash => {}
-            _ => return Err(AppError::failed("incomplete-snapshot", format!("the snapshot does not lead to {at}"))),
-        }
-        self.store.commit(&branch_writes(identity, blocks))?;
-        Ok(())
-    }
+            Err(error) => {
+                bytes = &[];
+                Err(error)
+            }
+        })
+    })
 }
 
 fn piece(bytes: &[u8]) -> Result<(&[u8], &[u8]), AppError> {
     let cut = || AppError::failed("damaged-snapshot", "a part of the snapshot is cut off");
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut)?;
     rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(cut)
+}
+
+fn empty_log() -> AppError {
+    AppError::failed("empty-log", "the log of the head office is empty")
 }

@@ -125,6 +125,8 @@ fn the_document_lists_the_kinds_of_records() {
         (kind::LEAF_OVERRIDE, "`l` `x` `v`? `d`?"),
         (kind::LEAF_REFUSED, "`c` `w`"),
         (kind::OBJECT, "`ct` `cu` `cn` `ht` `hu` `hn` `v` `l` `o` `e` `s`"),
+        (kind::SNAPSHOT_MANIFEST, "`f` `c` `e` `n` `h` `o` `s`"),
+        (kind::SNAPSHOT_PART, "`h` `k` `n` `b` `r`"),
     ];
     let shown: Vec<&str> = DOCUMENT.lines().filter(|line| line.starts_with("| 0x01")).collect();
     let mut sorted = known;

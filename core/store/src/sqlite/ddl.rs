@@ -12,23 +12,47 @@ use super::column::Form;
 use super::names::{Names, quoted};
 use readable::readable;
 
-/// The statements that make the tables of a schema in an empty database, in order.
+/// The statements that make the tables of a schema in an empty database, in order, with views and indexes.
 #[must_use]
 pub fn create_tables(schema: &Schema, names: &Names) -> Vec<String> {
+    let mut statements = create_bare_tables(schema, names);
+    statements.extend(create_indexes(schema, names));
+    statements
+}
+
+/// The same without indexes.
+#[must_use]
+pub fn create_bare_tables(schema: &Schema, names: &Names) -> Vec<String> {
     let mut statements = Vec::new();
     for entity in schema.entities() {
-        for set in entity.sets().filter(|set| set.declared_in == entity.id) {
-            statements.extend(set_table(set, names));
-        }
+        statements.extend(own_sets(entity).map(|set| set_table(set, names)));
         if !entity.is_abstract {
             let create = format!("CREATE TABLE {}", quoted(names.table(entity.id)));
             statements.push(entity_table(entity, names, &create));
-            statements.extend(entity.columns().filter(|member| is_indexed(member)).map(|m| index(entity, m, names)));
         }
     }
     // Views name the tables of other entities, so they come last.
     statements.extend(schema.entities().filter_map(|entity| view(entity, schema, names)));
     statements
+}
+
+/// The statements that make the indexes of those tables. Rows may be there by then: an index that is made from many
+/// rows at once costs less than one that each row is put into.
+#[must_use]
+pub fn create_indexes(schema: &Schema, names: &Names) -> Vec<String> {
+    let mut statements = Vec::new();
+    for entity in schema.entities() {
+        statements.extend(own_sets(entity).map(|set| set_index(set, names)));
+        if !entity.is_abstract {
+            statements.extend(entity.columns().filter(|member| is_indexed(member)).map(|m| index(entity, m, names)));
+        }
+    }
+    statements
+}
+
+/// The sets that an entity brings itself; those that it inherits have their tables already.
+fn own_sets(entity: &Entity) -> impl Iterator<Item = &Member> {
+    entity.sets().filter(|set| set.declared_in == entity.id)
 }
 
 /// Columns of bookkeeping that hold times, and those that hold other numbers.
@@ -60,15 +84,16 @@ fn index(entity: &Entity, member: &Member, names: &Names) -> String {
     format!("CREATE INDEX mytism_index_{}_{} ON {table} ({column})", entity.id, member.id)
 }
 
-fn set_table(set: &Member, names: &Names) -> [String; 2] {
-    let table = quoted(names.set_table(set.id));
-    [
-        format!(
-            "CREATE TABLE {table} (\n  owner INTEGER NOT NULL,\n  element INTEGER NOT NULL,\n  \
-             PRIMARY KEY (owner, element)\n) STRICT, WITHOUT ROWID"
-        ),
-        format!("CREATE INDEX mytism_index_set_{} ON {table} (element, owner)", set.id),
-    ]
+fn set_table(set: &Member, names: &Names) -> String {
+    format!(
+        "CREATE TABLE {} (\n  owner INTEGER NOT NULL,\n  element INTEGER NOT NULL,\n  \
+         PRIMARY KEY (owner, element)\n) STRICT, WITHOUT ROWID",
+        quoted(names.set_table(set.id))
+    )
+}
+
+fn set_index(set: &Member, names: &Names) -> String {
+    format!("CREATE INDEX mytism_index_set_{} ON {} (element, owner)", set.id, quoted(names.set_table(set.id)))
 }
 
 /// Everything of an entity and its sub-entities that is not deleted, in words; `None` where nothing can be in it.

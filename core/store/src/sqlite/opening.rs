@@ -18,12 +18,33 @@ use crate::StoreError;
 
 /// Makes the database. One whose making was broken off is made anew; where it fails, nothing is left.
 pub(super) fn create(path: &Path, schema: &Schema, names: &Names) -> Result<Connection, StoreError> {
+    anew(path, || make(path, schema, names))
+}
+
+/// Makes a database that is to be filled in one go: without indexes, and nothing of it is safe before it is synced as a
+/// whole.
+pub(super) fn create_for_filling(path: &Path, schema: &Schema, names: &Names) -> Result<Connection, StoreError> {
+    /// Pages in memory. What lies in a table's or an index's order needs few.
+    const CACHE_KIB: i32 = 8_192;
+    anew(path, || {
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.pragma_update(None, "journal_mode", "OFF")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        // What is sorted for an index is as large as that index.
+        connection.pragma_update(None, "temp_store", "FILE")?;
+        fill_in(&mut connection, schema, &ddl::create_bare_tables(schema, names))?;
+        Ok(connection)
+    })
+}
+
+fn anew(path: &Path, make: impl FnOnce() -> Result<Connection, StoreError>) -> Result<Connection, StoreError> {
     match look(path)? {
         Found::Nothing => {}
         Found::Unfinished => remove(path)?,
         Found::Something => return Err(StoreError::Exists { path: path.to_owned() }),
     }
-    let made = make(path, schema, names);
+    let made = make();
     if made.is_err() {
         // The failure is what is reported; what remains is unfinished, and made anew the next time.
         let _remains = remove(path);
@@ -34,20 +55,25 @@ pub(super) fn create(path: &Path, schema: &Schema, names: &Names) -> Result<Conn
 fn make(path: &Path, schema: &Schema, names: &Names) -> Result<Connection, StoreError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    fill_in(&mut connection, schema, &ddl::create_tables(schema, names))?;
+    Ok(connection)
+}
+
+/// All tables and what the database says about itself, in one transaction.
+fn fill_in(connection: &mut Connection, schema: &Schema, tables: &[String]) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(tables::CREATE)?;
     transaction.execute_batch(tables::CREATE_JOURNAL)?;
     transaction.execute_batch(tables::CREATE_PENDING)?;
-    for statement in ddl::create_tables(schema, names) {
-        transaction.execute_batch(&statement)?;
+    for statement in tables {
+        transaction.execute_batch(statement)?;
     }
     let definition = mytism_format::schema::write(schema.def())?;
     let mut insert = transaction.prepare("INSERT INTO mytism_meta(key, value) VALUES (?, ?)")?;
     insert.execute((FORMAT_KEY, tables::FORMAT.to_be_bytes()))?;
     insert.execute((SCHEMA_KEY, definition))?;
     drop(insert);
-    transaction.commit()?;
-    Ok(connection)
+    Ok(transaction.commit()?)
 }
 
 /// Opens the database and reads its schema.

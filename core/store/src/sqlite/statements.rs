@@ -25,6 +25,8 @@ pub(super) struct EntityStatements {
     pub(super) sets: Vec<AttributeId>,
     /// Bookkeeping and columns of one object.
     pub(super) select: String,
+    /// The same and the id, of objects behind an id in their order.
+    pub(super) scan: String,
     /// A new row: id, bookkeeping, columns.
     pub(super) insert: String,
     pub(super) delete: String,
@@ -34,6 +36,8 @@ pub(super) struct EntityStatements {
 pub(super) struct SetStatements {
     pub(super) has: String,
     pub(super) elements: String,
+    /// Owners and elements, for owners behind an id and up to another.
+    pub(super) scan: String,
     pub(super) insert: String,
     pub(super) delete: String,
     pub(super) delete_all: String,
@@ -75,6 +79,7 @@ fn entity_statements(entity: &mytism_core::schema::Entity, names: &Names) -> Ent
         columns,
         sets: entity.sets().map(|set| set.id).collect(),
         select: format!("SELECT {META_COLUMNS}{list} FROM {table} WHERE id = ?"),
+        scan: format!("SELECT {META_COLUMNS}{list}, id FROM {table} WHERE id > ? ORDER BY id"),
         insert: format!("INSERT INTO {table}(id, {META_COLUMNS}{list}) VALUES ({places})"),
         delete: format!("DELETE FROM {table} WHERE id = ?"),
         count: format!("SELECT count(*) FROM {table} WHERE _deleted = 0"),
@@ -85,6 +90,7 @@ fn set_statements(table: &str) -> SetStatements {
     SetStatements {
         has: format!("SELECT 1 FROM {table} WHERE owner = ? AND element = ?"),
         elements: format!("SELECT element FROM {table} WHERE owner = ? ORDER BY element"),
+        scan: format!("SELECT owner, element FROM {table} WHERE owner > ? AND owner <= ? ORDER BY owner, element"),
         insert: format!("INSERT OR IGNORE INTO {table}(owner, element) VALUES (?, ?)"),
         delete: format!("DELETE FROM {table} WHERE owner = ? AND element = ?"),
         delete_all: format!("DELETE FROM {table} WHERE owner = ?"),

@@ -129,6 +129,17 @@ impl View for SqliteView {
         until_full(found, bytes, |row| row.entry.len() + row.bytes.len())
     }
 
+    fn log_before(&self, before: u64, rows: u32, bytes: usize) -> Result<Vec<LogRow>, StoreError> {
+        let sql = format!("{LOG_SELECT} WHERE number < ? ORDER BY number DESC LIMIT {rows}");
+        let mut statement = self.connection()?.prepare_cached(&sql)?;
+        let found = statement.query_map([stored(before)], log_row)?;
+        until_full(found, bytes, |row| row.entry.len() + row.bytes.len())
+    }
+
+    fn log_begin(&self) -> Result<u64, StoreError> {
+        self.number("SELECT number FROM mytism_log ORDER BY number LIMIT 1", [])
+    }
+
     fn log_row(&self, number: u64) -> Result<Option<LogRow>, StoreError> {
         self.one(&format!("{LOG_SELECT} WHERE number = ?"), [stored(number)], log_row)
     }
@@ -297,6 +308,37 @@ impl View for SqliteView {
             let id = ObjectId::new(number).ok_or_else(|| damaged(number))?;
             let object = self.load(id, entity)?.ok_or_else(|| damaged(number))?;
             objects.push(self.with_elements(object)?);
+        }
+        Ok(objects)
+    }
+
+    fn objects_of(&self, entity: EntityId, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError> {
+        let statements = self.shared.statements.entity(entity);
+        let statements =
+            statements.ok_or_else(|| StoreError::Engine(format!("the schema has no objects of entity #{entity}")))?;
+        let mut objects = Vec::new();
+        let mut statement = self.connection()?.prepare_cached(&format!("{} LIMIT {rows}", statements.scan))?;
+        let mut found = statement.query([after])?;
+        while let Some(row) = found.next()? {
+            let number: i64 = row.get(META_COUNT + statements.columns.len())?;
+            let id = ObjectId::new(number).ok_or_else(|| damaged(number))?;
+            objects.push(read_object(id, entity, statements, row)?);
+        }
+        let Some(last) = objects.last().map(|object| object.id.get()) else { return Ok(objects) };
+        for set in &statements.sets {
+            let Some(all) = self.shared.statements.set(*set) else { continue };
+            let mut places = objects.iter_mut().peekable();
+            let mut statement = self.connection()?.prepare_cached(&all.scan)?;
+            let mut rows = statement.query([after, last])?;
+            while let Some(row) = rows.next()? {
+                let (owner, element): (i64, i64) = (row.get(0)?, row.get(1)?);
+                while places.next_if(|object| object.id.get() < owner).is_some() {}
+                // A set holds the elements of all entities that inherit it; those of others come with them.
+                let object = places.peek_mut().filter(|object| object.id.get() == owner);
+                if let (Some(object), Some(element)) = (object, ObjectId::new(element)) {
+                    object.slots.push((Slot::element(*set, element), Value::Bool(true)));
+                }
+            }
         }
         Ok(objects)
     }

@@ -46,7 +46,7 @@ fn withdraw(connection: &Connection) {
     let _still_failing = count.and_then(|count| connection.pragma_update(None, "user_version", count.wrapping_add(1)));
 }
 
-fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), StoreError> {
+pub(super) fn apply(connection: &Connection, shared: &Shared, write: &Write) -> Result<(), StoreError> {
     let run = |sql: &str, params: &dyn Fn(&mut rusqlite::CachedStatement<'_>) -> rusqlite::Result<usize>| {
         connection.prepare_cached(sql).and_then(|mut statement| params(&mut statement))
     };
@@ -163,10 +163,15 @@ fn journal(connection: &Connection, row: &JournalRow) -> Result<(), StoreError> 
 }
 
 fn insert(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
-    let id = object.id.get();
     connection
         .prepare_cached("INSERT INTO mytism_object(id, entity) VALUES (?, ?)")?
-        .execute(params![id, object.entity.0])?;
+        .execute(params![object.id.get(), object.entity.0])?;
+    insert_row(connection, shared, object)
+}
+
+/// Makes an object but for the note which entity it is of.
+pub(super) fn insert_row(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
+    let id = object.id.get();
     let statements = entity_statements(shared, object.entity)?;
     let mut values = Vec::with_capacity(1 + META_COUNT + statements.columns.len());
     values.push(Sql::Integer(id));
