@@ -62,8 +62,9 @@ impl App {
 }
 
 fn take(work: &mut Work<'_>, arrived: &[(mytism_store::LogRow, Vec<Write>)]) -> Result<(), AppError> {
-    let broken =
-        |number: u64| AppError::failed("broken-chain", format!("the history that arrived breaks off at entry {number}"));
+    let broken = |number: u64| {
+        AppError::failed("broken-chain", format!("the history that arrived breaks off at entry {number}"))
+    };
     let view = work.workspace.view()?;
     let Some(begin) = begin(view)? else { return Ok(()) };
     let mut next = view.log_row(begin)?.ok_or_else(|| broken(begin))?;
@@ -121,7 +122,8 @@ fn incomplete(view: &dyn View, begin: u64) -> AppError {
     let end = view.head().ok().flatten().map_or(begin, |head| head.position.number);
     let message =
         format!("the history before entry {begin} is still on its way: {} of {end} entries are here", end + 1 - begin);
-    let hint = "it comes by itself while the node runs and reaches the head office; `./mytism status` shows how far it is";
+    let hint =
+        "it comes by itself while the node runs and reaches the head office; `./mytism status` shows how far it is";
     Failure::refused("history-incomplete", message).hint(hint).into()
 }
 

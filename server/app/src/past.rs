@@ -22,6 +22,7 @@ use mytism_store::{LogRow, OtherObject, StoreError, View};
 
 use crate::apply::stamped;
 use crate::error::AppError;
+use crate::history;
 use crate::record::META;
 
 /// How much may have been changed between then and now.
@@ -72,6 +73,7 @@ pub(crate) fn position(view: &dyn View, text: &str, zone: &TimeZone, now: Timest
 /// # Errors
 /// When the log since then is not here whole, or too much was changed.
 pub(crate) fn go_back(view: &mut dyn View, at: u64) -> Result<(), AppError> {
+    history::check_behind(view, at)?;
     let mut changed = changed_since(view, at, BOUNDS)?;
     let mut after = 0;
     loop {
@@ -90,6 +92,7 @@ pub(crate) fn go_back(view: &mut dyn View, at: u64) -> Result<(), AppError> {
 /// # Errors
 /// When the log lacks an entry that changed one of them.
 pub(crate) fn go_back_for(schema: &Schema, view: &mut dyn View, object: ObjectId, at: u64) -> Result<(), AppError> {
+    history::check_behind(view, at)?;
     go_back_one(view, object, at)?;
     let Some(state) = view.object(object)? else { return Ok(()) };
     let mut shown: BTreeSet<ObjectId> = state.slots.iter().filter_map(|(_, value)| value.reference()).collect();
@@ -268,7 +271,10 @@ fn last_stamps(
     let mut entries: BTreeMap<u64, Vec<ObjectId>> = BTreeMap::new();
     for (object, _) in changed.iter().filter(|(_, before)| before.is_logged && !before.made_later) {
         let last = view.last_change(*object, at)?.ok_or_else(|| {
-            StoreError::Damaged(format!("the history lacks the entry up to {at} that changed object {object} last"))
+            history::lacking(view, || {
+                let message = format!("the history lacks the entry up to {at} that changed object {object} last");
+                StoreError::Damaged(message).into()
+            })
         })?;
         entries.entry(last).or_default().push(*object);
     }

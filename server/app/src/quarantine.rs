@@ -24,6 +24,7 @@ use mytism_format::transaction;
 use mytism_store::{QuarantineRow, QueryOptions, QueryRow, View};
 
 use crate::error::AppError;
+use crate::history;
 use crate::output::Presenter;
 use crate::reading::{slot_name, slot_value};
 
@@ -34,6 +35,7 @@ const ACTION: &str = "Action";
 
 /// The refusals, those that are settled too where they are asked for.
 pub(crate) fn list(schema: &Schema, view: &dyn View, all: bool, sink: &mut Sink<'_>) -> Result<(), AppError> {
+    history::check_whole(view)?;
     let settlements = settlements(schema, view)?;
     let mut presenter = Presenter::new(schema, view);
     let mut makers = Makers::default();
@@ -169,6 +171,7 @@ struct Refused {
 }
 
 fn find(view: &dyn View, number: u64) -> Result<Refused, AppError> {
+    history::check_whole(view)?;
     let mut makers = Makers::default();
     for row in view.quarantine()? {
         let Some(transaction) = read(view, &row)? else { continue };

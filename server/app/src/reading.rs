@@ -16,6 +16,7 @@ use crate::conflict;
 use crate::context::Context;
 use crate::draft::member;
 use crate::error::AppError;
+use crate::history;
 use crate::output::Presenter;
 
 /// Answers a query.
@@ -115,6 +116,7 @@ pub(crate) fn history(
         }
         Ok(left > 0)
     };
+    history::check_behind(view, request.after.unwrap_or(0))?;
     for number in view.history_after(object, request.after.unwrap_or(0))? {
         let Some(row) = view.log_row(number)? else { continue };
         let entry = entry::read(row.entry)?.entry;

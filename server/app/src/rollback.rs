@@ -18,6 +18,7 @@ use mytism_store::{Head, LogRow, PendingRow, StoreError, View, Write};
 use crate::App;
 use crate::apply::stamped;
 use crate::error::AppError;
+use crate::history;
 use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::stack::Ground;
@@ -71,7 +72,9 @@ fn step(work: &mut Work<'_>, to: u64, hash: Hash) -> Result<Position, AppError> 
     if work.state.authoritative {
         return Err(AppError::refused("not-a-branch", "the head office takes nothing of its log back"));
     }
-    if work.workspace.view()?.log_row(to)?.is_none_or(|row| row.hash != hash) {
+    let view = work.workspace.view()?;
+    history::check_behind(view, to.saturating_sub(1))?;
+    if view.log_row(to)?.is_none_or(|row| row.hash != hash) {
         let message = format!("the log of the head office differs from the one here at {to} already");
         return Err(AppError::refused("histories-differ", message));
     }
@@ -168,7 +171,10 @@ fn date_back(
     let changed: BTreeSet<ObjectId> = taken.iter().flat_map(Taken::objects).collect();
     for object in changed.into_iter().filter(|object| grounds.get(object).is_some_and(Ground::is_known)) {
         let last = view.last_change(object, first - 1)?.ok_or_else(|| {
-            StoreError::Damaged(format!("the history lacks the entry before {first} that changed object {object} last"))
+            history::lacking(view, || {
+                let message = format!("the history lacks the entry before {first} that changed object {object} last");
+                StoreError::Damaged(message).into()
+            })
         })?;
         entries.entry(last).or_default().insert(object);
     }

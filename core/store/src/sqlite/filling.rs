@@ -53,8 +53,9 @@ impl SqliteFilling {
             };
             let all: Vec<String> = entities.iter().map(one).collect();
             let all = all.join(" UNION ALL ");
-            self.connection
-                .execute_batch(&format!("INSERT INTO mytism_object(id, entity) SELECT id, entity FROM ({all}) ORDER BY id"))?;
+            self.connection.execute_batch(&format!(
+                "INSERT INTO mytism_object(id, entity) SELECT id, entity FROM ({all}) ORDER BY id"
+            ))?;
         }
         Ok(())
     }

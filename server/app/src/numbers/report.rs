@@ -23,6 +23,7 @@ use super::range::Range;
 use super::standing::{Gap, Standing, Standings, furthest};
 use crate::error::AppError;
 use crate::foundation::Identity;
+use crate::history;
 use crate::output::find_node;
 
 /// Single numbers that a gap is parted into at most; one that is wider than this is shown as a whole.
@@ -175,6 +176,7 @@ pub(crate) fn void(
     wanted: Option<&str>,
     sink: &mut Sink<'_>,
 ) -> Result<(), AppError> {
+    history::check_whole(view)?;
     let wanted = wanted.map(|text| named(schema, view, text, identity.node)).transpose()?.map(|range| range.name);
     let mut report = Void { schema, view, ranges: all(schema, view)?, held: BTreeMap::new() };
     let is_wanted = |name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);

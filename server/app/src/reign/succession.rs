@@ -19,6 +19,7 @@ use crate::cluster;
 use crate::context::Context;
 use crate::draft::Draft;
 use crate::error::AppError;
+use crate::history;
 use crate::journal::{self, Seen, Sight};
 use crate::lane::Work;
 use crate::record::{self, About};
@@ -33,12 +34,13 @@ impl App {
     /// Makes this branch the head office: a new reign begins here. Returns the end of its log.
     ///
     /// # Errors
-    /// When it is the head office already, or the database cannot be written.
+    /// When it is the head office already, its history is not here whole, or the database cannot be written.
     pub fn promote(&self) -> Result<Position, AppError> {
         self.lane.execute_alone(|work| {
             if work.state.authoritative {
                 return Err(AppError::refused("authoritative-already", "this node is the head office already"));
             }
+            history::check_whole(work.workspace.view()?)?;
             let epoch = work.state.position().epoch + 1;
             let waiting = withdraw(work)?;
             work.state.authoritative = true;

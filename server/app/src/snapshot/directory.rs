@@ -30,11 +30,7 @@ impl App {
     /// # Errors
     /// When this is not the head office, the database cannot be read or the disk refuses; what is in the directory then
     /// is no snapshot.
-    pub fn write_snapshot(
-        &self,
-        directory: &Path,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Manifest, AppError> {
+    pub fn write_snapshot(&self, directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Manifest, AppError> {
         if !self.identity().authoritative {
             let message = "a snapshot is made at the head office: a branch also shows what nobody has decided on yet";
             return Err(AppError::refused("not-authoritative", message));

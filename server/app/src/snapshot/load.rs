@@ -35,7 +35,8 @@ pub fn unpack(part: &Part, stored: &[u8]) -> Result<Unpacked, AppError> {
     if hash::chunk(stored) != part.hash {
         return Err(damaged("a part of it was altered"));
     }
-    let length = usize::try_from(part.raw_bytes.min(RAW_BYTES_MAX)).map_err(|_| damaged("a part of it is too large"))?;
+    let length =
+        usize::try_from(part.raw_bytes.min(RAW_BYTES_MAX)).map_err(|_| damaged("a part of it is too large"))?;
     let raw = zstd::bulk::decompress(stored, length)
         .map_err(|error| damaged(&format!("a part of it cannot be unpacked: {error}")))?;
     if raw.len() as u64 != part.raw_bytes {

@@ -9,6 +9,7 @@ use mytism_format::{entry, transaction};
 use mytism_store::View;
 
 use crate::error::AppError;
+use crate::history;
 use crate::numbers;
 
 /// Rows that are read at once, and bytes.
@@ -131,11 +132,11 @@ fn place(view: &dyn View, id: TransactionId) -> Result<Place, AppError> {
     }
     match view.pending_place(id)? {
         Some(place) => Ok(Place::Pending(place)),
-        None => {
+        None => Err(history::lacking(view, || {
             let message = format!("no transaction {id} is known here");
             let hint = "`history ID` tells the transactions of an object; `import` prints the name of an import";
-            Err(Failure::refused("unknown-transaction", message).hint(hint).into())
-        }
+            Failure::refused("unknown-transaction", message).hint(hint).into()
+        })),
     }
 }
 

@@ -10,6 +10,7 @@ mod hostile;
 mod imports;
 mod lines;
 mod lives;
+mod materialised;
 mod numbers;
 mod one_node;
 mod past;
