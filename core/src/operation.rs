@@ -123,6 +123,12 @@ pub enum Request {
         /// The number that comes next.
         next: Number,
     },
+    /// Let the lines to other nodes rest until they are resumed, also over a restart; or resume them. Answers one
+    /// [`Reply::Status`].
+    RestLines {
+        /// Whether they rest from now on.
+        rest: bool,
+    },
     /// Whether a head office whose database was put back waits for its branches; answers one [`Reply::Recovery`].
     Recover {
         /// Whether it begins to wait, since its database was put back and nothing has noticed that.
@@ -698,6 +704,8 @@ pub struct Status {
     pub state: Option<String>,
     /// While it recovers: names of the branches that it waits for.
     pub waits_for: Option<Vec<String>>,
+    /// Whether its lines to other nodes rest until they are resumed; `None` from a node that does not say.
+    pub lines_rest: Option<bool>,
 }
 
 /// How the line to another node is.
@@ -713,10 +721,34 @@ pub struct PeerStatus {
     pub received: u64,
     /// How many are still to be sent.
     pub pending: u64,
-    /// From a save there to its arrival here, as last measured.
+    /// From a commit at the head office until it is durable at the branch, in milliseconds, as last measured on a line
+    /// that was up by then. The branch takes the difference of the clocks off; the head office measures by its own clock
+    /// until the branch's word has arrived.
     pub lag_ms: Option<f64>,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
+    /// The other way: from a save at the branch until it is durable at the head office, the difference of the clocks
+    /// taken off.
+    pub offer_lag_ms: Option<f64>,
+    /// At a branch: entries of the head office's log that are not here yet.
+    pub behind: Option<u64>,
+    /// About how many milliseconds it takes until both are in step, at the pace of the last seconds.
+    pub rest_ms: Option<f64>,
+    /// When it was last connected; `None` where it never was, or nobody remembers.
+    pub seen: Option<Timestamp>,
+    /// The last transaction sent since the start.
+    pub last_sent: Option<Moved>,
+    /// The last transaction received since the start.
+    pub last_received: Option<Moved>,
+}
+
+/// A transaction that moved over a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moved {
+    /// Which.
+    pub transaction: TransactionId,
+    /// When.
+    pub time: Timestamp,
 }
 
 /// Something that happened at a node, for who watches.

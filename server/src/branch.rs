@@ -21,6 +21,7 @@ use crate::line::{GREETING_DEADLINE, Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
 use crate::replica::{self, Errand};
+use crate::traffic::Traffic;
 
 /// How long one attempt to reach the head office may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -34,31 +35,30 @@ pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
     let mut stopping = shared.stopping();
     let mut pause = shared.live().retry_min;
     let name = shared.head_name.clone();
+    let mut resting = shared.peers.resting();
     shared.peers.update(&name, |_| {});
     loop {
         let began = std::time::Instant::now();
         let end = tokio::select! {
             () = stopping.wait() => return,
+            () = resting.begins() => Err(LineEnd::Resting),
             end = session(&shared, key, &name) => end,
         };
         let Err(end) = end else { return };
         if matches!(end, LineEnd::Stopping) {
             return;
         }
-        if matches!(end, LineEnd::Again) {
+        ended(&shared, &name, &end);
+        if matches!(end, LineEnd::Resting) {
+            tokio::select! {
+                () = stopping.wait() => return,
+                () = resting.ends() => {}
+            }
+        }
+        if matches!(end, LineEnd::Again | LineEnd::Resting) {
             // It takes something that was done, so this does not go round and round.
             pause = shared.live().retry_min;
         }
-        let waiting = shared.app.view().and_then(|view| Ok(view.pending_count()?)).unwrap_or_default();
-        shared.peers.update(&name, |peer| {
-            if peer.state == CONNECTED {
-                shared.tell("disconnected", &name, end.to_string());
-            }
-            CONNECTING.clone_into(&mut peer.state);
-            peer.last_error = Some(end.to_string());
-            peer.pending = waiting;
-        });
-        tracing::warn!("no line to {name}: {end}");
         if began.elapsed() > GOOD_AFTER {
             pause = shared.live().retry_min;
         }
@@ -67,6 +67,26 @@ pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
             () = tokio::time::sleep(jittered(pause)) => {}
         }
         pause = (pause * 2).min(shared.live().retry_max);
+    }
+}
+
+/// Tells everybody that a line ended, and why.
+fn ended(shared: &Shared, name: &str, end: &LineEnd) {
+    let waiting = shared.app.view().and_then(|view| Ok(view.pending_count()?)).unwrap_or_default();
+    shared.peers.update(name, |peer| {
+        if peer.state == CONNECTED {
+            shared.tell("disconnected", name, end.to_string());
+            peer.seen = Some(shared.now());
+        }
+        CONNECTING.clone_into(&mut peer.state);
+        peer.pending = waiting;
+        peer.rest_ms = None;
+        // That it rests is no error, and what went wrong before is the past.
+        peer.last_error = (!matches!(end, LineEnd::Resting)).then(|| end.to_string());
+    });
+    match end {
+        LineEnd::Resting => tracing::info!("no line to {name}: {end}"),
+        _ => tracing::warn!("no line to {name}: {end}"),
     }
 }
 
@@ -112,6 +132,8 @@ async fn reach(shared: &Shared, key: PublicKey) -> Result<PeerConnection, LineEn
 async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
+    let mut resting = shared.peers.resting();
+    let mut traffic = Traffic::new(&shared.peers, name, shared.now());
     let mut end = BranchEnd::new();
     let mut out = Vec::new();
     let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
@@ -121,14 +143,20 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), L
     end.start(&mut out);
     loop {
         for effect in out.drain(..) {
-            carry_out(shared, line, name, effect, &mut work)?;
+            carry_out(shared, line, name, effect, &mut work, &mut traffic)?;
         }
         if end.is_talking() && !is_talking {
             is_talking = true;
             connected(shared, name);
         }
         tokio::select! {
-            message = line.next() => end.on_message(message?, shared.now(), &mut out)?,
+            message = line.next() => {
+                let message = message?;
+                if let PeerMessage::Entries { head, .. } = &message {
+                    traffic.on_told(*head);
+                }
+                end.on_message(message, shared.now(), &mut out)?;
+            }
             changed = commits.changed() => {
                 changed.map_err(|_| LineEnd::Stopping)?;
                 end.on_commit(&mut out);
@@ -138,10 +166,12 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), L
                 let is_applied = matches!(done, Done::Applied { .. });
                 end.on_done(done, shared.now(), &mut out)?;
                 if is_applied {
-                    report_lag(shared, name, &end);
+                    traffic.on_applied(shared.now());
+                    report_pending(shared, name);
                 }
             }
             () = &mut greeting, if end.is_greeting() => return Err(LineEnd::Lost("no greeting came".to_owned())),
+            () = resting.begins() => return Err(LineEnd::Resting),
             () = stopping.wait() => return Err(LineEnd::Stopping),
         }
     }
@@ -156,13 +186,9 @@ fn connected(shared: &Shared, name: &str) {
     });
 }
 
-fn report_lag(shared: &Shared, name: &str, end: &BranchEnd) {
+fn report_pending(shared: &Shared, name: &str) {
     let pending = shared.app.view().and_then(|view| Ok(view.pending_count()?)).unwrap_or_default();
-    shared.peers.update(name, |peer| {
-        // A lag is a duration of seconds at most, so nothing is lost by the conversion.
-        peer.lag_ms = end.lag_micros().map(|micros| Duration::from_micros(micros.unsigned_abs()).as_secs_f64() * 1e3);
-        peer.pending = pending;
-    });
+    shared.peers.update(name, |peer| peer.pending = pending);
 }
 
 fn carry_out(
@@ -171,17 +197,16 @@ fn carry_out(
     name: &str,
     effect: Effect,
     work: &mut JoinSet<Result<Done, LineEnd>>,
+    traffic: &mut Traffic<'_>,
 ) -> Result<(), LineEnd> {
     match effect {
         Effect::Send(PeerMessage::Offer { transactions, .. }) => {
-            let count = transactions.len() as u64;
+            traffic.on_offering(&transactions, shared.now());
             line.send(&signed(shared, transactions)?)?;
-            tracing::info!(">>>> {name} {count} transactions");
-            shared.peers.update(name, |peer| peer.sent += count);
         }
         Effect::Send(message) => line.send(&message)?,
         Effect::Do(job) => {
-            announce(shared, name, &job);
+            announce(name, &job, traffic);
             let shared = Arc::clone(shared);
             work.spawn_blocking(move || {
                 let errand = Errand { peer: NodeId(1), run: shared.run, id_reserve: shared.live().id_reserve };
@@ -194,15 +219,14 @@ fn carry_out(
 }
 
 /// What a person who reads the log wants to know of the work.
-fn announce(shared: &Shared, name: &str, job: &Job) {
+fn announce(name: &str, job: &Job, traffic: &mut Traffic<'_>) {
     match job {
-        Job::Apply(frames) => {
-            let count = frames.len() as u64;
-            tracing::info!("<<<< {name} {count} entries");
-            shared.peers.update(name, |peer| peer.received += count);
-        }
-        Job::NoteClock(micros) if micros.unsigned_abs() > CLOCK_TOLERANCE_MICROS => {
-            tracing::warn!("the clock of this node differs from that of {name} by {} s", micros / 1_000_000);
+        Job::Apply(frames) => traffic.on_applying(frames),
+        Job::NoteClock(micros) => {
+            traffic.on_offset(*micros);
+            if micros.unsigned_abs() > CLOCK_TOLERANCE_MICROS {
+                tracing::warn!("the clock of this node differs from that of {name} by {} s", micros / 1_000_000);
+            }
         }
         Job::RollBack { to, .. } => {
             tracing::warn!("{name} began a new reign: what is here above entry {to} is taken back and offered anew");

@@ -1,9 +1,9 @@
 //! The head office's end of the lines: takes branches in, feeds them the log, decides on what they offer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mytism_app::AppError;
 use mytism_core::failure::{Failure, FailureKind};
@@ -26,6 +26,7 @@ use crate::line::{Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
 use crate::replica::{self, Errand};
+use crate::traffic::Traffic;
 
 /// How long the lines may take to end when the node goes down.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -81,6 +82,7 @@ async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerCon
     let Ok((_, stream)) = connection.accept_stream().await else { return };
     let mut line = Line::new(stream);
     let end = match line.greeting().await {
+        Ok(_) if shared.peers.resting().is_on() => Err(LineEnd::Resting),
         Ok(hello @ PeerMessage::Hello { .. }) => feed(&shared, &registry, &connection, &mut line, hello).await,
         Ok(PeerMessage::Join { name, proof }) => join(&shared, &connection, &mut line, &name, &proof).await,
         Ok(_) => Err(Violation::unexpected("something else than a greeting").into()),
@@ -216,11 +218,15 @@ async fn feed(
     let result = talk(shared, line, hello, &peer, &presence, &mut was_talking).await;
     registry.leave(node, &presence);
     shared.peers.update(&name, |peer| {
+        if peer.state == CONNECTED {
+            peer.seen = Some(shared.now());
+        }
         CONNECTING.clone_into(&mut peer.state);
+        peer.rest_ms = None;
         if let Err(end) = &result
             && !matches!(end, LineEnd::Stopping)
         {
-            peer.last_error = Some(end.to_string());
+            peer.last_error = (!matches!(end, LineEnd::Resting)).then(|| end.to_string());
         }
     });
     if was_talking {
@@ -295,11 +301,16 @@ async fn talk(
     let mut end = HeadEnd::new();
     let mut out = Vec::new();
     let mut work: JoinSet<Result<Done, LineEnd>> = JoinSet::new();
-    let mut sent_at: VecDeque<(u64, Instant)> = VecDeque::new();
+    let mut traffic = Traffic::new(&shared.peers, peer.name, shared.now());
+    let mut resting = shared.peers.resting();
+    let mut saved = None;
     end.on_message(hello, shared.now(), &mut out)?;
     loop {
         for effect in out.drain(..) {
-            carry_out(shared, line, peer, effect, &mut work, &mut sent_at)?;
+            if let Effect::Do(Job::Admit(offered)) = &effect {
+                saved = Traffic::saved_last(offered);
+            }
+            carry_out(shared, line, peer, effect, &mut work, &mut traffic)?;
         }
         if let Some(backlog) = end.backlog() {
             if !std::mem::replace(is_talking, true) {
@@ -312,8 +323,18 @@ async fn talk(
                 let message = message?;
                 presence.heard.fetch_add(1, Ordering::Relaxed);
                 check_offer(&message, &peer.key)?;
-                note(shared, peer.name, &message, &mut sent_at);
+                let position = match &message {
+                    PeerMessage::Ack { position, .. } => Some(*position),
+                    PeerMessage::Offer { transactions, .. } => {
+                        traffic.on_offered(transactions, shared.now());
+                        None
+                    }
+                    _ => None,
+                };
                 end.on_message(message, shared.now(), &mut out)?;
+                if let Some(position) = position {
+                    traffic.on_acknowledged(position, end.backlog().unwrap_or_default(), shared.now());
+                }
             }
             changed = commits.changed() => {
                 changed.map_err(|_| LineEnd::Stopping)?;
@@ -322,10 +343,14 @@ async fn talk(
             }
             Some(done) = work.join_next() => {
                 let done = done.map_err(|_| LineEnd::Own(replica::broke_off()))??;
+                if done == Done::Admitted {
+                    traffic.on_decided(saved.take(), shared.now());
+                }
                 end.on_done(done, shared.now(), &mut out)?;
             }
             () = presence.probe.notified() => line.send(&PeerMessage::Ping { sent: shared.now() })?,
             () = presence.leave.notified() => return Err(LineEnd::Lost("the branch opened another line".to_owned())),
+            () = resting.begins() => return Err(LineEnd::Resting),
             () = stopping.wait() => return Err(LineEnd::Stopping),
         }
     }
@@ -346,11 +371,11 @@ fn carry_out(
     peer: &Peer<'_>,
     effect: Effect,
     work: &mut JoinSet<Result<Done, LineEnd>>,
-    sent_at: &mut VecDeque<(u64, Instant)>,
+    traffic: &mut Traffic<'_>,
 ) -> Result<(), LineEnd> {
     match effect {
         Effect::Send(message) => {
-            announce(shared, peer.name, &message, sent_at);
+            announce(shared, peer.name, &message, traffic);
             line.send(&message)?;
         }
         Effect::Do(job) => {
@@ -367,14 +392,9 @@ fn carry_out(
 }
 
 /// What a person who reads the log wants to know of what is sent.
-fn announce(shared: &Shared, name: &str, message: &PeerMessage, sent_at: &mut VecDeque<(u64, Instant)>) {
+fn announce(shared: &Shared, name: &str, message: &PeerMessage, traffic: &mut Traffic<'_>) {
     match message {
-        PeerMessage::Entries { entries, head, .. } => {
-            let count = entries.len() as u64;
-            tracing::info!(">>>> {name} {count} entries of {}", head.number);
-            shared.peers.update(name, |peer| peer.sent += count);
-            sent_at.push_back((count, Instant::now()));
-        }
+        PeerMessage::Entries { entries, head, .. } => traffic.on_sent(entries, *head, shared.now()),
         PeerMessage::Renew { incarnation, .. } => {
             tracing::warn!(
                 "{name} is an older copy of its database or was copied: it goes on as its life {incarnation}"
@@ -404,23 +424,6 @@ fn check_offer(message: &PeerMessage, key: &PublicKey) -> Result<(), LineEnd> {
     } else {
         let message = "the signature over the offered transactions is wrong".to_owned();
         Err(Violation { code: "wrong-signature", message }.into())
-    }
-}
-
-/// What a person who reads the log wants to know of what arrives.
-fn note(shared: &Shared, name: &str, message: &PeerMessage, sent_at: &mut VecDeque<(u64, Instant)>) {
-    match message {
-        PeerMessage::Ack { .. } => {
-            if let Some((_, at)) = sent_at.pop_front() {
-                shared.peers.update(name, |peer| peer.lag_ms = Some(at.elapsed().as_secs_f64() * 1e3));
-            }
-        }
-        PeerMessage::Offer { transactions, .. } => {
-            let offered = transactions.len() as u64;
-            tracing::info!("<<<< {name} {offered} transactions");
-            shared.peers.update(name, |peer| peer.received += offered);
-        }
-        _ => {}
     }
 }
 

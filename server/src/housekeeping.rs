@@ -21,7 +21,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Works until the node stops.
 pub(crate) async fn run(shared: Arc<Shared>, project: Project) {
     let marks = mark(Arc::clone(&shared), project);
-    let ((), ()) = tokio::join!(marks, keep_short(shared));
+    let ((), (), ()) = tokio::join!(marks, remember(Arc::clone(&shared)), keep_short(shared));
 }
 
 /// Notes how far the node is, where it has come further.
@@ -45,6 +45,23 @@ async fn mark(shared: Arc<Shared>, project: Project) {
             Some(present)
         });
         noted = marked.await.ok().flatten();
+    }
+}
+
+/// Keeps in mind when other nodes were last connected, also at the end.
+async fn remember(shared: Arc<Shared>) {
+    let mut stopping = shared.stopping();
+    let mut goes_on = true;
+    while goes_on {
+        goes_on = tokio::select! {
+            () = stopping.wait() => false,
+            () = tokio::time::sleep(PAUSE) => true,
+        };
+        let shared = Arc::clone(&shared);
+        let kept = tokio::task::spawn_blocking(move || shared.peers.remember(shared.now()));
+        if let Ok(Err(failure)) = kept.await {
+            tracing::warn!("which nodes were connected cannot be noted: {failure}");
+        }
     }
 }
 

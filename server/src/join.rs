@@ -268,7 +268,9 @@ fn failure(end: LineEnd) -> Failure {
         LineEnd::Lost(reason) => Failure::unreachable("head-office-unreachable", reason)
             .hint("check that the head office runs and that UDP reaches its port; then run the same command again"),
         LineEnd::Violation(violation) => Failure::failed(violation.code, violation.message),
-        LineEnd::Again | LineEnd::Stopping => Failure::failed("interrupted", "the join was interrupted"),
+        LineEnd::Again | LineEnd::Resting | LineEnd::Stopping => {
+            Failure::failed("interrupted", "the join was interrupted")
+        }
     }
 }
 

@@ -13,7 +13,7 @@
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
 //! 6. [`succession`]: a branch takes the place of the head office
 //! 7. `housekeeping`: what it does while nobody asks
-//! 8. `peers`: the lines to other nodes as others may see them; `head`, `branch`: the two ends of such a line;
+//! 8. `peers`: the lines to other nodes as others may see them; `traffic`: what moves over one; `head`, `branch`: the two ends of such a line;
 //!    [`replica`]: the work that these ask for
 
 pub mod account;
@@ -38,6 +38,7 @@ mod settings;
 pub mod setup;
 pub mod succession;
 mod supervisor;
+mod traffic;
 mod troubles;
 mod unfinished;
 

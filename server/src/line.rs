@@ -49,6 +49,9 @@ pub(crate) enum LineEnd {
     /// What the other side asked for is done.
     #[error("both sides begin anew")]
     Again,
+    /// The lines of this node rest.
+    #[error("the lines of this node rest")]
+    Resting,
     /// This node goes down.
     #[error("the node goes down")]
     Stopping,
@@ -67,6 +70,10 @@ impl LineEnd {
             Self::Violation(violation) => Some(violation.reject()),
             Self::Own(failure) => {
                 Some(PeerMessage::Reject { code: failure.code.clone(), message: failure.message.clone() })
+            }
+            Self::Resting => {
+                let message = "the lines of the other node rest until they are resumed there".to_owned();
+                Some(Violation { code: "lines-rest", message }.reject())
             }
             Self::Lost(_) | Self::Rejected { .. } | Self::Again | Self::Stopping => None,
         }
@@ -193,6 +200,11 @@ mod tests {
         there.write_all(&frame).await.unwrap();
         assert!(matches!(line.next().await, Ok(PeerMessage::Ping { .. })));
         assert_eq!(code(line.next().await.unwrap_err()), "unreadable-message");
+    }
+
+    #[test]
+    fn lines_that_rest_say_so() {
+        assert_eq!(code(LineEnd::Resting), "lines-rest");
     }
 
     #[tokio::test]

@@ -224,7 +224,7 @@ pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
 
 async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hooks: Hooks<'_>) -> Result<(), Failure> {
     identity::check_host_name(project, &config, &app).await?;
-    let shared = share(config, app, key)?;
+    let shared = share(project, config, app, key)?;
     let authoritative = shared.app.identity().authoritative;
     let signals = Signals::new()?;
     let settings = Settings::new(project, hooks.log_level)?;
@@ -273,7 +273,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     Ok(())
 }
 
-fn share(config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Failure> {
+fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Failure> {
     let (commits, _) = watch::channel(Position::default());
     let told = commits.clone();
     app.on_commit(Box::new(move |position| {
@@ -287,7 +287,7 @@ fn share(config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Fai
         key,
         live: watch::Sender::new(Arc::new(config.live.clone())),
         config,
-        peers: Peers::default(),
+        peers: Peers::of(project),
         troubles: Troubles::default(),
         commits,
         run: random_run()?,

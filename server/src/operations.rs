@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mytism_app::surroundings::{Machine, Surroundings};
 use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Operations, PeerStatus, Reply, Request, Sink};
+use mytism_core::operation::{Operations, PeerStatus, Reply, Request, Sink, Status};
 
 use crate::account::{Account, Secret};
 use crate::config::{Address, Config, Live};
 use crate::node::{Shared, open};
+use crate::peers::rest_lines;
 use crate::project::Project;
 use crate::setup::{DEFAULT_TLS_PORT, host_name};
 
@@ -27,11 +29,11 @@ impl RunningNode {
     fn answer(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
         let shared = &self.0;
         let reply = match request {
-            Request::Status => {
-                let mut status = shared.app.status().map_err(|error| error.failure())?;
-                status.since = Some(shared.started);
-                status.sync = self.lines()?;
-                Reply::Status(Box::new(status))
+            Request::Status => Reply::Status(Box::new(self.status()?)),
+            Request::RestLines { rest } => {
+                shared.peers.rest(rest, shared.now())?;
+                tracing::info!("the lines of this node {}", if rest { "rest" } else { "are resumed" });
+                Reply::Status(Box::new(self.status()?))
             }
             Request::AddNode { name, valid_days } => Reply::Account { file: self.add_node(&name, valid_days)? },
             Request::Stop => {
@@ -45,21 +47,33 @@ impl RunningNode {
         Ok(())
     }
 
-    /// The lines to other nodes. At the head office also those to branches that have not connected since the start.
+    fn status(&self) -> Result<Status, Failure> {
+        let shared = &self.0;
+        let mut status = shared.app.status().map_err(|error| error.failure())?;
+        status.since = Some(shared.started);
+        status.sync = self.lines()?;
+        status.lines_rest = Some(shared.peers.resting().is_on());
+        Ok(status)
+    }
+
+    /// The lines to other nodes: to the head office, or to all branches, also those that have not connected since the
+    /// start.
     fn lines(&self) -> Result<Vec<PeerStatus>, Failure> {
         let shared = &self.0;
-        if shared.app.identity().authoritative {
-            shared.app.call(&Context::local(), Request::Nodes, &mut |reply| {
-                if let Reply::Node(node) = reply
-                    && node.joined
-                    && node.role == "branch"
-                {
-                    shared.peers.update(&node.name, |_| {});
-                }
-                Ok(())
-            })?;
+        if !shared.app.identity().authoritative {
+            return Ok(shared.peers.of_nodes(std::slice::from_ref(&shared.head_name)));
         }
-        Ok(shared.peers.all())
+        let mut branches = Vec::new();
+        shared.app.call(&Context::local(), Request::Nodes, &mut |reply| {
+            if let Reply::Node(node) = reply
+                && node.joined
+                && node.role == "branch"
+            {
+                branches.push(node.name);
+            }
+            Ok(())
+        })?;
+        Ok(shared.peers.of_nodes(&branches))
     }
 
     fn add_node(&self, name: &str, valid_days: u32) -> Result<String, Failure> {
@@ -98,11 +112,27 @@ pub(crate) fn addresses(config: &Config, live: &Live) -> Vec<String> {
 }
 
 /// A node that does not run.
-struct Direct(Arc<App>);
+struct Direct {
+    app: Arc<App>,
+    project: Project,
+}
 
 impl Operations for Direct {
     fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
-        self.0.call(&Context::local(), request, sink)
+        let mut rests = self.project.rest_file().exists();
+        match request {
+            Request::RestLines { rest } => {
+                rest_lines(&self.project, rest, Machine::default().now())?;
+                rests = rest;
+            }
+            Request::Status => {}
+            other => return self.app.call(&Context::local(), other, sink),
+        }
+        let mut status = self.app.status().map_err(|error| error.failure())?;
+        status.lines_rest = Some(rests);
+        // Who asked may be gone by now.
+        let _closed = sink(Reply::Status(Box::new(status)));
+        Ok(())
     }
 }
 
@@ -115,5 +145,5 @@ pub fn direct(directory: &Path) -> Result<Box<dyn Operations>, Failure> {
     let config = project.config()?;
     let app = open(&project)?;
     app.lease_by(config.live.leases);
-    Ok(Box::new(Direct(app)))
+    Ok(Box::new(Direct { app, project }))
 }

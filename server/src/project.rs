@@ -70,6 +70,16 @@ impl Project {
         self.directory.join("state").join("numbers")
     }
 
+    /// Says that the lines to other nodes rest; beside the database, since it is about this machine alone.
+    pub(crate) fn rest_file(&self) -> PathBuf {
+        self.state().join("lines-rest")
+    }
+
+    /// When other nodes were last connected.
+    pub(crate) fn seen_file(&self) -> PathBuf {
+        self.state().join("seen")
+    }
+
     /// What the node writes about its work when nobody looks on.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

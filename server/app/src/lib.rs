@@ -190,7 +190,7 @@ impl App {
                 one(sink, Reply::Saved(self.set_next_number(context, &range, next)?));
             }
             Request::Recover { begin, without } => one(sink, self.recovery(begin, without)?),
-            Request::Watch | Request::Stop | Request::AddNode { .. } => {
+            Request::Watch | Request::Stop | Request::AddNode { .. } | Request::RestLines { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `./mytism start`").into());
             }
@@ -259,6 +259,7 @@ impl App {
             sync: Vec::new(),
             state,
             waits_for,
+            lines_rest: None,
         })
     }
 

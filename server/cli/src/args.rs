@@ -1,6 +1,7 @@
 //! What can be written behind `mytism`: one definition from which parser and help come. Knows no node and no file.
 
 mod succession;
+mod sync;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use mytism_intake::encoding::Encoding;
 use mytism_intake::layout::Quote;
 
 pub(crate) use succession::{Follow, Promote, Recover};
+pub(crate) use sync::{Sync, SyncCommand};
 
 /// The name of the program, and of the project where the program is called by no other name.
 const NAME: &str = "mytism";
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     Export(Export),
     /// The nodes of the cluster, and making branches known
     Nodes(Nodes),
+    /// The lines to other nodes: how they are, and letting them rest
+    Sync(Sync),
     /// Conflicts that nobody has settled, and settling them
     Conflicts(Conflicts),
     /// Transactions that the head office refused, and what is to become of them

@@ -5,7 +5,7 @@
 //! 2. [`objects`]: query, show, history, save; [`undo`]
 //! 3. [`journal`]: what became visible, and who follows it
 //! 4. [`import`] and [`export`]: rows in files, written and read as `files` says
-//! 5. [`cluster`]: status, nodes, conflicts; [`quarantine`]: refused transactions
+//! 5. [`cluster`]: status, nodes, conflicts; [`sync`]: the lines to other nodes; [`quarantine`]: refused transactions
 //! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one
 //! 7. [`numbers`]: number ranges
 //! 8. [`configuration`]: what is wrong with it, and what is in force
@@ -24,6 +24,7 @@ mod progress;
 mod quarantine;
 mod recovery;
 mod succession;
+mod sync;
 mod systemd;
 mod undo;
 
@@ -76,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Import(arguments) => import::run(&*open()?, arguments, output)?,
         Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
+        Command::Sync(arguments) => sync::run(directory, arguments, output)?,
         Command::Conflicts(arguments) => cluster::conflicts(&*open()?, arguments, output)?,
         Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
         Command::Recover(arguments) => recovery::recover(&*open()?, arguments, output)?,

@@ -11,6 +11,7 @@ mod command;
 mod demo;
 mod interrupt;
 mod json;
+mod lines;
 mod node;
 mod output;
 mod people;

@@ -2,12 +2,12 @@
 
 use jiff::tz::TimeZone;
 use mytism_core::operation::{
-    ChangeLine, ConflictLine, HistoryLine, ObjectView, Output as Out, PeerStatus, QuarantineLine, StampView, Status,
-    UndoLine,
+    ChangeLine, ConflictLine, HistoryLine, ObjectView, Output as Out, QuarantineLine, StampView, Status, UndoLine,
 };
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 
+use crate::lines;
 use crate::output::{Output, harmless};
 use crate::words::{Words, fill};
 
@@ -63,11 +63,11 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
         _ => {}
     }
     let objects = fill(words.objects, &[&words.count(status.objects)]);
-    entry(output, words.status_store, &[format!("SQLite {}   {objects}", words.bytes(status.database_bytes))]);
+    let log = fill(words.log_entries, &[&words.count(status.log_position)]);
+    entry(output, words.status_store, &[format!("SQLite {}   {objects}   {log}", words.bytes(status.database_bytes))]);
     entry(output, words.status_schema, &[harmless(&status.schema)]);
     let peers = if is_head_office { words.branches } else { words.head_office_line };
-    let width = status.sync.iter().map(|peer| peer.name.chars().count()).max().unwrap_or_default();
-    entry(output, peers, &status.sync.iter().map(|one| peer(one, is_head_office, width, words)).collect::<Vec<_>>());
+    entry(output, peers, &lines::all(&status.sync, is_head_office, now, words));
     if status.pending > 0 {
         entry(output, words.pending, &[fill(words.pending_saves, &[&words.count(status.pending)])]);
     }
@@ -77,6 +77,7 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
     let tasks = [
         task(status.conflicts, words.conflicts, "conflicts"),
         task(status.quarantine, words.in_quarantine, "quarantine"),
+        (status.lines_rest == Some(true)).then(|| fill(words.lines_rest, &[&program])),
     ];
     entry(output, words.needs_you, &tasks.into_iter().flatten().collect::<Vec<_>>());
     if status.since.is_some() {
@@ -91,34 +92,11 @@ pub(crate) fn named(nodes: &[String]) -> String {
 }
 
 /// Some lines behind one label.
-fn entry(output: &mut Output<'_>, label: &str, lines: &[String]) {
+pub(crate) fn entry(output: &mut Output<'_>, label: &str, lines: &[String]) {
     for (index, line) in lines.iter().enumerate() {
         let label = if index == 0 { label } else { "" };
         output.line(format!("  {label:<11} {line}").trim_end());
     }
-}
-
-fn peer(peer: &PeerStatus, is_branch: bool, width: usize, words: &Words) -> String {
-    let state = match (peer.state.as_str(), peer.pending) {
-        ("connected", 0) => words.in_step,
-        ("connected", _) => words.catching_up,
-        ("stopped", _) => words.peer_stopped,
-        // Branches connect to the head office, never the other way.
-        _ if !is_branch => words.connecting,
-        _ if *peer == never_seen(peer) => words.not_seen,
-        _ => words.not_connected,
-    };
-    let lag = peer.lag_ms.map(|lag| words.milliseconds(lag));
-    let behind = (peer.pending > 0).then(|| fill(words.behind, &[&words.count(peer.pending)]));
-    let error = peer.last_error.as_ref().filter(|_| peer.state != "connected");
-    let error = error.map(|error| fill(words.last_error, &[&harmless(error)]));
-    let rest: Vec<String> = [behind, lag, error].into_iter().flatten().collect();
-    format!("{:<width$}  {state:<16}  {}", harmless(&peer.name), rest.join("   ")).trim_end().to_owned()
-}
-
-/// What is told of a branch that has not connected since the start.
-fn never_seen(peer: &PeerStatus) -> PeerStatus {
-    PeerStatus { name: peer.name.clone(), state: peer.state.clone(), ..PeerStatus::default() }
 }
 
 fn health(status: &Status, output: &Output<'_>) -> String {
@@ -126,7 +104,9 @@ fn health(status: &Status, output: &Output<'_>) -> String {
     let saves_nothing = matches!(status.state.as_deref(), Some("recovering" | "deposed"));
     let trouble = match status.sync.iter().find(|peer| peer.state != "connected") {
         _ if saves_nothing => Some(words.saves_nothing.to_owned()),
-        Some(peer) => Some(fill(words.out_of_reach, &[&harmless(&peer.name)])),
+        // That they rest is a task, not a trouble.
+        Some(_) if status.lines_rest == Some(true) => None,
+        Some(peer) => Some(lines::out_of_reach(peer, words)),
         None => None,
     };
     let (text, colour) = match trouble {
@@ -290,6 +270,7 @@ mod tests {
     use super::*;
     use crate::words::GERMAN;
     use mytism_core::id::{NodeId, ObjectId, TransactionId};
+    use mytism_core::operation::PeerStatus;
 
     fn written(write: impl FnOnce(&mut Output<'_>)) -> String {
         let mut bytes = Vec::new();
@@ -322,7 +303,7 @@ mod tests {
     fn status_of_a_quiet_node() {
         let now = made().time.micros() + (3 * 86_400 + 4 * 3600) * 1_000_000;
         let expected = "hamburg  authoritative   up 3 d 4 h   version 0.1.0   position 1,204,511\n\
-                        \x20 store       SQLite 1.8 GB   1,203,445 objects\n\
+                        \x20 store       SQLite 1.8 GB   1,203,445 objects   log 1,204,511 entries\n\
                         \x20 schema      trade 1\n\
                         \x20 health      good\n";
         assert_eq!(written(|output| status(&node(), now, "./mytism", output)), expected);
@@ -342,22 +323,40 @@ mod tests {
         let sync = vec![
             PeerStatus { lag_ms: Some(0.94), ..peer("berlin", "connected", 0) },
             peer("bonn", "connected", 12_400),
-            PeerStatus { last_error: Some("timed out".into()), ..peer("lisboa", "connecting", 0) },
+            PeerStatus {
+                last_error: Some("timed out".into()),
+                seen: Some(made().time),
+                ..peer("lisboa", "connecting", 0)
+            },
             peer("riga", "connecting", 0),
         ];
-        let given = Status { sync, conflicts: 3, quarantine: 1, ..node() };
+        let given = Status { sync, conflicts: 3, quarantine: 1, lines_rest: Some(false), ..node() };
         let text = written(|output| {
             output.words = &GERMAN;
-            status(&given, made().time.micros(), "./mytism", output);
+            status(&given, made().time.micros() + 7_200_000_000, "./mytism", output);
         });
         for line in [
-            "  Filialen    berlin  auf gleichem Stand  0,9 ms",
-            "              bonn    holt auf          12.400 zurück",
-            "              lisboa  nicht verbunden   letzter Fehler: timed out",
+            "  Filialen    berlin  auf gleichem Stand            0,9 ms",
+            "              bonn    holt auf                      12.400 zurück",
+            "              lisboa  seit 2 h 0 min nicht gesehen  letzter Fehler: timed out",
             "              riga    seit dem Start nicht gesehen",
             "  zu tun      3 Konflikte        ./mytism conflicts",
             "              1 in Quarantäne    ./mytism quarantine",
-            "  Zustand     Achtung: lisboa ist nicht erreichbar",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} in\n{text}");
+        }
+        assert!(text.contains("  Zustand     Achtung: lisboa ist seit "), "{text}");
+    }
+
+    #[test]
+    fn that_lines_rest_is_something_to_do() {
+        let peer = PeerStatus { name: "bonn".into(), state: "stopped".into(), ..PeerStatus::default() };
+        let given = Status { sync: vec![peer], lines_rest: Some(true), ..node() };
+        let text = written(|output| status(&given, made().time.micros(), "./mytism", output));
+        for line in [
+            "  branches    bonn  rests",
+            "  needs you   the lines to other nodes rest   ./mytism sync resume",
+            "  health      good",
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} in\n{text}");
         }

@@ -63,8 +63,23 @@ words! {
     connecting: "connecting", "verbindet";
     not_connected: "not connected", "nicht verbunden";
     not_seen: "not seen since the start", "seit dem Start nicht gesehen";
-    peer_stopped: "stopped", "angehalten";
+    not_seen_for: "not seen for {}", "seit {} nicht gesehen";
+    peer_stopped: "rests", "ruht";
     behind: "{} behind", "{} zurück";
+    behind_for: "{} behind, about {}", "{} zurück, noch etwa {}";
+    log_entries: "log {} {entry|entries}", "Protokoll {} {Eintrag|Einträge}";
+    lines_rest: "the lines to other nodes rest   {} sync resume", "die Leitungen zu anderen Knoten ruhen   {} sync resume";
+    lines_resumed: "the lines to other nodes are resumed", "die Leitungen zu anderen Knoten sind wieder in Betrieb";
+    no_lines: "no lines to other nodes", "keine Leitungen zu anderen Knoten";
+    not_running_lines: "the node does not run, so it has no lines", "der Knoten läuft nicht und hat darum keine Leitungen";
+    lag_down: "head office to branch {}", "Zentrale zur Filiale {}";
+    lag_up: "branch to head office {}", "Filiale zur Zentrale {}";
+    lag: "lag", "Verzug";
+    sent_line: "sent", "gesendet";
+    received_line: "received", "empfangen";
+    moved_count: "{} since the start", "{} seit dem Start";
+    moved_last: "{} since the start, the last {} at {}", "{} seit dem Start, zuletzt {} am {}";
+    seen_line: "seen", "gesehen";
     last_error: "last error: {}", "letzter Fehler: {}";
     needs_you: "needs you", "zu tun";
     conflicts: "{} {conflict|conflicts}", "{} {Konflikt|Konflikte}";
@@ -74,6 +89,7 @@ words! {
     health_attention: "attention: {}", "Achtung: {}";
     saves_nothing: "nothing is saved here", "hier wird nichts gespeichert";
     out_of_reach: "{} is out of reach", "{} ist nicht erreichbar";
+    out_of_reach_since: "{} is out of reach since {}", "{} ist seit {} nicht erreichbar";
     // objects
     object: "object {}", "Objekt {}";
     deleted: "deleted", "gelöscht";

@@ -93,6 +93,7 @@ kinds! {
     REQUEST_REFUSAL = 0x0339 "Request.Refusal" SMALL;
     REQUEST_SETTLE = 0x033a "Request.Settle" LARGE;
     REQUEST_RECOVER = 0x0340 "Request.Recover" SMALL;
+    REQUEST_REST_LINES = 0x0348 "Request.RestLines" SMALL;
 
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;

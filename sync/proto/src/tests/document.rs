@@ -67,6 +67,7 @@ fn structure_lines() -> Vec<String> {
         ("Notation", Notation::FIELDS),
         ("PreviewRow", PreviewRow::FIELDS),
         ("PeerStatus", PeerStatus::FIELDS),
+        ("Moved", Moved::FIELDS),
         ("ObjectDetail", ObjectDetail::FIELDS),
         ("Obstacle", Obstacle::FIELDS),
         ("Place", Place::FIELDS),

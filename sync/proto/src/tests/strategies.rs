@@ -271,6 +271,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
         text().prop_map(|follower| R::RemoveFollower { follower }),
         (any::<bool>(), vec(text(), 0..4)).prop_map(|(begin, without)| R::Recover { begin, without }),
+        any::<bool>().prop_map(|rest| R::RestLines { rest }),
         (object(), any::<bool>()).prop_map(|(conflict, take_other)| R::ResolveConflict { conflict, take_other }),
         of(text()).prop_map(|range| R::VoidNumbers { range }),
         (text(), number()).prop_map(|(range, next)| R::SetNextNumber { range, next }),
@@ -302,9 +303,15 @@ fn output() -> BoxedStrategy<Output> {
 }
 
 fn peer_status() -> impl Strategy<Value = PeerStatus> {
-    let lag = any::<f64>().prop_filter("only finite numbers are sent", |lag| lag.is_finite());
-    (text(), text(), any::<(u64, u64, u64)>(), of(lag), of(text())).prop_map(
-        |(name, state, (sent, received, pending), lag_ms, last_error)| PeerStatus {
+    let lag = || of(any::<f64>().prop_filter("only finite numbers are sent", |lag| lag.is_finite()));
+    let moved = || of((transaction(), time()).prop_map(|(transaction, time)| Moved { transaction, time }));
+    let known = (text(), text(), any::<(u64, u64, u64)>(), lag(), of(text()));
+    let more = (lag(), of(any::<u64>()), lag(), of(time()), moved(), moved());
+    (known, more).prop_map(
+        |(
+            (name, state, (sent, received, pending), lag_ms, last_error),
+            (offer_lag_ms, behind, rest_ms, seen, last_sent, last_received),
+        )| PeerStatus {
             name,
             state,
             sent,
@@ -312,6 +319,12 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
             pending,
             lag_ms,
             last_error,
+            offer_lag_ms,
+            behind,
+            rest_ms,
+            seen,
+            last_sent,
+            last_received,
         },
     )
 }
@@ -319,25 +332,28 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
 fn status() -> impl Strategy<Value = Status> {
     let texts = (text(), text(), text(), text(), text());
     let counts = any::<(u64, u64, u64, u64, u64, u64)>();
-    let rule = (of(text()), of(vec(text(), 0..4)));
+    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()));
     (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4), rule).prop_map(
-        |((node, role, version, schema, log_hash), epoch, counts, since, sync, (state, waits_for))| Status {
-            node,
-            role,
-            version,
-            schema,
-            epoch,
-            log_position: counts.0,
-            log_hash,
-            pending: counts.1,
-            objects: counts.2,
-            database_bytes: counts.3,
-            conflicts: counts.4,
-            quarantine: counts.5,
-            since,
-            sync,
-            state,
-            waits_for,
+        |((node, role, version, schema, log_hash), epoch, counts, since, sync, (state, waits_for, lines_rest))| {
+            Status {
+                node,
+                role,
+                version,
+                schema,
+                epoch,
+                log_position: counts.0,
+                log_hash,
+                pending: counts.1,
+                objects: counts.2,
+                database_bytes: counts.3,
+                conflicts: counts.4,
+                quarantine: counts.5,
+                since,
+                sync,
+                state,
+                waits_for,
+                lines_rest,
+            }
         },
     )
 }

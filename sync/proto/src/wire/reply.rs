@@ -4,9 +4,9 @@ use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
-    ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, NodeLine, NumberRangeLine, ObjectDetail,
-    ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome,
-    Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, Moved, NodeLine, NumberRangeLine,
+    ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine, Reached, Reply,
+    RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -55,12 +55,18 @@ mirror! {
         "epoch" epoch: u32, "position" log_position: u64, "hash" log_hash: String, "pending" pending: u64,
         "objects" objects: u64, "bytes" database_bytes: u64, "conflicts" conflicts: u64, "quarantine" quarantine: u64,
         "sync" sync: Vec<PeerStatus>,
-    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String> }
+    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool }
 }
 mirror! {
     PeerStatus as PeerStatusForm {
         "name" name: String, "state" state: String, "sent" sent: u64, "received" received: u64, "pending" pending: u64,
-    } optional { "lag" lag_ms: f64, "error" last_error: String }
+    } optional {
+        "lag" lag_ms: f64, "error" last_error: String, "back" offer_lag_ms: f64, "behind" behind: u64,
+        "rest" rest_ms: f64, "seen" seen: Timestamp, "out" last_sent: Moved, "in" last_received: Moved,
+    }
+}
+mirror! {
+    Moved as MovedForm { "x" transaction: TransactionId, "t" time: Timestamp }
 }
 mirror! {
     Saved as SavedForm { "w" pending: bool, "i" ids: Vec<(String, ObjectId)> }

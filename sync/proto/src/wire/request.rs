@@ -43,6 +43,7 @@ messages! {
         REQUEST_FOLLOWERS Followers {};
         REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
         REQUEST_RECOVER Recover { "b" begin: bool, "w" without: Vec<String> };
+        REQUEST_REST_LINES RestLines { "r" rest: bool };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
         REQUEST_NUMBER_RANGES NumberRanges {};

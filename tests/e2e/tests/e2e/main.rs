@@ -43,4 +43,5 @@ mod rare;
 mod real_input;
 mod rehearsal;
 mod round_trip;
+mod sync_lines;
 mod trade;

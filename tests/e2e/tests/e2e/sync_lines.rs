@@ -1,0 +1,69 @@
+//! The lines to other nodes as people see them, and lines that rest.
+
+use mytism_testkit::{PATIENCE, RunningNode, wait_until, wait_until_in_step};
+
+use crate::trade::{branch, head_office, order};
+
+fn line(node: &RunningNode) -> serde_json::Value {
+    node.project().status()["sync"][0].clone()
+}
+
+#[test]
+fn lines_rest_until_they_are_resumed_also_over_a_restart() {
+    let head = head_office();
+    let mut branch = branch(&head, "berlin");
+    let paused = branch.project().run_json(&["sync", "pause"], "").success().json();
+    assert_eq!(paused["lines_rest"], true);
+    wait_until("the line rests", PATIENCE, || line(&branch)["state"] == "stopped");
+    branch.project().save(&order(100));
+    branch.stop();
+    let _ready = branch.restart();
+    assert_eq!(branch.project().status()["lines_rest"], true);
+    wait_until("the head office has seen it leave", PATIENCE, || line(&head)["state"] == "connecting");
+    let status = branch.project().status();
+    assert_eq!((&status["pending"], &status["sync"][0]["last_error"]), (&1.into(), &serde_json::Value::Null));
+    let _said = branch.project().run_json(&["sync", "resume"], "").success();
+    wait_until_in_step(head.project(), &[branch.project()]);
+    assert_eq!(line(&branch)["state"], "connected");
+}
+
+#[test]
+fn who_is_turned_away_by_lines_that_rest_is_told() {
+    let head = head_office();
+    let branch = branch(&head, "berlin");
+    let _said = head.project().run_json(&["sync", "pause"], "").success();
+    let message = "the lines of the other node rest until they are resumed there";
+    wait_until("the branch is told", PATIENCE, || line(&branch)["last_error"] == message);
+    assert_eq!(line(&head)["state"], "stopped");
+    let _said = head.project().run_json(&["sync", "resume"], "").success();
+    wait_until("the branch is back", PATIENCE, || line(&branch)["state"] == "connected");
+}
+
+#[test]
+fn what_moved_is_told_at_both_ends() {
+    let head = head_office();
+    let branch = branch(&head, "berlin");
+    let saved = |node: &RunningNode, number| {
+        let saved = node.project().save(&order(number));
+        saved["transaction"].as_str().unwrap_or_default().to_owned()
+    };
+    let down = saved(&head, 100);
+    wait_until("it has arrived", PATIENCE, || line(&branch)["last_received"]["transaction"] == down.as_str());
+    wait_until("it is confirmed", PATIENCE, || line(&head)["lag_ms"].is_number());
+    let (ours, theirs) = (line(&head), line(&branch));
+    assert_eq!((&ours["last_sent"]["transaction"], &theirs["behind"]), (&down.as_str().into(), &0.into()));
+    assert!(theirs["lag_ms"].is_number(), "{theirs}");
+    let up = saved(&branch, 200);
+    wait_until("it is decided on", PATIENCE, || line(&branch)["offer_lag_ms"].is_number());
+    wait_until("so it is there", PATIENCE, || line(&head)["offer_lag_ms"].is_number());
+    assert_eq!(line(&head)["last_received"]["transaction"], up);
+    let logs = (head.log(), branch.log());
+    for (log, arrow) in [
+        (&logs.0, "<<<< to berlin: 1 entry, ".to_owned()),
+        (&logs.0, format!(">>>> from berlin: 1 transaction, {up} of ")),
+        (&logs.1, "<<<< from hamburg: 1 entry, ".to_owned()),
+        (&logs.1, format!(">>>> to hamburg: 1 transaction, {up} of ")),
+    ] {
+        assert!(log.contains(&arrow), "{arrow} in\n{log}");
+    }
+}
