@@ -706,6 +706,8 @@ pub struct Status {
     pub waits_for: Option<Vec<String>>,
     /// Whether its lines to other nodes rest until they are resumed; `None` from a node that does not say.
     pub lines_rest: Option<bool>,
+    /// Number of the first entry of the log that is here, where the history before it is still on its way.
+    pub history_begin: Option<u64>,
 }
 
 /// How the line to another node is.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mytism_app::AppError;
 use mytism_core::failure::{Failure, FailureKind};
 use mytism_core::id::{Hash, NodeId};
 use mytism_core::operation::Event;
@@ -17,15 +16,17 @@ use mytism_transport::Limits;
 use mytism_transport::connection::PeerConnection;
 use mytism_transport::identity::PublicKey;
 use mytism_transport::listener::Listener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::account::{EXPORTER_LABEL, Verifier};
 use crate::config::Live;
+use crate::history;
 use crate::line::{Line, LineEnd};
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
 use crate::replica::{self, Errand};
+use crate::snapshots::Held;
 use crate::traffic::Traffic;
 
 /// How long the lines may take to end when the node goes down.
@@ -85,6 +86,9 @@ async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerCon
         Ok(_) if shared.peers.resting().is_on() => Err(LineEnd::Resting),
         Ok(hello @ PeerMessage::Hello { .. }) => feed(&shared, &registry, &connection, &mut line, hello).await,
         Ok(PeerMessage::Join { name, proof }) => join(&shared, &connection, &mut line, &name, &proof).await,
+        Ok(PeerMessage::HistoryWant { node, below }) => {
+            history::serve(&shared, &connection, &mut line, node, below).await
+        }
         Ok(_) => Err(Violation::unexpected("something else than a greeting").into()),
         Err(end) => Err(end),
     };
@@ -125,17 +129,37 @@ async fn join(
         head_name: shared.app.identity().name,
         blocks: enrolled.blocks.iter().map(|block| block.get()).collect(),
     })?;
-    let (parts, mut receiver) = mpsc::channel(2);
-    let app = Arc::clone(&shared.app);
-    let reading = tokio::task::spawn_blocking(move || read_snapshot(&app, &parts));
-    while let Some(message) = receiver.recv().await {
+    let held = {
+        let shared = Arc::clone(shared);
+        Arc::new(blocking(move || Ok(shared.snapshots.latest(&shared.app)?)).await?)
+    };
+    line.send_when_ready(&PeerMessage::Snapshot { manifest: held.manifest().map_err(LineEnd::Own)? }).await?;
+    let mut stopping = shared.stopping();
+    loop {
+        let message = tokio::select! {
+            message = line.next() => message?,
+            () = stopping.wait() => return Err(LineEnd::Stopping),
+        };
+        match message {
+            PeerMessage::ChunkWant { hashes } => send_parts(&held, hashes, line).await?,
+            PeerMessage::HistoryWant { below, .. } => history::answer(shared, line, below).await?,
+            PeerMessage::Done {} => return Ok(()),
+            _ => return Err(Violation::unexpected("something else than a question for the snapshot").into()),
+        }
+    }
+}
+
+/// Parts of a snapshot in the order in which they are asked for.
+async fn send_parts(held: &Arc<Held>, hashes: Vec<Hash>, line: &Line) -> Result<(), LineEnd> {
+    for hash in hashes {
+        let held = Arc::clone(held);
+        let message = match blocking(move || Ok(held.part(hash)?)).await? {
+            Some(data) => PeerMessage::Chunk { hash, data, compressed: false },
+            None => PeerMessage::ChunkMissing { hash },
+        };
         line.send_when_ready(&message).await?;
     }
-    reading.await.map_err(|_| LineEnd::Lost("the snapshot broke off".to_owned()))??;
-    match line.next().await? {
-        PeerMessage::Done {} => Ok(()),
-        _ => Err(Violation::unexpected("something else than the end of the snapshot").into()),
-    }
+    Ok(())
 }
 
 /// Checks that the branch knows the secret of its account, or is one that joined with the same key and was broken off.
@@ -161,39 +185,6 @@ fn enrol(
         return Err(refused("account-expired", "the account was valid only until its date: export a new one"));
     }
     Ok(shared.app.enrol(known.node, &key)?)
-}
-
-fn read_snapshot(app: &mytism_app::App, parts: &mpsc::Sender<PeerMessage>) -> Result<(), LineEnd> {
-    let lost = |_| LineEnd::Lost("the other side is gone".to_owned());
-    let compress = |bytes: &[u8]| {
-        zstd::bulk::compress(bytes, 1)
-            .map_err(|error| LineEnd::Own(Failure::failed("internal", format!("cannot compress: {error}"))))
-    };
-    let mut snapshot = app.snapshot()?;
-    let head = snapshot.head;
-    let (mut objects, mut entries) = (0, 0);
-    let schema = mytism_format::schema::write(app.schema().def()).map_err(AppError::from)?;
-    let begin = PeerMessage::SnapshotBegin {
-        position: head.position,
-        hash: head.hash,
-        objects: snapshot.objects()?,
-        entries: head.position.number,
-        schema,
-    };
-    parts.blocking_send(begin).map_err(lost)?;
-    while let Some(part) = snapshot.next_objects()? {
-        let chunk = compress(&part.bytes)?;
-        let hash = hash::chunk(&chunk);
-        objects += part.count;
-        parts.blocking_send(PeerMessage::SnapshotObjects { chunk, hash, count: part.count }).map_err(lost)?;
-    }
-    while let Some(part) = snapshot.next_entries()? {
-        let chunk = compress(&part.bytes)?;
-        let hash = hash::chunk(&chunk);
-        entries += part.count;
-        parts.blocking_send(PeerMessage::SnapshotEntries { chunk, hash, count: part.count }).map_err(lost)?;
-    }
-    parts.blocking_send(PeerMessage::SnapshotEnd { objects, entries }).map_err(lost)
 }
 
 async fn feed(
@@ -237,7 +228,7 @@ async fn feed(
 }
 
 /// The name of a branch, if the key of the connection is that branch's.
-fn name_of(shared: &Shared, node: NodeId, key: &PublicKey) -> Result<String, LineEnd> {
+pub(crate) fn name_of(shared: &Shared, node: NodeId, key: &PublicKey) -> Result<String, LineEnd> {
     let refused =
         || LineEnd::Own(Failure::refused("unknown-node", "the key of this connection belongs to no node here"));
     let known = shared.app.known_number(node)?.filter(|known| known.public_key == key.to_string());

@@ -74,6 +74,9 @@ async fn keep_short(shared: Arc<Shared>) {
             () = tokio::time::sleep(pause) => {}
         }
         pause = if trim(&shared).await { BREATH } else { PAUSE };
+        let snapshots = Arc::clone(&shared.snapshots);
+        // A panic has been reported where it happened.
+        let _aged = tokio::task::spawn_blocking(move || snapshots.age()).await;
     }
 }
 

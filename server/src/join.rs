@@ -1,29 +1,36 @@
 //! A new branch in one step: proves its account, fetches a snapshot, and is a project that can be started.
+//!
+//! Parts of the snapshot are kept as they come, so that a join that was broken off fetches none of them again. The branch
+//! can work before its history is here; a short one comes with the join, a long one while the node runs.
+
+mod incoming;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mytism_app::snapshot::Loader;
 use mytism_app::surroundings::Machine;
-use mytism_app::{App, AppError, Identity};
+use mytism_app::{App, Identity};
 use mytism_core::failure::Failure;
-use mytism_core::id::{BlockId, Hash, Position};
-use mytism_core::schema::Schema;
-use mytism_format::hash;
+use mytism_core::id::{BlockId, Hash};
 use mytism_proto::PeerMessage;
+use mytism_store::StoreError;
 use mytism_store::sqlite::SqliteStore;
-use mytism_store::{Store, StoreError};
 use mytism_transport::connection::{PeerConnection, Purpose};
 use mytism_transport::connector::connect;
 use mytism_transport::identity::NodeKey;
+use tokio::sync::mpsc;
 
 use crate::account::{Account, EXPORTER_LABEL};
+use crate::head::blocking;
+use crate::history;
 use crate::ledger::FileLedger;
 use crate::line::{Line, LineEnd};
-use crate::project::{Project, file_failure, make_directory, write_durably};
+use crate::project::{Project, file_failure, write_durably};
 use crate::setup::{Ports, header, set, set_ports};
 use crate::unfinished;
+use incoming::Incoming;
+pub(crate) use incoming::clear as clear_incoming;
 
 /// What a new branch shall be.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,12 +43,18 @@ pub struct JoinOptions {
     pub name: Option<String>,
     /// Ports to write into the configuration.
     pub ports: Ports,
+    /// Bytes of history, as they are sent, that come with the join, and no more after that; the rest comes while the
+    /// node runs.
+    pub history_at_once: u64,
 }
+
+/// So much history comes with a join: it costs less than a second, and the node has no past otherwise for a while.
+pub const HISTORY_AT_ONCE: u64 = 2 << 20;
 
 /// How far a join is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JoinProgress {
-    /// `objects` or `history`.
+    /// `waiting` for the snapshot to be made, `objects`, `indexes` or `history`.
     pub phase: &'static str,
     /// How many are here.
     pub done: u64,
@@ -50,7 +63,7 @@ pub struct JoinProgress {
 }
 
 /// What was made.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct JoinReport {
     /// The project directory.
     pub directory: PathBuf,
@@ -62,13 +75,21 @@ pub struct JoinReport {
     pub position: u64,
     /// Objects in it.
     pub objects: u64,
+    /// Parts of it that were fetched.
+    pub fetched: u64,
+    /// Parts of it that were here already.
+    pub kept: u64,
+    /// Number of the first entry of the log that is here, where others are still to come.
+    pub history_begin: Option<u64>,
 }
 
 const DEADLINE: Duration = Duration::from_secs(10);
-/// A part of a snapshot that grows beyond this when unpacked is refused.
-const PART_BYTES_MAX: usize = 256 << 20;
+/// Parts that are asked for and have not come yet.
+const ON_THE_WAY: usize = 8;
+/// Parts that have come and wait to be kept.
+const WAITING: usize = 2;
 
-/// Makes a branch. What a broken-off attempt left in the directory is used (the key) or made anew (the data).
+/// Makes a branch. What a broken-off attempt left in the directory is used: the key, and the parts of the snapshot.
 ///
 /// # Errors
 /// When the account cannot be used, the head office cannot be reached, or the disk refuses.
@@ -80,7 +101,7 @@ pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Re
     let key = load_or_make_key(&project)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed("no-runtime", format!("cannot start: {error}")))?;
-    let fetched = runtime.block_on(fetch(&project, &account, &key, progress)).map_err(failure)?;
+    let mut fetched = runtime.block_on(fetch(&project, &account, &key, options, progress)).map_err(failure)?;
     let mut text = header("branch");
     text = set(&text, "DBMan", "nodeName", &account.name)?;
     text = set(&text, "DBMan", "nodeNumber", &fetched.identity.node.to_string())?;
@@ -91,13 +112,9 @@ pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Re
     // With the configuration the project is there.
     write_durably(&project.config_file(), text.as_bytes())?;
     project.write_incarnation(fetched.identity.incarnation)?;
-    Ok(JoinReport {
-        directory: options.directory.clone(),
-        node: account.name,
-        head_office: account.head_office,
-        position: fetched.position.number,
-        objects: fetched.objects,
-    })
+    incoming::clear(&project)?;
+    fetched.report.directory.clone_from(&options.directory);
+    Ok(JoinReport { node: account.name, head_office: account.head_office, ..fetched.report })
 }
 
 fn read_account(options: &JoinOptions) -> Result<Account, Failure> {
@@ -127,14 +144,14 @@ fn load_or_make_key(project: &Project) -> Result<NodeKey, Failure> {
 
 struct Fetched {
     identity: Identity,
-    position: Position,
-    objects: u64,
+    report: JoinReport,
 }
 
 async fn fetch(
     project: &Project,
     account: &Account,
     key: &NodeKey,
+    options: &JoinOptions,
     progress: &mut dyn FnMut(JoinProgress),
 ) -> Result<Fetched, LineEnd> {
     let connection = reach(account, key).await?;
@@ -148,13 +165,29 @@ async fn fetch(
     };
     let identity = Identity { name: account.name.clone(), node, incarnation, authoritative: false };
     let blocks: Vec<_> = blocks.into_iter().filter_map(BlockId::from_number).collect();
-    let snapshot = receive(project, &mut line, progress).await?;
-    let (position, objects) = (snapshot.position, snapshot.objects);
-    snapshot.loader.finish(&identity, &blocks, position, snapshot.hash)?;
+    progress(JoinProgress { phase: "waiting", done: 0, total: 0 });
+    let PeerMessage::Snapshot { manifest } = line.next().await? else { return Err(unexpected()) };
+    let prepared = project.clone();
+    let (incoming, missing) = blocking(move || {
+        free_place(&prepared).map_err(LineEnd::Own)?;
+        let incoming = Incoming::begin(&prepared, &manifest).map_err(LineEnd::Own)?;
+        let missing = incoming.missing().map_err(LineEnd::Own)?;
+        Ok((incoming, missing))
+    })
+    .await?;
+    let mut report = JoinReport {
+        position: incoming.manifest().position.number,
+        objects: incoming.manifest().objects,
+        fetched: missing.len() as u64,
+        kept: (incoming.manifest().parts.len() - missing.len()) as u64,
+        ..JoinReport::default()
+    };
+    receive(&incoming, missing, &identity, blocks, &mut line, progress).await?;
+    report.history_begin = past(project, options, &mut line, progress).await?;
     line.send(&PeerMessage::Done {})?;
     line.finish().await;
     connection.shut_down(0, "").await;
-    Ok(Fetched { identity, position, objects })
+    Ok(Fetched { identity, report })
 }
 
 async fn reach(account: &Account, key: &NodeKey) -> Result<PeerConnection, LineEnd> {
@@ -171,63 +204,118 @@ async fn reach(account: &Account, key: &NodeKey) -> Result<PeerConnection, LineE
     Err(LineEnd::Lost(failed.join("\n")))
 }
 
-struct Received {
-    loader: Loader,
-    position: Position,
-    hash: Hash,
-    objects: u64,
-}
-
+/// Fetches the parts that are missing while what is here already is loaded.
 async fn receive(
-    project: &Project,
+    incoming: &Incoming,
+    missing: Vec<Hash>,
+    identity: &Identity,
+    blocks: Vec<BlockId>,
     line: &mut Line,
     progress: &mut dyn FnMut(JoinProgress),
-) -> Result<Received, LineEnd> {
-    let PeerMessage::SnapshotBegin { position, hash, objects: total, entries, schema } = line.first().await? else {
-        return Err(unexpected());
+) -> Result<(), LineEnd> {
+    let total = incoming.manifest().objects;
+    let (arrived, arriving) = mpsc::channel(WAITING);
+    let (told, mut loaded) = mpsc::unbounded_channel();
+    let (place, listed) = (incoming.clone(), missing.clone());
+    let mut loading = tokio::task::spawn_blocking(move || place.load(&listed, arriving, &told));
+    let mut done = 0;
+    let fetching = async {
+        let fetched = fetch_parts(&missing, line, &arrived).await;
+        // Whoever loads learns by this that no more will come.
+        drop(arrived);
+        fetched
     };
-    let definition = mytism_format::schema::read(&schema).map_err(AppError::from)?;
-    let schema = Schema::new(definition).map_err(|problems| {
-        let first = problems.first().map_or_else(String::new, ToString::to_string);
-        LineEnd::Own(Failure::failed("schema-error", format!("the schema of the head office does not hold: {first}")))
-    })?;
-    let store = empty_store(project, schema)?;
-    let mut loader = Loader::new(store);
-    let (mut objects, mut history) = (0, 0);
-    loop {
+    tokio::pin!(fetching);
+    let mut fetched = None;
+    let loader = loop {
+        tokio::select! {
+            biased;
+            Some(count) = loaded.recv() => {
+                done += count;
+                progress(JoinProgress { phase: "objects", done, total });
+            }
+            ended = &mut fetching, if fetched.is_none() => fetched = Some(ended),
+            ended = &mut loading => break ended,
+        }
+    };
+    // A line that broke is the reason for what was not loaded.
+    if let Some(Err(end)) = fetched {
+        return Err(end);
+    }
+    let loader =
+        loader.map_err(|_| LineEnd::Lost("loading the snapshot broke off".to_owned()))?.map_err(LineEnd::Own)?;
+    progress(JoinProgress { phase: "indexes", done: total, total });
+    let (place, identity) = (incoming.clone(), identity.clone());
+    blocking(move || place.finish(loader, &identity, &blocks).map_err(LineEnd::Own)).await
+}
+
+/// Asks for parts, some at a time, and hands on what comes, in the same order.
+async fn fetch_parts(missing: &[Hash], line: &mut Line, arrived: &mpsc::Sender<Vec<u8>>) -> Result<(), LineEnd> {
+    let mut asked = 0;
+    for (came, due) in missing.iter().enumerate() {
+        // Half of what may be on the way is asked for at once, so that the other half is what comes meanwhile.
+        if asked - came <= ON_THE_WAY / 2 {
+            let hashes: Vec<Hash> = missing.iter().skip(asked).take(ON_THE_WAY / 2).copied().collect();
+            asked += hashes.len();
+            if !hashes.is_empty() {
+                line.send(&PeerMessage::ChunkWant { hashes })?;
+            }
+        }
         match line.next().await? {
-            PeerMessage::SnapshotObjects { chunk, hash, .. } => {
-                objects += loader.objects(&unpack(&chunk, hash)?)?;
-                progress(JoinProgress { phase: "objects", done: objects, total });
-            }
-            PeerMessage::SnapshotEntries { chunk, hash, .. } => {
-                history += loader.entries(&unpack(&chunk, hash)?)?;
-                progress(JoinProgress { phase: "history", done: history, total: entries });
-            }
-            PeerMessage::SnapshotEnd { objects: sent, entries: sent_entries } => {
-                if (sent, sent_entries) != (objects, history) {
-                    return Err(LineEnd::Own(Failure::failed(
-                        "incomplete-snapshot",
-                        "parts of the snapshot are missing",
-                    )));
+            PeerMessage::Chunk { hash, data, compressed: false } if hash == *due => {
+                if arrived.send(data).await.is_err() {
+                    // Loading has failed, and tells why.
+                    return Ok(());
                 }
-                return Ok(Received { loader, position, hash, objects });
+            }
+            PeerMessage::ChunkMissing { .. } => {
+                let message = "the head office has lost a part of its snapshot and makes another one";
+                return Err(LineEnd::Own(
+                    Failure::failed("damaged-snapshot", message).hint("run the same command again"),
+                ));
             }
             _ => return Err(unexpected()),
         }
     }
+    Ok(())
 }
 
-/// A store without content; one that a broken-off attempt left is thrown away.
-fn empty_store(project: &Project, schema: Schema) -> Result<Arc<dyn Store>, LineEnd> {
-    let data = project.data();
-    if data.exists() {
-        check_worthless(project).map_err(LineEnd::Own)?;
-        std::fs::remove_dir_all(&data).map_err(|error| LineEnd::Own(file_failure("empty", &data, &error)))?;
+/// Fetches history, but no more than shall come at once; returns where it begins here then.
+async fn past(
+    project: &Project,
+    options: &JoinOptions,
+    line: &mut Line,
+    progress: &mut dyn FnMut(JoinProgress),
+) -> Result<Option<u64>, LineEnd> {
+    let opened = project.clone();
+    let app = blocking(move || open(&opened).map_err(LineEnd::Own)).await?;
+    let Some(below) = app.history_begin()? else { return Ok(None) };
+    let total = below.saturating_sub(1);
+    let told = |begin: u64| progress(JoinProgress { phase: "history", done: below - begin, total });
+    history::ask(&app, line, below, options.history_at_once, told).await?;
+    Ok(app.history_begin()?)
+}
+
+fn open(project: &Project) -> Result<Arc<App>, Failure> {
+    let store = SqliteStore::open(&project.data()).map_err(|error| error.failure())?;
+    let schema = store.schema();
+    let machine = Machine::with_ledger(FileLedger::at(project.numbers_file()));
+    App::open(Arc::new(store), schema, Arc::new(machine)).map(Arc::new).map_err(|error| error.failure())
+}
+
+/// Takes away the database that a broken-off attempt left, but not what has arrived.
+fn free_place(project: &Project) -> Result<(), Failure> {
+    check_worthless(project)?;
+    for name in ["objects.db", "objects.db-wal", "objects.db-shm", "objects.db-journal", "lock"] {
+        let path = project.data().join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_failure("remove", &path, &error));
+            }
+            _ => {}
+        }
     }
-    make_directory(&data).map_err(LineEnd::Own)?;
-    let store = SqliteStore::create(&data, Arc::new(schema)).map_err(AppError::from)?;
-    Ok(Arc::new(store))
+    Ok(())
 }
 
 /// Whether nothing would be lost with the data of an attempt: they are of a branch, and none of it waits to be sent, or
@@ -247,14 +335,6 @@ fn check_worthless(project: &Project) -> Result<(), Failure> {
     };
     let waiting = app.view().and_then(|view| Ok(view.pending_count()?)).map_err(|error| error.failure())?;
     if app.identity().authoritative || waiting > 0 { Err(project.without_configuration()) } else { Ok(()) }
-}
-
-fn unpack(chunk: &[u8], expected: Hash) -> Result<Vec<u8>, LineEnd> {
-    if hash::chunk(chunk) != expected {
-        return Err(LineEnd::Own(Failure::failed("damaged-snapshot", "a part of the snapshot was damaged on its way")));
-    }
-    zstd::bulk::decompress(chunk, PART_BYTES_MAX)
-        .map_err(|error| LineEnd::Own(Failure::failed("damaged-snapshot", format!("cannot unpack a part: {error}"))))
 }
 
 fn unexpected() -> LineEnd {
@@ -277,6 +357,7 @@ fn failure(end: LineEnd) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::make_directory;
 
     #[test]
     fn data_of_a_head_office_are_never_thrown_away() {
@@ -288,14 +369,5 @@ mod tests {
         let store = Arc::new(SqliteStore::create(&project.data(), Arc::clone(&schema)).unwrap());
         drop(App::create_head_office(store, schema, Arc::new(Machine::default()), "hamburg").unwrap());
         assert_eq!(check_worthless(&project).unwrap_err().code, "project-exists");
-    }
-
-    #[test]
-    fn a_part_that_was_damaged_on_its_way_is_refused() {
-        let chunk = zstd::bulk::compress(b"objects", 1).unwrap();
-        assert_eq!(unpack(&chunk, hash::chunk(&chunk)).unwrap(), b"objects");
-        let refused = |chunk: &[u8], expected| failure(unpack(chunk, expected).unwrap_err()).code;
-        assert_eq!(refused(&chunk[1..], hash::chunk(&chunk)), "damaged-snapshot");
-        assert_eq!(refused(b"not packed", hash::chunk(b"not packed")), "damaged-snapshot");
     }
 }

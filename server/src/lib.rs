@@ -12,7 +12,8 @@
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
 //! 6. [`succession`]: a branch takes the place of the head office
-//! 7. `housekeeping`: what it does while nobody asks
+//! 7. `housekeeping`: what it does while nobody asks; `snapshots`: what it keeps for branches that join; `history`: what
+//!    a branch gets after it joined
 //! 8. `peers`: the lines to other nodes as others may see them; `traffic`: what moves over one; `head`, `branch`: the two ends of such a line;
 //!    [`replica`]: the work that these ask for
 
@@ -21,6 +22,7 @@ mod bookmark;
 mod branch;
 pub mod config;
 mod head;
+mod history;
 mod holder;
 mod housekeeping;
 mod identity;
@@ -36,13 +38,14 @@ pub mod replica;
 mod sessions;
 mod settings;
 pub mod setup;
+mod snapshots;
 pub mod succession;
 mod supervisor;
 mod traffic;
 mod troubles;
 mod unfinished;
 
-pub use join::{JoinOptions, JoinProgress, JoinReport, join};
+pub use join::{HISTORY_AT_ONCE, JoinOptions, JoinProgress, JoinReport, join};
 pub use node::{Hooks, Ready, serve};
 pub use operations::direct;
 pub use settings::OnLogLevel;

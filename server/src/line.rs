@@ -219,7 +219,7 @@ mod tests {
     async fn what_is_too_large_for_a_message_is_not_sent() {
         let (line, _there) = line();
         let chunk = vec![0; mytism_proto::frame::BODY_MAX as usize + 1];
-        let part = PeerMessage::SnapshotObjects { hash: mytism_format::hash::chunk(&chunk), chunk, count: 1 };
+        let part = PeerMessage::History { hash: mytism_format::hash::chunk(&chunk), chunk, count: 1 };
         assert_eq!(code(line.send(&part).unwrap_err()), "unsendable");
     }
 }

@@ -29,9 +29,11 @@ use crate::bookmark::{self, Bookmark};
 use crate::branch;
 use crate::config::{Config, Listen, Live};
 use crate::head;
+use crate::history;
 use crate::holder::holder;
 use crate::housekeeping;
 use crate::identity;
+use crate::join;
 use crate::ledger::FileLedger;
 use crate::line::LineEnd;
 use crate::peers::Peers;
@@ -40,6 +42,7 @@ use crate::project::Project;
 use crate::replica;
 use crate::sessions;
 use crate::settings::{OnLogLevel, Settings};
+use crate::snapshots::Snapshots;
 use crate::supervisor::Supervisor;
 use crate::troubles::Troubles;
 
@@ -71,6 +74,7 @@ pub struct Ready {
 pub(crate) struct Shared {
     pub(crate) app: Arc<App>,
     pub(crate) key: NodeKey,
+    pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) config: Config,
     /// What of the configuration may change while the node runs.
     pub(crate) live: watch::Sender<Arc<Live>>,
@@ -224,6 +228,7 @@ pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
 
 async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hooks: Hooks<'_>) -> Result<(), Failure> {
     identity::check_host_name(project, &config, &app).await?;
+    join::clear_incoming(project)?;
     let shared = share(project, config, app, key)?;
     let authoritative = shared.app.identity().authoritative;
     let signals = Signals::new()?;
@@ -241,6 +246,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
         tasks.spawn(head::listen(Arc::clone(&shared), listener));
     } else {
         let key = branch::head_key(&shared.config)?;
+        tasks.spawn(history::complete(Arc::clone(&shared), key));
         tasks.spawn(branch::follow(Arc::clone(&shared), key));
     }
     tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
@@ -285,6 +291,7 @@ fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Resu
         head_name: head_name(&app, &config),
         app,
         key,
+        snapshots: Snapshots::at(&project.data()),
         live: watch::Sender::new(Arc::new(config.live.clone())),
         config,
         peers: Peers::of(project),

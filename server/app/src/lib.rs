@@ -260,6 +260,7 @@ impl App {
             state,
             waits_for,
             lines_rest: None,
+            history_begin: history::begin(&*view)?,
         })
     }
 

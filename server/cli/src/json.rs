@@ -187,6 +187,7 @@ pub(crate) fn status(status: &Status) -> Json {
         "state": status.state,
         "waits_for": status.waits_for.as_deref().unwrap_or_default(),
         "lines_rest": status.lines_rest.unwrap_or_default(),
+        "history_begin": status.history_begin,
     })
 }
 
@@ -461,6 +462,7 @@ mod tests {
             "state",
             "waits_for",
             "lines_rest",
+            "history_begin",
         ];
         assert_eq!(names, promised);
         let expected =

@@ -125,6 +125,7 @@ pub(crate) fn join(
         account: arguments.sync_account.clone(),
         name: arguments.name.clone(),
         ports: ports(&arguments.ports),
+        history_at_once: mytism_server::HISTORY_AT_ONCE,
     };
     mytism_server::join(&options, progress)
 }

@@ -68,6 +68,11 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
     entry(output, words.status_schema, &[harmless(&status.schema)]);
     let peers = if is_head_office { words.branches } else { words.head_office_line };
     entry(output, peers, &lines::all(&status.sync, is_head_office, now, words));
+    if let Some(begin) = status.history_begin {
+        let here = words.count((status.log_position + 1).saturating_sub(begin));
+        let text = fill(words.history_coming, &[&words.count(begin), &here, &words.count(status.log_position)]);
+        entry(output, words.history, &[text]);
+    }
     if status.pending > 0 {
         entry(output, words.pending, &[fill(words.pending_saves, &[&words.count(status.pending)])]);
     }
@@ -380,6 +385,14 @@ mod tests {
         }
         let ruling = told("ruling", None);
         assert!(!ruling.contains("state ") && ruling.ends_with("health      good\n"), "{ruling}");
+    }
+
+    #[test]
+    fn status_says_how_much_history_is_here() {
+        let given = Status { log_position: 1_200, history_begin: Some(1_001), ..node() };
+        let text = written(|output| status(&given, made().time.micros(), "./mytism", output));
+        let line = "  history     before entry 1,001 still on its way: 200 of 1,200 entries are here";
+        assert!(text.lines().any(|found| found == line), "{text}");
     }
 
     #[test]

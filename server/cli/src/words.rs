@@ -162,6 +162,9 @@ words! {
     settled_retried: "retried {}", "erneut gespeichert {}";
     settled_edited: "retried with other values {}", "mit anderen Werten gespeichert {}";
     settled_discarded: "discarded {}", "verworfen {}";
+    history: "history", "Verlauf";
+    history_follows: "before entry {} comes while the node runs", "vor Eintrag {} kommt, während der Knoten läuft";
+    history_coming: "before entry {} still on its way: {} of {} entries are here", "vor Eintrag {} noch unterwegs: {} von {} Einträgen sind da";
     // recover, promote, follow
     state_of_head_office: "state", "Stand";
     recovering: "restored, waits for {}", "zurückgespielt, wartet auf {}";

@@ -12,7 +12,7 @@ use mytism_core::operation::{
 };
 use mytism_server::project::Project;
 use mytism_server::setup::Ports;
-use mytism_server::{Hooks, InitOptions, JoinOptions, init, join, serve};
+use mytism_server::{HISTORY_AT_ONCE, Hooks, InitOptions, JoinOptions, JoinProgress, JoinReport, init, join, serve};
 
 /// A node that is served by a thread until it is dropped.
 pub(crate) struct Node {
@@ -22,7 +22,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn new(directory: PathBuf, root: Option<tempfile::TempDir>) -> Self {
+    pub(crate) fn new(directory: PathBuf, root: Option<tempfile::TempDir>) -> Self {
         let mut node = Self { directory, thread: None, _root: root };
         node.start();
         node
@@ -147,7 +147,23 @@ impl Head {
 
     pub(crate) fn join_into(&self, directory: &Path, account: &Path) -> Result<(), Failure> {
         let (directory, account) = (directory.to_owned(), account.to_owned());
-        join(&JoinOptions { directory, account, name: None, ports: Ports::default() }, &mut |_| {}).map(drop)
+        let history_at_once = HISTORY_AT_ONCE;
+        join(&JoinOptions { directory, account, name: None, ports: Ports::default(), history_at_once }, &mut |_| {})
+            .map(drop)
+    }
+
+    /// The project of a new branch, which gets its history later.
+    pub(crate) fn join_now(
+        &self,
+        directory: &Path,
+        account: &Path,
+        progress: &mut dyn FnMut(JoinProgress),
+    ) -> Result<JoinReport, Failure> {
+        let (directory, account) = (directory.to_owned(), account.to_owned());
+        let options = JoinOptions { directory, account, name: None, ports: Ports::default(), history_at_once: 0 };
+        let report = join(&options, progress)?;
+        short_pauses(&options.directory);
+        Ok(report)
     }
 
     pub(crate) fn account(&self, name: &str) -> PathBuf {
@@ -166,6 +182,7 @@ impl Head {
             account: account.to_owned(),
             name: name.map(str::to_owned),
             ports: Ports::default(),
+            history_at_once: HISTORY_AT_ONCE,
         };
         join(&options, &mut |_| {})?;
         short_pauses(&directory);

@@ -54,11 +54,10 @@ kinds! {
     PONG = 0x0231 "Pong" SMALL;
     JOIN = 0x0240 "Join" SMALL;
     JOIN_ACCEPT = 0x0241 "JoinAccept" SMALL;
-    SNAPSHOT_BEGIN = 0x0250 "SnapshotBegin" LARGE;
-    SNAPSHOT_OBJECTS = 0x0251 "SnapshotObjects" LARGE;
-    SNAPSHOT_ENTRIES = 0x0252 "SnapshotEntries" LARGE;
-    SNAPSHOT_END = 0x0253 "SnapshotEnd" SMALL;
     DONE = 0x0254 "Done" SMALL;
+    SNAPSHOT = 0x0255 "Snapshot" LARGE;
+    HISTORY_WANT = 0x0256 "HistoryWant" SMALL;
+    HISTORY = 0x0257 "History" LARGE;
     CONTENTS_BEGIN = 0x0270 "ContentsBegin" SMALL;
     CONTENT_WANT = 0x0271 "ContentWant" SMALL;
     CONTENT_RECIPE = 0x0272 "ContentRecipe" LARGE;

@@ -176,44 +176,28 @@ pub enum PeerMessage {
         /// Its first blocks of ids.
         blocks: Vec<i64>,
     },
-    /// Head: a snapshot begins. Followed by [`Self::SnapshotObjects`], any number, then [`Self::SnapshotEntries`], any
-    /// number, then [`Self::SnapshotEnd`].
-    SnapshotBegin {
-        /// The state of the data is that after this entry.
-        position: Position,
-        /// Hash of that entry.
-        hash: Hash,
-        /// How many objects will come, for a progress bar.
-        objects: u64,
-        /// How many log entries will come, for a progress bar.
-        entries: u64,
-        /// The schema that holds at `position`, as the log has it.
-        schema: Vec<u8>,
+    /// Head, after [`Self::JoinAccept`]: what the snapshot consists of. The branch asks for the parts that it lacks with
+    /// [`Self::ChunkWant`], and says [`Self::Done`] once all of it is durable.
+    Snapshot {
+        /// Stored bytes of the manifest.
+        manifest: Vec<u8>,
     },
-    /// Head: some objects of the snapshot.
-    SnapshotObjects {
-        /// Compressed with zstd.
-        chunk: Vec<u8>,
-        /// BLAKE3 of `chunk` as sent.
-        hash: Hash,
-        /// How many objects.
-        count: u64,
+    /// Branch, after [`Self::Snapshot`] or first on a stream for long transfers: give me entries of the log below this
+    /// number, the last of them the one just below it. Answered by [`Self::History`].
+    HistoryWant {
+        /// Who asks.
+        node: NodeId,
+        /// Number of the first entry that the branch has.
+        below: u64,
     },
-    /// Head: some log entries of the snapshot.
-    SnapshotEntries {
+    /// Head: some entries of the log, in their order.
+    History {
         /// Compressed with zstd.
         chunk: Vec<u8>,
         /// BLAKE3 of `chunk` as sent.
         hash: Hash,
         /// How many entries.
         count: u64,
-    },
-    /// Head: the snapshot is complete. Answered by [`Self::Done`] once it is durable.
-    SnapshotEnd {
-        /// How many objects were sent.
-        objects: u64,
-        /// How many log entries were sent.
-        entries: u64,
     },
     /// The end of a bulk transfer, from the side that received it: only now may the sender close.
     Done {},
@@ -326,8 +310,8 @@ impl PeerMessage {
                 signature.len() + transactions.iter().map(|bytes| bytes.len() + AROUND).sum::<usize>()
             }
             Self::Entries { entries, .. } => entries.iter().map(|frame| frame.bytes() + 2 * AROUND).sum::<usize>(),
-            Self::SnapshotBegin { schema, .. } => schema.len(),
-            Self::SnapshotObjects { chunk, .. } | Self::SnapshotEntries { chunk, .. } => chunk.len(),
+            Self::Snapshot { manifest } => manifest.len(),
+            Self::History { chunk, .. } => chunk.len(),
             Self::Chunk { data, .. } => data.len(),
             Self::ContentRecipe { parts, .. } => parts.len() * PART_BYTES,
             _ => 0,

@@ -109,8 +109,9 @@ pub fn messages() -> Vec<Vec<u8>> {
             head_name: "k\u{f6}ln".into(),
             blocks: vec![16],
         },
-        PeerMessage::SnapshotObjects { chunk: vec![1, 2, 3], hash, count: 3 },
-        PeerMessage::SnapshotEnd { objects: 5, entries: 6 },
+        PeerMessage::Snapshot { manifest: vec![1, 2, 3] },
+        PeerMessage::HistoryWant { node: NodeId(2), below: 44 },
+        PeerMessage::History { chunk: vec![1, 2, 3], hash, count: 3 },
         PeerMessage::Entries {
             entries: vec![EntryFrame { entry: vec![1], transaction: Some(vec![2]) }; 3],
             checksum: hash,

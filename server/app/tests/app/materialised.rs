@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mytism_app::snapshot::directory::{keep_part, manifest_file, part_file, read_manifest, read_part, understand};
 use mytism_app::snapshot::{Loader, unpack};
 use mytism_app::surroundings::Machine;
-use mytism_app::{App, AppError, Identity};
+use mytism_app::{App, AppError, Context, Identity};
 use mytism_core::failure::Failure;
 use mytism_core::id::{Hash, NodeId, ObjectId};
 use mytism_core::operation::{HistoryRequest, Reply, Request};
@@ -123,6 +123,22 @@ fn a_branch_without_its_history_says_so() {
     assert_eq!(refused(Request::VoidNumbers { range: None }), "history-incomplete");
     let head = branch.app.view().unwrap().head().unwrap().unwrap();
     assert_eq!(code(branch.app.history_below(head.position.number)), "history-incomplete");
+}
+
+#[test]
+fn what_belongs_to_one_node_alone_is_in_no_snapshot() {
+    let (head, _) = busy();
+    let verifier = "5ec7e7".repeat(10) + "5ec7";
+    head.app.add_node(&Context::local(), "bonn", 14, &verifier).unwrap();
+    let blocks = head.app.view().unwrap().get("blocks").unwrap().unwrap();
+    let (manifest, directory) = snapshot(&head);
+    for part in manifest.parts {
+        let stored = read_part(directory.path(), part.hash).unwrap().unwrap();
+        let raw = zstd::bulk::decompress(&stored, usize::try_from(part.raw_bytes).unwrap()).unwrap();
+        for secret in [verifier.as_bytes(), &blocks] {
+            assert!(!raw.windows(secret.len()).any(|window| window == secret), "{part:?}");
+        }
+    }
 }
 
 #[test]

@@ -55,6 +55,9 @@ pub(crate) fn join(directory: &Path, arguments: &args::Join, output: &mut Output
             "head_office": made.head_office,
             "position": made.position,
             "objects": made.objects,
+            "fetched": made.fetched,
+            "kept": made.kept,
+            "history_begin": made.history_begin,
         }));
         return Ok(());
     }
@@ -65,6 +68,9 @@ pub(crate) fn join(directory: &Path, arguments: &args::Join, output: &mut Output
     let objects = fill(words.objects, &[&words.count(made.objects)]);
     let position = fill(words.position, &[&words.count(made.position)]);
     entry(output, words.received, &format!("{objects:<18} {position}"));
+    if let Some(begin) = made.history_begin {
+        entry(output, words.history, &fill(words.history_follows, &[&words.count(begin)]));
+    }
     next(directory, output);
     Ok(())
 }

@@ -119,6 +119,7 @@ fn samples() -> Vec<(&'static str, Sample)> {
         ("ContentRecipe", Sample::Peer(recipe)),
         ("ChunkWant", Sample::Peer(PeerMessage::ChunkWant { hashes: vec![Hash([0x44; 32])] })),
         ("Chunk", Sample::Peer(chunk)),
+        ("HistoryWant", Sample::Peer(PeerMessage::HistoryWant { node: NodeId(2), below: 1_000 })),
         ("Request.Save", Sample::Request(save)),
         ("Request.Undo", Sample::Request(undo)),
         ("Reply.Saved", Sample::Answer(Answer::Reply(saved))),
@@ -177,6 +178,7 @@ const GOLDEN: &[(&str, &str)] = &[
         "027901000000002e83a168c4204444444444444444444444444444444444444444444444444444444444444444a164c4\
          026869a17ac2",
     ),
+    ("HistoryWant", "025601000000000982a16e02a170cd03e8"),
     (
         "Request.Save",
         "030101000000007282a164a57072696365a1639183a16f82a17402a16fce00100001a1769282a16ea9556e6974507269\

@@ -48,8 +48,8 @@ proptest! {
             message,
             PeerMessage::Offer { .. }
                 | PeerMessage::Entries { .. }
-                | PeerMessage::SnapshotObjects { .. }
-                | PeerMessage::SnapshotEntries { .. }
+                | PeerMessage::Snapshot { .. }
+                | PeerMessage::History { .. }
                 | PeerMessage::ContentRecipe { .. }
                 | PeerMessage::Chunk { .. }
         );

@@ -120,12 +120,9 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
         (hash(), node(), any::<u32>(), text(), blocks()).prop_map(|(cluster, node, incarnation, head_name, blocks)| {
             P::JoinAccept { cluster, node, incarnation, head_name, blocks }
         }),
-        (position(), hash(), any::<u64>(), any::<u64>(), bytes()).prop_map(
-            |(position, hash, objects, entries, schema)| P::SnapshotBegin { position, hash, objects, entries, schema }
-        ),
-        (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotObjects { chunk, hash, count }),
-        (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::SnapshotEntries { chunk, hash, count }),
-        any::<(u64, u64)>().prop_map(|(objects, entries)| P::SnapshotEnd { objects, entries }),
+        bytes().prop_map(|manifest| P::Snapshot { manifest }),
+        (node(), any::<u64>()).prop_map(|(node, below)| P::HistoryWant { node, below }),
+        (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::History { chunk, hash, count }),
         content_message(),
         Just(P::Done {}),
     ]
@@ -332,9 +329,16 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
 fn status() -> impl Strategy<Value = Status> {
     let texts = (text(), text(), text(), text(), text());
     let counts = any::<(u64, u64, u64, u64, u64, u64)>();
-    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()));
+    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()), of(any::<u64>()));
     (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4), rule).prop_map(
-        |((node, role, version, schema, log_hash), epoch, counts, since, sync, (state, waits_for, lines_rest))| {
+        |(
+            (node, role, version, schema, log_hash),
+            epoch,
+            counts,
+            since,
+            sync,
+            (state, waits_for, lines_rest, history_begin),
+        )| {
             Status {
                 node,
                 role,
@@ -353,6 +357,7 @@ fn status() -> impl Strategy<Value = Status> {
                 state,
                 waits_for,
                 lines_rest,
+                history_begin,
             }
         },
     )

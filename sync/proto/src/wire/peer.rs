@@ -77,11 +77,10 @@ messages! {
         JOIN_ACCEPT JoinAccept {
             "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "a" head_name: String, "b" blocks: Vec<i64>,
         };
-        SNAPSHOT_BEGIN SnapshotBegin { "p" position: Position, "h" hash: Hash, "o" objects: u64, "e" entries: u64, "s" schema: Vec<u8> };
-        SNAPSHOT_OBJECTS SnapshotObjects { "d" chunk: Vec<u8>, "h" hash: Hash, "n" count: u64 };
-        SNAPSHOT_ENTRIES SnapshotEntries { "d" chunk: Vec<u8>, "h" hash: Hash, "n" count: u64 };
-        SNAPSHOT_END SnapshotEnd { "o" objects: u64, "e" entries: u64 };
         DONE Done {};
+        SNAPSHOT Snapshot { "m" manifest: Vec<u8> };
+        HISTORY_WANT HistoryWant { "n" node: NodeId, "p" below: u64 };
+        HISTORY History { "d" chunk: Vec<u8>, "h" hash: Hash, "n" count: u64 };
         CONTENTS_BEGIN ContentsBegin { "h" head_asks: bool };
         CONTENT_WANT ContentWant { "c" content: Hash, "f" from: u64 };
         CONTENT_RECIPE ContentRecipe {

@@ -55,7 +55,7 @@ mirror! {
         "epoch" epoch: u32, "position" log_position: u64, "hash" log_hash: String, "pending" pending: u64,
         "objects" objects: u64, "bytes" database_bytes: u64, "conflicts" conflicts: u64, "quarantine" quarantine: u64,
         "sync" sync: Vec<PeerStatus>,
-    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool }
+    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool, "begin" history_begin: u64 }
 }
 mirror! {
     PeerStatus as PeerStatusForm {

@@ -21,6 +21,7 @@
 //! 18. [`documents`]: commands in the documentation exist
 //! 19. [`demo_once`]: the demonstration
 //! 20. [`going_back`]: databases that are put back
+//! 21. [`joining`]: a branch joins while both ends are killed
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -35,6 +36,7 @@ mod documents;
 mod files;
 mod following;
 mod going_back;
+mod joining;
 mod kills;
 mod life;
 mod numbers;
