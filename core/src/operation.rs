@@ -742,6 +742,9 @@ pub struct PeerStatus {
     pub last_sent: Option<Moved>,
     /// The last transaction received since the start.
     pub last_received: Option<Moved>,
+    /// Over what the line runs, or ran last: `quic`, `tls`. `None` where there was none yet, and from a node that does
+    /// not say.
+    pub transport: Option<String>,
 }
 
 /// A transaction that moved over a line.

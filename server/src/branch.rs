@@ -11,8 +11,8 @@ use mytism_format::{hash, transaction};
 use mytism_proto::PeerMessage;
 use mytism_sync::branch_end::BranchEnd;
 use mytism_sync::{Done, Effect, Job};
-use mytism_transport::connection::{PeerConnection, Purpose};
-use mytism_transport::connector::connect;
+use mytism_transport::connection::{PeerConnection, Purpose, Transport};
+use mytism_transport::connector::Connector;
 use mytism_transport::identity::PublicKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
@@ -36,13 +36,14 @@ pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
     let mut pause = shared.live().retry_min;
     let name = shared.head_name.clone();
     let mut resting = shared.peers.resting();
+    let connector = Connector::default();
     shared.peers.update(&name, |_| {});
     loop {
         let began = std::time::Instant::now();
         let end = tokio::select! {
             () = stopping.wait() => return,
             () = resting.begins() => Err(LineEnd::Resting),
-            end = session(&shared, key, &name) => end,
+            end = session(&shared, &connector, key, &name) => end,
         };
         let Err(end) = end else { return };
         if matches!(end, LineEnd::Stopping) {
@@ -98,11 +99,11 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 /// One line, from the search for the head office to its end.
-async fn session(shared: &Arc<Shared>, key: PublicKey, name: &str) -> Result<(), LineEnd> {
-    let connection = reach(shared, key).await?;
+async fn session(shared: &Arc<Shared>, connector: &Connector, key: PublicKey, name: &str) -> Result<(), LineEnd> {
+    let connection = reach(shared, connector, key).await?;
     let stream = connection.open(Purpose::Feed).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
     let mut line = Line::new(stream);
-    let result = talk(shared, &mut line, name).await;
+    let result = talk(shared, &mut line, name, connection.transport()).await;
     if let Err(end) = &result
         && let Some(message) = end.reject()
     {
@@ -114,10 +115,10 @@ async fn session(shared: &Arc<Shared>, key: PublicKey, name: &str) -> Result<(),
     result
 }
 
-async fn reach(shared: &Shared, key: PublicKey) -> Result<PeerConnection, LineEnd> {
+async fn reach(shared: &Shared, connector: &Connector, key: PublicKey) -> Result<PeerConnection, LineEnd> {
     let mut failed = Vec::new();
     for address in &shared.config.head_office {
-        match connect(&address.to_string(), &shared.key, key, CONNECT_DEADLINE).await {
+        match connector.connect(&address.to_string(), &shared.key, key, CONNECT_DEADLINE).await {
             Ok(connection) => return Ok(connection),
             Err(error) => failed.push(error.to_string()),
         }
@@ -129,7 +130,7 @@ async fn reach(shared: &Shared, key: PublicKey) -> Result<PeerConnection, LineEn
 }
 
 /// One conversation with the head office, until one side ends it.
-async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), LineEnd> {
+async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str, transport: Transport) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
     let mut resting = shared.peers.resting();
@@ -147,7 +148,7 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), L
         }
         if end.is_talking() && !is_talking {
             is_talking = true;
-            connected(shared, name);
+            connected(shared, name, transport);
         }
         tokio::select! {
             message = line.next() => {
@@ -177,12 +178,13 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str) -> Result<(), L
     }
 }
 
-fn connected(shared: &Shared, name: &str) {
+fn connected(shared: &Shared, name: &str, transport: Transport) {
     shared.tell("connected", name, String::new());
-    tracing::info!("connected to {name}");
+    tracing::info!("connected to {name} over {transport}");
     shared.peers.update(name, |peer| {
         CONNECTED.clone_into(&mut peer.state);
         peer.last_error = None;
+        peer.transport = Some(transport.to_string());
     });
 }
 

@@ -13,7 +13,7 @@ use mytism_proto::PeerMessage;
 use mytism_sync::head_end::HeadEnd;
 use mytism_sync::{Done, Effect, Job, Violation};
 use mytism_transport::Limits;
-use mytism_transport::connection::PeerConnection;
+use mytism_transport::connection::{PeerConnection, Transport};
 use mytism_transport::identity::PublicKey;
 use mytism_transport::listener::Listener;
 use tokio::sync::Notify;
@@ -204,7 +204,7 @@ async fn feed(
     };
     connection.welcome();
     let presence = registry.enter(node, run).await?;
-    let peer = Peer { node, key, name: &name };
+    let peer = Peer { node, key, name: &name, transport: connection.transport() };
     let mut was_talking = false;
     let result = talk(shared, line, hello, &peer, &presence, &mut was_talking).await;
     registry.leave(node, &presence);
@@ -276,6 +276,7 @@ struct Peer<'n> {
     node: NodeId,
     key: PublicKey,
     name: &'n str,
+    transport: Transport,
 }
 
 /// One conversation with a branch, until one side ends it.
@@ -305,7 +306,7 @@ async fn talk(
         }
         if let Some(backlog) = end.backlog() {
             if !std::mem::replace(is_talking, true) {
-                connected(shared, peer.name, backlog);
+                connected(shared, peer, backlog);
             }
             shared.peers.update(peer.name, |status| status.pending = backlog);
         }
@@ -347,12 +348,14 @@ async fn talk(
     }
 }
 
-fn connected(shared: &Shared, name: &str, backlog: u64) {
+fn connected(shared: &Shared, peer: &Peer<'_>, backlog: u64) {
+    let (name, transport) = (peer.name, peer.transport);
     shared.tell("connected", name, String::new());
-    tracing::info!("branch {name} is connected, {backlog} entries behind");
+    tracing::info!("branch {name} is connected over {transport}, {backlog} entries behind");
     shared.peers.update(name, |peer| {
         CONNECTED.clone_into(&mut peer.state);
         peer.last_error = None;
+        peer.transport = Some(transport.to_string());
     });
 }
 

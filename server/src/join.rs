@@ -345,8 +345,9 @@ fn failure(end: LineEnd) -> Failure {
     match end {
         LineEnd::Own(failure) => failure,
         LineEnd::Rejected { code, message } => Failure::refused(&code, message),
-        LineEnd::Lost(reason) => Failure::unreachable("head-office-unreachable", reason)
-            .hint("check that the head office runs and that UDP reaches its port; then run the same command again"),
+        LineEnd::Lost(reason) => Failure::unreachable("head-office-unreachable", reason).hint(
+            "check that the head office runs and that UDP or TCP reaches its port; then run the same command again",
+        ),
         LineEnd::Violation(violation) => Failure::failed(violation.code, violation.message),
         LineEnd::Again | LineEnd::Resting | LineEnd::Stopping => {
             Failure::failed("interrupted", "the join was interrupted")

@@ -64,7 +64,7 @@ pub struct Ready {
     pub role: &'static str,
     /// Port without encryption; this version has none, since local clients use a socket of the file system.
     pub plain: Option<u16>,
-    /// Port with encryption (QUIC over UDP); a branch listens to nobody.
+    /// Port with encryption (QUIC over UDP, TLS over TCP); a branch listens to nobody.
     pub tls: Option<u16>,
     /// Port of the web pages; this version has none.
     pub http: Option<u16>,

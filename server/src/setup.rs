@@ -1,6 +1,6 @@
 //! A new head office: its directory, its key, its configuration, its first log entries.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -195,8 +195,14 @@ pub(crate) fn set_ports(text: &str, ports: Ports) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// One that is free for UDP and for TCP.
 fn free_port() -> Result<u16, Failure> {
-    let free = UdpSocket::bind(("0.0.0.0", 0)).and_then(|socket| socket.local_addr());
+    const TRIES: usize = 16;
+    let find = || {
+        let udp = UdpSocket::bind(("0.0.0.0", 0))?;
+        TcpListener::bind(udp.local_addr()?).and_then(|tcp| tcp.local_addr())
+    };
+    let free = (1..TRIES).find_map(|_| find().ok()).map_or_else(find, Ok);
     free.map(|address| address.port()).map_err(|error| Failure::failed("no-port", format!("no port is free: {error}")))
 }
 

@@ -210,6 +210,7 @@ pub(crate) fn peer(peer: &PeerStatus) -> Json {
         "seen": peer.seen.map(|time| time.to_string()),
         "last_sent": moved(peer.last_sent),
         "last_received": moved(peer.last_received),
+        "transport": peer.transport,
     })
 }
 

@@ -326,8 +326,8 @@ mod tests {
             ..PeerStatus::default()
         };
         let sync = vec![
-            PeerStatus { lag_ms: Some(0.94), ..peer("berlin", "connected", 0) },
-            peer("bonn", "connected", 12_400),
+            PeerStatus { lag_ms: Some(0.94), transport: Some("quic".into()), ..peer("berlin", "connected", 0) },
+            PeerStatus { transport: Some("tls".into()), ..peer("bonn", "connected", 12_400) },
             PeerStatus {
                 last_error: Some("timed out".into()),
                 seen: Some(made().time),
@@ -342,7 +342,7 @@ mod tests {
         });
         for line in [
             "  Filialen    berlin  auf gleichem Stand            0,9 ms",
-            "              bonn    holt auf                      12.400 zurück",
+            "              bonn    holt auf                      12.400 zurück   über TCP, UDP kommt nicht durch",
             "              lisboa  seit 2 h 0 min nicht gesehen  letzter Fehler: timed out",
             "              riga    seit dem Start nicht gesehen",
             "  zu tun      3 Konflikte        ./mytism conflicts",

@@ -80,6 +80,7 @@ words! {
     moved_count: "{} since the start", "{} seit dem Start";
     moved_last: "{} since the start, the last {} at {}", "{} seit dem Start, zuletzt {} am {}";
     seen_line: "seen", "gesehen";
+    over_tcp: "over TCP, UDP does not pass", "über TCP, UDP kommt nicht durch";
     last_error: "last error: {}", "letzter Fehler: {}";
     needs_you: "needs you", "zu tun";
     conflicts: "{} {conflict|conflicts}", "{} {Konflikt|Konflikte}";

@@ -71,7 +71,7 @@ used_keys! {
     TLS_HOST = Key::new("SocketProtocol", "tlsHost", Kind::Listen, "*",
         "Where to listen with encryption, for branches and clients on other machines.");
     TLS_PORT = Key::new("SocketProtocol", "tlsPort", Kind::Port, "4243",
-        "Port with encryption. This version speaks QUIC over UDP there, and a branch does not open it.");
+        "Port with encryption: QUIC over UDP, and TLS over TCP for lines on which UDP does not pass. A branch does not open it.");
     TLS_BACKLOG = Key::new("SocketProtocol", "tlsBacklog", number(1, 65_535, "connections"), "10",
         "So many finished connections may wait until the node takes them in; further ones wait before that.");
     MAX_WAIT = Key::new("SocketProtocol", "maxWaitForAuth", number(1, DAY_MS, "ms"), "210000",

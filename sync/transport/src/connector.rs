@@ -1,24 +1,36 @@
 //! Connects to another node whose address and key are known, once. When to try again is the caller's matter.
+//!
+//! QUIC goes first. Where it has no answer within [`QUIC_PATIENCE`], as behind a firewall that lets no UDP pass, TLS over
+//! TCP to the same port is tried beside it, and the first good connection counts; a [`Connector`] remembers such
+//! addresses for a while and tries both at once there. An answer that is no silence (another key, a refusal) is decisive
+//! over either.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quinn::{Connecting, ConnectionError, Endpoint, TransportErrorCode};
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::connection::{ConnectionLost, PeerConnection};
+use crate::connection::{ConnectionLost, PeerConnection, Transport};
 use crate::identity::{NodeKey, PublicKey};
-use crate::tls;
+use crate::quic::Quic;
+use crate::tcp;
+use crate::tls::{self, Found};
 
 /// The name in the handshake is not sent and means nothing; the key is what is checked.
 const SERVER_NAME: &str = "mytism";
 /// A further address of the same name is tried after so long, while the ones before go on.
 const STAGGER: Duration = Duration::from_millis(250);
+/// How long QUIC alone may take to answer.
+pub const QUIC_PATIENCE: Duration = Duration::from_millis(700);
+/// How long it is remembered that UDP did not pass to an address.
+const REMEMBERED: Duration = Duration::from_secs(600);
 /// Of one name.
 const ADDRESSES_MAX: usize = 8;
 /// TLS alert `no_application_protocol`.
@@ -36,7 +48,7 @@ pub enum ConnectError {
         reason: String,
     },
     /// Nobody answered.
-    #[error("no answer from {address} ({tried}) within {} s; is the node running, and does UDP pass all firewalls?", after.as_secs_f32())]
+    #[error("no answer from {address} ({tried}) within {} s; is the node running, and does UDP or TCP to that port pass all firewalls?", after.as_secs_f32())]
     NoAnswer {
         /// As given.
         address: String,
@@ -101,64 +113,107 @@ impl fmt::Display for Addresses {
     }
 }
 
-/// Connects to the node with the key `expected` at `address` (`host:port`, `1.2.3.4:port` or `[v6]:port`). All
-/// addresses of a name are tried, one after another and then side by side; the first good connection counts. May be
-/// dropped at any time.
+/// Connects, and remembers to which addresses UDP did not pass.
+#[derive(Debug, Default)]
+pub struct Connector {
+    blocked: Arc<Blocked>,
+}
+
+/// Addresses to which UDP did not pass, and when that was seen.
+#[derive(Debug, Default)]
+struct Blocked(Mutex<HashMap<SocketAddr, Instant>>);
+
+impl Blocked {
+    fn note(&self, address: SocketAddr, transport: Transport) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, seen| seen.elapsed() < REMEMBERED);
+        match transport {
+            Transport::Quic => known.remove(&address),
+            Transport::Tls => known.insert(address, Instant::now()),
+        };
+    }
+
+    fn has(&self, address: SocketAddr) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&address).is_some_and(|seen| seen.elapsed() < REMEMBERED)
+    }
+}
+
+/// As [`Connector::connect`], by somebody who remembers nothing.
 ///
 /// # Errors
-/// One of [`ConnectError`] after `deadline` at the latest; of several, the one that says most.
+/// As there.
 pub async fn connect(
     address: &str,
     key: &NodeKey,
     expected: PublicKey,
     deadline: Duration,
 ) -> Result<PeerConnection, ConnectError> {
-    let mut tried = Vec::new();
-    let mut failures = Vec::new();
-    let attempt = try_all(address, key, expected, &mut tried, &mut failures);
-    if let Ok(Some(connection)) = timeout(deadline, Box::pin(attempt)).await {
-        return Ok(connection);
-    }
-    if failures.is_empty() && tried.is_empty() {
-        let reason = "the name server does not answer".to_owned();
-        return Err(ConnectError::Unresolved { address: address.to_owned(), reason });
-    }
-    let silence = ConnectError::NoAnswer { address: address.to_owned(), tried: Addresses(tried), after: deadline };
-    Err(failures.into_iter().max_by_key(ConnectError::weight).unwrap_or(silence))
+    Connector::default().connect(address, key, expected, deadline).await
 }
 
-/// The first good connection; `None` once all have failed. What is known when the deadline cuts it off is left in
-/// `tried` and `failures`.
-async fn try_all(
-    address: &str,
-    key: &NodeKey,
-    expected: PublicKey,
-    tried: &mut Vec<SocketAddr>,
-    failures: &mut Vec<ConnectError>,
-) -> Option<PeerConnection> {
-    match resolve(address).await {
-        Ok(found) => *tried = found,
-        Err(error) => failures.push(error),
-    }
-    let mut waiting = tried.clone().into_iter();
-    let mut attempts = JoinSet::new();
-    loop {
-        if let Some(next) = waiting.next() {
-            match Attempt::new(address, next, key, expected) {
-                Ok(attempt) => drop(attempts.spawn(attempt.run())),
-                Err(error) => failures.push(error),
-            }
+impl Connector {
+    /// Connects to the node with the key `expected` at `address` (`host:port`, `1.2.3.4:port` or `[v6]:port`). All
+    /// addresses of a name are tried, one after another and then side by side; the first good connection counts. May be
+    /// dropped at any time.
+    ///
+    /// # Errors
+    /// One of [`ConnectError`] after `deadline` at the latest; of several, the one that says most.
+    pub async fn connect(
+        &self,
+        address: &str,
+        key: &NodeKey,
+        expected: PublicKey,
+        deadline: Duration,
+    ) -> Result<PeerConnection, ConnectError> {
+        let mut tried = Vec::new();
+        let mut failures = Vec::new();
+        let attempt = self.try_all(address, key, expected, &mut tried, &mut failures);
+        if let Ok(Some(connection)) = timeout(deadline, Box::pin(attempt)).await {
+            return Ok(connection);
         }
-        let more = waiting.len() > 0;
-        tokio::select! {
-            done = attempts.join_next() => match done {
-                Some(Ok(Ok(connection))) => return Some(connection),
-                Some(Ok(Err(error))) => failures.extend(error),
-                Some(Err(_)) => {}
-                None if more => {}
-                None => return None,
-            },
-            () = sleep(STAGGER), if more => {}
+        if failures.is_empty() && tried.is_empty() {
+            let reason = "the name server does not answer".to_owned();
+            return Err(ConnectError::Unresolved { address: address.to_owned(), reason });
+        }
+        let silence = ConnectError::NoAnswer { address: address.to_owned(), tried: Addresses(tried), after: deadline };
+        Err(failures.into_iter().max_by_key(ConnectError::weight).unwrap_or(silence))
+    }
+
+    /// The first good connection; `None` once all have failed. What is known when the deadline cuts it off is left in
+    /// `tried` and `failures`.
+    async fn try_all(
+        &self,
+        address: &str,
+        key: &NodeKey,
+        expected: PublicKey,
+        tried: &mut Vec<SocketAddr>,
+        failures: &mut Vec<ConnectError>,
+    ) -> Option<PeerConnection> {
+        match resolve(address).await {
+            Ok(found) => *tried = found,
+            Err(error) => failures.push(error),
+        }
+        let mut waiting = tried.clone().into_iter();
+        let mut attempts = JoinSet::new();
+        loop {
+            if let Some(next) = waiting.next() {
+                match Attempt::new(address, next, key, expected) {
+                    Ok(attempt) => drop(attempts.spawn(attempt.run(Arc::clone(&self.blocked)))),
+                    Err(error) => failures.push(error),
+                }
+            }
+            let more = waiting.len() > 0;
+            tokio::select! {
+                done = attempts.join_next() => match done {
+                    Some(Ok(Ok(connection))) => return Some(connection),
+                    Some(Ok(Err(error))) => failures.extend(error),
+                    Some(Err(_)) => {}
+                    None if more => {}
+                    None => return None,
+                },
+                () = sleep(STAGGER), if more => {}
+            }
         }
     }
 }
@@ -170,20 +225,65 @@ async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
     if found.is_empty() { Err(unresolved("the name has no address".to_owned())) } else { Ok(found) }
 }
 
-/// One try of one address, with a socket of its own.
+/// One try of one address, over both ways.
 struct Attempt {
-    /// As given, with what it resolved to where that is not the same.
-    address: String,
-    expected: PublicKey,
-    found: Arc<OnceLock<PublicKey>>,
-    endpoint: Endpoint,
-    connecting: Connecting,
+    quic: OverQuic,
+    tls: OverTls,
+    to: SocketAddr,
 }
 
 impl Attempt {
     fn new(given: &str, to: SocketAddr, key: &NodeKey, expected: PublicKey) -> Result<Self, ConnectError> {
         let address = if given == to.to_string() { given.to_owned() } else { format!("{given} ({to})") };
-        let (config, found) = tls::client_config(key, expected).map_err(ConnectError::Key)?;
+        let quic = OverQuic::new(address.clone(), to, key, expected)?;
+        Ok(Self { quic, tls: OverTls::new(address, to, key, expected)?, to })
+    }
+
+    /// Fails without an error where nobody answers.
+    async fn run(self, blocked: Arc<Blocked>) -> Result<PeerConnection, Option<ConnectError>> {
+        let patience = if blocked.has(self.to) { Duration::ZERO } else { QUIC_PATIENCE };
+        let mut quic = Box::pin(self.quic.run());
+        let is_over = match timeout(patience, &mut quic).await {
+            Ok(Err(None)) => true,
+            Ok(done) => return done,
+            Err(_) => false,
+        };
+        let mut tls = Box::pin(self.tls.run());
+        let done = if is_over {
+            tls.await
+        } else {
+            tokio::select! {
+                done = &mut quic => match done {
+                    Err(None) => tls.await,
+                    done => done,
+                },
+                done = &mut tls => match done {
+                    // Nobody answers over TCP; over QUIC somebody may yet.
+                    Err(None) => quic.await,
+                    done => done,
+                },
+            }
+        };
+        if let Ok(connection) = &done {
+            blocked.note(self.to, connection.transport());
+        }
+        done
+    }
+}
+
+/// One try over QUIC, with a socket of its own.
+struct OverQuic {
+    /// As given, with what it resolved to where that is not the same.
+    address: String,
+    expected: PublicKey,
+    found: Found,
+    endpoint: Endpoint,
+    connecting: Connecting,
+}
+
+impl OverQuic {
+    fn new(address: String, to: SocketAddr, key: &NodeKey, expected: PublicKey) -> Result<Self, ConnectError> {
+        let (config, found) = tls::quic_client(key, expected).map_err(ConnectError::Key)?;
         let socket_error = |cause| ConnectError::Socket { address: address.clone(), cause };
         let from = match to {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -200,13 +300,42 @@ impl Attempt {
         let Self { address, expected, found, endpoint, connecting } = self;
         let refused = |address, reason: &str| Some(ConnectError::Refused { address, reason: reason.to_owned() });
         match (connecting.await, found.get().copied()) {
-            (Ok(connection), _) => PeerConnection::new(connection, Some(endpoint))
+            (Ok(connection), _) => PeerConnection::over_quic(Quic::new(connection, Some(endpoint)))
                 .ok_or_else(|| refused(address, "it shows no key of a node")),
             (Err(_), Some(found)) if found != expected => {
                 Err(Some(ConnectError::WrongKey { address, expected, found }))
             }
             (Err(ConnectionError::TimedOut), _) => Err(None),
             (Err(error), _) => Err(refused(address, &reason(error))),
+        }
+    }
+}
+
+/// One try over TCP.
+struct OverTls {
+    address: String,
+    to: SocketAddr,
+    expected: PublicKey,
+    config: rustls::ClientConfig,
+    found: Found,
+}
+
+impl OverTls {
+    fn new(address: String, to: SocketAddr, key: &NodeKey, expected: PublicKey) -> Result<Self, ConnectError> {
+        let (config, found) = tls::client(key, expected).map_err(ConnectError::Key)?;
+        Ok(Self { address, to, expected, config, found })
+    }
+
+    /// Fails without an error where nobody answers.
+    async fn run(self) -> Result<PeerConnection, Option<ConnectError>> {
+        let Self { address, to, expected, config, found } = self;
+        let error = match tcp::connect(config, SERVER_NAME, to).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        match found.get().copied() {
+            Some(found) if found != expected => Err(Some(ConnectError::WrongKey { address, expected, found })),
+            _ => Err(tcp::reason(&error).map(|reason| ConnectError::Refused { address, reason })),
         }
     }
 }

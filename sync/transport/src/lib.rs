@@ -1,4 +1,4 @@
-//! How bytes get from one process to another: between nodes over QUIC, between a node and its clients over a local
+//! How bytes get from one process to another: between nodes over QUIC or TLS over TCP, between a node and its clients over a local
 //! socket.
 //!
 //! It carries whole envelopes and says who is at the other end. **It does not know what the envelopes mean** (of each
@@ -8,7 +8,7 @@
 //! 1. [`identity`]: the key pair of a node, by which peers know each other
 //! 2. [`frame`]: bytes into envelopes, without any input or output
 //! 3. [`stream`]: envelopes over anything that can be read and written
-//! 4. [`connection`]: a connection between two nodes, with many streams
+//! 4. [`connection`]: a connection between two nodes, with many streams; `quic` and `mux` are the two kinds of it
 //! 5. [`listener`] and [`connector`]: how such a connection comes about; `gate`: how many strangers may wait
 //! 6. [`local`]: the socket in the project directory
 
@@ -20,11 +20,15 @@ pub mod identity;
 mod key_file;
 pub mod listener;
 pub mod local;
+mod mux;
+mod quic;
 pub mod stream;
+mod tap;
+mod tcp;
 mod tls;
 
-pub use connection::{ConnectionLost, PeerConnection, Purpose};
-pub use connector::{ConnectError, connect};
+pub use connection::{ConnectionLost, PeerConnection, Purpose, Transport};
+pub use connector::{ConnectError, Connector, connect};
 pub use frame::FrameError;
 pub use gate::Limits;
 pub use identity::{NodeKey, PublicKey};

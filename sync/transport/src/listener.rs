@@ -1,30 +1,35 @@
-//! Takes connections of other nodes.
+//! Takes connections of other nodes, over QUIC and over TLS on the TCP port of the same number.
 //!
 //! Anybody may knock, so the work and memory for who has not proved a key is bounded: so many handshakes at once, each
 //! for so long, and from half of that on only for who answers from the address that it claims. Which keys are welcome
 //! is the caller's matter; until the caller says that a peer is, the peer is a stranger, and of these there are only so
-//! many from each address, each for so long.
+//! many from each address, each for so long; over which of the two they come makes no difference.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quinn::{ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::connection::PeerConnection;
+use crate::connection::{Link, PeerConnection};
 use crate::gate::{Gate, Limits, Stranger, Verdict};
 use crate::identity::NodeKey;
-use crate::tls;
+use crate::mux::{Mux, WeakMux};
+use crate::quic::Quic;
+use crate::{tcp, tls};
 
 /// How long a handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Handshakes at once, with connections that nobody has accepted yet; those that wait for their delay not counted.
 const HANDSHAKES_MAX: usize = 64;
+/// The same over TCP, where one costs little until the other side speaks, and keeps nobody from QUIC.
+const HANDSHAKES_TLS_MAX: usize = 512;
 /// While fewer than so many more are possible, addresses are proved first.
 const HANDSHAKES_FREE_MIN: usize = HANDSHAKES_MAX / 2;
 /// Connection attempts that quinn keeps until the task here comes to them, and bytes for each and all of them.
@@ -33,6 +38,10 @@ const WAITING_BYTES_EACH: u64 = 64 * 1024;
 const WAITING_BYTES_ALL: u64 = 4 * 1024 * 1024;
 /// With which a stranger is cut off.
 const CODE_STRANGER: u32 = 2;
+/// How often a port that the system chooses for UDP may be taken for TCP.
+const CHOICES_MAX: usize = 16;
+/// How long to wait where the process or system has no room for a further connection.
+const ROOM_PAUSE: Duration = Duration::from_millis(100);
 /// How long to wait until the peers have been told of the end.
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -40,10 +49,12 @@ const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address cannot be had.
-    #[error("cannot listen on {address} (UDP): {cause}; is another node running there, or the port below 1024?")]
+    #[error("cannot listen on {address} ({kind}): {cause}; is another node running there, or the port below 1024?")]
     Socket {
         /// The address.
         address: SocketAddr,
+        /// `UDP` or `TCP`.
+        kind: &'static str,
         /// Why not.
         cause: io::Error,
     },
@@ -58,8 +69,35 @@ pub struct Listener {
     endpoint: Endpoint,
     gate: Arc<Gate>,
     ready: mpsc::Receiver<PeerConnection>,
-    /// The task that takes connections; ends with this set.
+    lines: Arc<Lines>,
+    /// The tasks that take connections; end with this set.
     _tasks: JoinSet<()>,
+}
+
+/// The connections over TCP, so that they can be ended with their listener. QUIC knows its own.
+#[derive(Default)]
+struct Lines(Mutex<Vec<WeakMux>>);
+
+impl Lines {
+    fn add(&self, mux: &Mux) {
+        let mut lines = self.inside();
+        lines.retain(|line| !line.is_gone());
+        lines.push(mux.handle());
+    }
+
+    fn all(&self) -> Vec<Mux> {
+        self.inside().iter().filter_map(WeakMux::upgrade).collect()
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Vec<WeakMux>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lines({})", self.inside().len())
+    }
 }
 
 impl Listener {
@@ -70,19 +108,29 @@ impl Listener {
     /// # Errors
     /// Where the address cannot be had.
     pub fn bind(address: SocketAddr, key: &NodeKey, limits: Limits, backlog: u16) -> Result<Self, BindError> {
-        let mut config = tls::server_config(key).map_err(BindError::Key)?;
+        let mut config = tls::quic_server(key).map_err(BindError::Key)?;
         config
             .max_incoming(WAITING_MAX)
             .incoming_buffer_size(WAITING_BYTES_EACH)
             .incoming_buffer_size_total(WAITING_BYTES_ALL);
-        let socket = UdpSocket::bind(address).map_err(|cause| BindError::Socket { address, cause })?;
-        let endpoint = Endpoint::new(endpoint_config(key), Some(config), socket, Arc::new(TokioRuntime))
-            .map_err(|cause| BindError::Socket { address, cause })?;
+        let (udp, tcp) = sockets(address)?;
+        let failed = |kind| move |cause| BindError::Socket { address, kind, cause };
+        let endpoint =
+            Endpoint::new(endpoint_config(key), Some(config), udp, Arc::new(TokioRuntime)).map_err(failed("UDP"))?;
+        let tcp = TcpListener::from_std(tcp).map_err(failed("TCP"))?;
         let (done, ready) = mpsc::channel(usize::from(backlog.max(1)));
         let gate = Gate::new(limits);
+        let lines = Arc::new(Lines::default());
+        let door = |at_once| Door {
+            gate: Arc::clone(&gate),
+            permits: Arc::new(Semaphore::new(at_once)),
+            done: done.clone(),
+            lines: Arc::clone(&lines),
+        };
         let mut tasks = JoinSet::new();
-        tasks.spawn(take(endpoint.clone(), Arc::clone(&gate), done));
-        Ok(Self { endpoint, gate, ready, _tasks: tasks })
+        tasks.spawn(door(HANDSHAKES_MAX).take_quic(endpoint.clone()));
+        tasks.spawn(door(HANDSHAKES_TLS_MAX).take_tls(tcp, Arc::new(tls::server(key).map_err(BindError::Key)?)));
+        Ok(Self { endpoint, gate, ready, lines, _tasks: tasks })
     }
 
     /// Sets what strangers may do from now on.
@@ -107,7 +155,17 @@ impl Listener {
     /// Ends the listener and all its connections, and waits until the peers have been told, at most one second.
     pub async fn shut_down(self, code: u32, reason: &str) {
         self.endpoint.close(VarInt::from_u32(code), reason.as_bytes());
-        let _told = timeout(GOODBYE_DEADLINE, self.endpoint.wait_idle()).await;
+        let lines = self.lines.all();
+        for line in &lines {
+            line.close(code, reason);
+        }
+        let all_told = async {
+            self.endpoint.wait_idle().await;
+            for line in &lines {
+                line.told().await;
+            }
+        };
+        let _told = timeout(GOODBYE_DEADLINE, all_told).await;
     }
 }
 
@@ -147,32 +205,99 @@ impl ConnectionIdGenerator for RandomIds {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.endpoint.close(VarInt::from_u32(0), b"");
+        for line in self.lines.all() {
+            line.close(0, "");
+        }
     }
 }
 
-async fn take(endpoint: Endpoint, gate: Arc<Gate>, done: mpsc::Sender<PeerConnection>) {
-    let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
-    let mut strangers = JoinSet::new();
-    while let Some(incoming) = endpoint.accept().await {
-        while strangers.try_join_next().is_some() {}
-        let from = incoming.remote_address().ip();
-        let proved = incoming.remote_address_validated() || !incoming.may_retry();
-        let crowded = permits.available_permits() < HANDSHAKES_FREE_MIN;
-        match gate.knock(from, proved) {
-            Verdict::ProveAddress => drop(incoming.retry()),
-            Verdict::Admit { .. } if crowded && !proved => drop(incoming.retry()),
-            Verdict::Admit { stranger, delay, wait_max } => {
-                let visit = Visit { stranger, delay, wait_max, permits: Arc::clone(&permits) };
-                strangers.spawn(visit.receive(incoming, done.clone()));
+/// Sockets for both, with the same port.
+fn sockets(address: SocketAddr) -> Result<(UdpSocket, std::net::TcpListener), BindError> {
+    let failed = |kind| move |cause| BindError::Socket { address, kind, cause };
+    let mut choices = 0;
+    loop {
+        choices += 1;
+        let udp = UdpSocket::bind(address).map_err(failed("UDP"))?;
+        let found = udp.local_addr().map_err(failed("UDP"))?;
+        match std::net::TcpListener::bind(found) {
+            Ok(tcp) => {
+                tcp.set_nonblocking(true).map_err(failed("TCP"))?;
+                return Ok((udp, tcp));
             }
-            Verdict::Refuse { first } => {
-                if first {
-                    tracing::warn!(%from, "too many connections from there that do not say who they are; further ones are refused");
+            Err(_) if address.port() == 0 && choices < CHOICES_MAX => {}
+            Err(cause) => return Err(failed("TCP")(cause)),
+        }
+    }
+}
+
+/// Where strangers come in.
+#[derive(Clone)]
+struct Door {
+    gate: Arc<Gate>,
+    permits: Arc<Semaphore>,
+    done: mpsc::Sender<PeerConnection>,
+    lines: Arc<Lines>,
+}
+
+impl Door {
+    async fn take_quic(self, endpoint: Endpoint) {
+        let mut strangers = JoinSet::new();
+        while let Some(incoming) = endpoint.accept().await {
+            while strangers.try_join_next().is_some() {}
+            let from = incoming.remote_address();
+            let proved = incoming.remote_address_validated() || !incoming.may_retry();
+            let crowded = self.permits.available_permits() < HANDSHAKES_FREE_MIN;
+            match self.gate.knock(from.ip(), proved) {
+                Verdict::ProveAddress => drop(incoming.retry()),
+                Verdict::Admit { .. } if crowded && !proved => drop(incoming.retry()),
+                Verdict::Admit { stranger, delay, wait_max } => {
+                    let visit = Visit { stranger, delay, wait_max, from, door: self.clone() };
+                    strangers.spawn(visit.receive(Knock::Quic(Box::new(incoming))));
                 }
-                incoming.refuse();
+                Verdict::Refuse { first } => {
+                    warn_of_refusal(first, from);
+                    incoming.refuse();
+                }
             }
         }
     }
+
+    /// Who has a connection over TCP is at the address that he claims.
+    async fn take_tls(self, listener: TcpListener, config: Arc<rustls::ServerConfig>) {
+        let mut strangers = JoinSet::new();
+        loop {
+            let (stream, from) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::debug!(%error, "no further connection over TCP can be taken now");
+                    sleep(ROOM_PAUSE).await;
+                    continue;
+                }
+            };
+            while strangers.try_join_next().is_some() {}
+            match self.gate.knock(from.ip(), true) {
+                Verdict::Admit { stranger, delay, wait_max } => {
+                    let visit = Visit { stranger, delay, wait_max, from, door: self.clone() };
+                    strangers.spawn(visit.receive(Knock::Tls(stream, Arc::clone(&config))));
+                }
+                Verdict::Refuse { first } => warn_of_refusal(first, from),
+                Verdict::ProveAddress => {}
+            }
+        }
+    }
+}
+
+fn warn_of_refusal(first: bool, from: SocketAddr) {
+    if first {
+        let from = from.ip();
+        tracing::warn!(%from, "too many connections from there that do not say who they are; further ones are refused");
+    }
+}
+
+/// Somebody who knocks.
+enum Knock {
+    Quic(Box<Incoming>),
+    Tls(TcpStream, Arc<rustls::ServerConfig>),
 }
 
 /// A stranger, from the knock until he is welcome, gone or cut off.
@@ -180,22 +305,26 @@ struct Visit {
     stranger: Stranger,
     delay: Duration,
     wait_max: Duration,
-    permits: Arc<Semaphore>,
+    from: SocketAddr,
+    door: Door,
 }
 
 impl Visit {
-    async fn receive(self, incoming: Incoming, done: mpsc::Sender<PeerConnection>) {
-        let from = incoming.remote_address();
-        let end = Instant::now() + self.wait_max;
-        if !self.delay.is_zero() {
-            sleep(self.delay.min(self.wait_max)).await;
+    async fn receive(self, knock: Knock) {
+        let Self { stranger, delay, wait_max, from, door } = self;
+        let end = Instant::now() + wait_max;
+        if !delay.is_zero() {
+            sleep(delay.min(wait_max)).await;
         }
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return incoming.refuse() };
-        let Some(connection) = shake_hands(incoming, end).await else { return };
+        let Ok(permit) = Arc::clone(&door.permits).try_acquire_owned() else { return knock.refuse() };
+        let Some(connection) = shake_hands(knock, from, end).await else { return };
+        if let Link::Mux(mux) = &connection.link {
+            door.lines.add(mux);
+        }
         let welcomed = connection.welcomed();
         let handed_on = async {
             // Nobody listens any longer where this fails, and the connection ends with it.
-            let _nobody = done.send(connection.clone()).await;
+            let _nobody = door.done.send(connection.clone()).await;
             drop(permit);
             tokio::select! {
                 () = welcomed.notified() => {}
@@ -206,22 +335,33 @@ impl Visit {
             tracing::debug!(%from, "a stranger did not say who he is in time");
             connection.close(CODE_STRANGER, "nobody said in time who it is (maxWaitForAuth)");
         }
-        drop(self.stranger);
+        drop(stranger);
     }
 }
 
-async fn shake_hands(incoming: Incoming, end: Instant) -> Option<PeerConnection> {
-    let from = incoming.remote_address();
-    match timeout_at(end.min(Instant::now() + HANDSHAKE_DEADLINE), incoming).await {
-        Ok(Ok(connection)) => {
-            let connection = PeerConnection::new(connection, None);
-            if connection.is_none() {
-                tracing::debug!(%from, "a peer without a key");
-            }
-            connection
+impl Knock {
+    fn refuse(self) {
+        match self {
+            Self::Quic(incoming) => incoming.refuse(),
+            Self::Tls(stream, _) => drop(stream),
         }
+    }
+}
+
+async fn shake_hands(knock: Knock, from: SocketAddr, end: Instant) -> Option<PeerConnection> {
+    let shaking = async {
+        match knock {
+            Knock::Quic(incoming) => {
+                let connection = (*incoming).await.map_err(|error| error.to_string())?;
+                PeerConnection::over_quic(Quic::new(connection, None)).ok_or_else(|| "a peer without a key".to_owned())
+            }
+            Knock::Tls(stream, config) => tcp::accept(config, stream, from).await.map_err(|error| error.to_string()),
+        }
+    };
+    match timeout_at(end.min(Instant::now() + HANDSHAKE_DEADLINE), shaking).await {
+        Ok(Ok(connection)) => Some(connection),
         Ok(Err(error)) => {
-            tracing::debug!(%from, %error, "handshake failed");
+            tracing::debug!(%from, error, "handshake failed");
             None
         }
         Err(_) => {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use crate::frame::{Assembler, FrameError, check_whole};
+use crate::mux::MuxStream;
 
 /// How long nothing may move within an envelope, where the caller sets no other time.
 pub const STALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -41,6 +42,11 @@ impl FrameStream {
 
     pub(crate) fn over_quic(send: quinn::SendStream, receive: quinn::RecvStream) -> Self {
         Self { reader: FrameReader::new(receive), writer: FrameWriter::over(Output::Quic(send)) }
+    }
+
+    pub(crate) fn over_mux(stream: MuxStream) -> Self {
+        let (input, output) = tokio::io::split(stream);
+        Self::new(input, output)
     }
 
     /// The two directions, to be used by different tasks.
@@ -202,8 +208,9 @@ impl FrameWriter {
         }
     }
 
-    /// Ends this direction. Over QUIC it returns when the peer's transport has everything; whether the peer has worked
-    /// on it, only a message of its own can tell.
+    /// Ends this direction. Over QUIC it returns when the peer's transport has everything, over anything else when all is
+    /// handed to the transport, which sends it before it closes; whether the peer has worked on it, only a message of its
+    /// own can tell.
     ///
     /// # Errors
     /// Where the peer takes no more, or has not got everything before the connection ended.

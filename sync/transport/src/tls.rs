@@ -1,4 +1,4 @@
-//! TLS 1.3 with raw public keys (RFC 7250) for QUIC: a node shows its key and proves that it holds the private half;
+//! TLS 1.3 with raw public keys (RFC 7250), for QUIC and over TCP: a node shows its key and proves that it holds the private half;
 //! there is no certificate.
 //!
 //! The connecting side takes one key and no other. The listening side takes any Ed25519 key, since only its caller
@@ -20,9 +20,10 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme, version};
 
 use crate::identity::{NodeKey, PUBLIC_KEY_BYTES, PublicKey};
+use crate::tap::STRANGER_BYTES_MAX;
 
 /// Name of the protocol in the handshake; another major version of it gets another name.
-const PROTOCOL: &[u8] = b"mytism-peer/1";
+pub(crate) const PROTOCOL: &[u8] = b"mytism-peer/1";
 /// What stands before the 32 bytes in the SubjectPublicKeyInfo of an Ed25519 key (RFC 8410).
 const KEY_INFO_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
@@ -30,10 +31,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT_MS: u32 = 20_000;
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// What a peer that is welcome may send before it is read.
+pub(crate) const CONNECTION_WINDOW: VarInt = VarInt::from_u32(CONNECTION_WINDOW_BYTES);
 const STREAMS_MAX: u32 = 16;
 
-/// What a listening node says and accepts.
-pub(crate) fn server_config(key: &NodeKey) -> Result<quinn::ServerConfig, Error> {
+/// What a listening node says and accepts over QUIC.
+pub(crate) fn quic_server(key: &NodeKey) -> Result<quinn::ServerConfig, Error> {
+    let tls = QuicServerConfig::try_from(server(key)?).map_err(|error| Error::General(error.to_string()))?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    let mut transport = transport_config();
+    transport.receive_window(VarInt::from_u32(STRANGER_BYTES_MAX));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// What a listening node says and accepts, whatever carries it.
+pub(crate) fn server(key: &NodeKey) -> Result<rustls::ServerConfig, Error> {
     let shown = Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(key)?));
     let provider = provider();
     let verifier = Arc::new(AnyNode { provider: Arc::clone(&provider) });
@@ -45,18 +58,24 @@ pub(crate) fn server_config(key: &NodeKey) -> Result<quinn::ServerConfig, Error>
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     tls.max_early_data_size = 0;
-    let tls = QuicServerConfig::try_from(tls).map_err(|error| Error::General(error.to_string()))?;
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
-    config.transport_config(transport_config());
-    Ok(config)
+    Ok(tls)
+}
+
+/// The key that the other side showed.
+pub(crate) type Found = Arc<OnceLock<PublicKey>>;
+
+/// As [`client`], over QUIC.
+pub(crate) fn quic_client(key: &NodeKey, expected: PublicKey) -> Result<(quinn::ClientConfig, Found), Error> {
+    let (tls, found) = client(key, expected)?;
+    let tls = QuicClientConfig::try_from(tls).map_err(|error| Error::General(error.to_string()))?;
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    config.transport_config(Arc::new(transport_config()));
+    Ok((config, found))
 }
 
 /// What a connecting node says, and whom it accepts. The key that the other side showed stands in the second value
 /// afterwards, if it came to that.
-pub(crate) fn client_config(
-    key: &NodeKey,
-    expected: PublicKey,
-) -> Result<(quinn::ClientConfig, Arc<OnceLock<PublicKey>>), Error> {
+pub(crate) fn client(key: &NodeKey, expected: PublicKey) -> Result<(rustls::ClientConfig, Found), Error> {
     let found = Arc::new(OnceLock::new());
     let provider = provider();
     let verifier = Arc::new(OneNode { expected, found: Arc::clone(&found), provider: Arc::clone(&provider) });
@@ -68,13 +87,10 @@ pub(crate) fn client_config(
     tls.alpn_protocols = vec![PROTOCOL.to_vec()];
     tls.resumption = Resumption::disabled();
     tls.enable_sni = false;
-    let tls = QuicClientConfig::try_from(tls).map_err(|error| Error::General(error.to_string()))?;
-    let mut config = quinn::ClientConfig::new(Arc::new(tls));
-    config.transport_config(transport_config());
-    Ok((config, found))
+    Ok((tls, found))
 }
 
-/// The key in what a peer showed, as quinn hands it up.
+/// The key in what a peer showed, as rustls hands it up.
 pub(crate) fn shown_key(shown: &[CertificateDer<'_>]) -> Option<PublicKey> {
     match shown {
         [info] => {
@@ -96,7 +112,7 @@ fn certified(key: &NodeKey) -> Result<Arc<CertifiedKey>, Error> {
     Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(info)], ring::sign::any_eddsa_type(&document)?)))
 }
 
-fn transport_config() -> Arc<TransportConfig> {
+fn transport_config() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
@@ -107,14 +123,14 @@ fn transport_config() -> Arc<TransportConfig> {
         .datagram_receive_buffer_size(None)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_TIMEOUT_MS))));
-    Arc::new(config)
+    config
 }
 
 /// Accepts one key.
 #[derive(Debug)]
 struct OneNode {
     expected: PublicKey,
-    found: Arc<OnceLock<PublicKey>>,
+    found: Found,
     provider: Arc<CryptoProvider>,
 }
 

@@ -8,6 +8,7 @@
 //! 3. [`RunningNode`]: its node as a process
 //! 4. [`wait_until`] and [`wait_until_in_step`]: waiting without sleeping blindly
 //! 5. [`compare`]: what two databases differ in
+//! 6. [`Proxy`] and [`Weather`]: a bad line between two nodes
 //!
 //! All functions fail by panicking, with everything that helps to find the cause.
 
@@ -24,6 +25,7 @@ mod compare;
 mod output;
 mod process;
 mod project;
+mod proxy;
 mod running;
 mod wait;
 
@@ -31,5 +33,6 @@ pub use binary::Binary;
 pub use compare::compare;
 pub use output::Output;
 pub use project::Project;
+pub use proxy::{Proxy, Weather};
 pub use running::RunningNode;
 pub use wait::{PATIENCE, wait_until, wait_until_in_step};

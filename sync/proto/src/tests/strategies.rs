@@ -303,11 +303,11 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
     let lag = || of(any::<f64>().prop_filter("only finite numbers are sent", |lag| lag.is_finite()));
     let moved = || of((transaction(), time()).prop_map(|(transaction, time)| Moved { transaction, time }));
     let known = (text(), text(), any::<(u64, u64, u64)>(), lag(), of(text()));
-    let more = (lag(), of(any::<u64>()), lag(), of(time()), moved(), moved());
+    let more = (lag(), of(any::<u64>()), lag(), of(time()), moved(), moved(), of(text()));
     (known, more).prop_map(
         |(
             (name, state, (sent, received, pending), lag_ms, last_error),
-            (offer_lag_ms, behind, rest_ms, seen, last_sent, last_received),
+            (offer_lag_ms, behind, rest_ms, seen, last_sent, last_received, transport),
         )| PeerStatus {
             name,
             state,
@@ -322,6 +322,7 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
             seen,
             last_sent,
             last_received,
+            transport,
         },
     )
 }

@@ -63,6 +63,7 @@ mirror! {
     } optional {
         "lag" lag_ms: f64, "error" last_error: String, "back" offer_lag_ms: f64, "behind" behind: u64,
         "rest" rest_ms: f64, "seen" seen: Timestamp, "out" last_sent: Moved, "in" last_received: Moved,
+        "via" transport: String,
     }
 }
 mirror! {

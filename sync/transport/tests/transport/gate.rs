@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::{PATIENCE, loopback};
-use mytism_transport::{ConnectError, ConnectionLost, Limits, Listener, NodeKey, PeerConnection, connect};
+use crate::common::{PATIENCE, loopback, tcp_relay};
+use mytism_transport::{ConnectError, ConnectionLost, Limits, Listener, NodeKey, PeerConnection, Transport, connect};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -37,7 +37,11 @@ impl Door {
     }
 
     async fn is_refused(&self) -> bool {
-        matches!(self.knock_at(&self.address).await, Err(ConnectError::Refused { .. }))
+        self.is_refused_at(&self.address).await
+    }
+
+    async fn is_refused_at(&self, address: &str) -> bool {
+        matches!(self.knock_at(address).await, Err(ConnectError::Refused { .. }))
     }
 }
 
@@ -47,10 +51,14 @@ fn limits(soft_max: u32, hard_max: u32) -> Limits {
 
 /// Hands packets on in both directions, so that they come from another address of this machine.
 async fn relay_at(from: [u8; 4], to: &str) -> (String, JoinSet<()>) {
-    let front = Arc::new(UdpSocket::bind(loopback()).await.unwrap());
+    let front = UdpSocket::bind(loopback()).await.unwrap();
+    (front.local_addr().unwrap().to_string(), relay(front, from, to).await)
+}
+
+pub(crate) async fn relay(front: UdpSocket, from: [u8; 4], to: &str) -> JoinSet<()> {
+    let front = Arc::new(front);
     let back = Arc::new(UdpSocket::bind(SocketAddr::from((from, 0))).await.unwrap());
     back.connect(to).await.unwrap();
-    let address = front.local_addr().unwrap().to_string();
     let visitor = Arc::new(tokio::sync::Mutex::new(None));
     let mut tasks = JoinSet::new();
     let (front_in, back_in, seen) = (Arc::clone(&front), Arc::clone(&back), Arc::clone(&visitor));
@@ -69,7 +77,7 @@ async fn relay_at(from: [u8; 4], to: &str) -> (String, JoinSet<()>) {
             }
         }
     });
-    (address, tasks)
+    tasks
 }
 
 #[tokio::test]
@@ -97,6 +105,46 @@ async fn too_many_strangers_are_refused_until_one_is_welcome_or_gone() {
         }
     };
     assert_eq!((all[0].0.why(), elsewhere.why(), later.why()), (None, None, None));
+}
+
+#[tokio::test]
+async fn strangers_over_quic_and_tls_are_counted_together() {
+    let mut door = Door::with(limits(4, 4));
+    let (only_tcp, _relay) = tcp_relay(&door.address, None).await;
+    let (elsewhere, _other) = tcp_relay(&door.address, Some([127, 0, 0, 2])).await;
+    let mut all = vec![door.enter().await, door.enter().await];
+    for _ in 0..2 {
+        let outside = door.knock_at(&only_tcp).await.unwrap();
+        assert_eq!(outside.transport(), Transport::Tls);
+        all.push((outside, timeout(PATIENCE, door.listener.accept()).await.unwrap().unwrap()));
+    }
+    assert!(door.is_refused().await, "over QUIC");
+    assert!(door.is_refused_at(&only_tcp).await, "over TLS");
+    let other = door.knock_at(&elsewhere).await.unwrap();
+    let inside = timeout(PATIENCE, door.listener.accept()).await.unwrap().unwrap();
+    assert_eq!(inside.remote_address().ip().to_string(), "127.0.0.2", "who is elsewhere does not suffer");
+    // One over TLS is welcome, and one over QUIC finds its place free.
+    all[3].1.welcome();
+    while door.is_refused().await {
+        tokio::task::yield_now().await;
+    }
+    assert!(all.iter().all(|(outside, _)| outside.why().is_none()) && other.why().is_none());
+}
+
+#[tokio::test]
+async fn a_stranger_over_tls_is_cut_off_in_time_too() {
+    let door = Door::with(Limits { wait_max: Duration::from_millis(400), ..Limits::default() });
+    let (only_tcp, _relay) = tcp_relay(&door.address, None).await;
+    // One that proves a key and says nothing more, and one that does not even do that.
+    let stranger = door.knock_at(&only_tcp).await.unwrap();
+    let end = timeout(PATIENCE, stranger.closed()).await.unwrap();
+    assert!(
+        matches!(&end, ConnectionLost::ClosedByPeer { code: 2, reason } if reason.contains("maxWaitForAuth")),
+        "{end}"
+    );
+    let mut silent = tokio::net::TcpStream::connect(&door.address).await.unwrap();
+    let read = timeout(PATIENCE, tokio::io::AsyncReadExt::read(&mut silent, &mut [0; 10])).await.unwrap();
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }
 
 #[tokio::test]

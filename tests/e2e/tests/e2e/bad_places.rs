@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -284,6 +284,10 @@ fn a_port_in_use_is_told() {
         assert!(error["message"].as_str().is_some_and(|message| message.contains(&port.to_string())), "{error}");
         assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("tlsPort")), "{error}");
     }
+    drop(taken);
+    let taken = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let error = project.run_json(&["start"], "").error(1, "port-in-use");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("TCP")), "{error}");
     drop(taken);
     let mut node = RunningNode::start(&project);
     node.stop();

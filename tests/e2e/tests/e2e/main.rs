@@ -22,9 +22,11 @@
 //! 19. [`demo_once`]: the demonstration
 //! 20. [`going_back`]: databases that are put back
 //! 21. [`joining`]: a branch joins while both ends are killed
+//! 22. [`bad_lines`]: lines that lose, delay and cut off
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bad_lines;
 mod bad_places;
 mod codes;
 mod command_line;
