@@ -5,6 +5,7 @@
 //! not know on which side of a socket it runs. Names, not ids, stand in requests, since a caller need not hold the
 //! schema.
 
+mod backup;
 mod journal;
 mod quarantine;
 
@@ -14,6 +15,7 @@ use crate::number::Number;
 use crate::time::Timestamp;
 use crate::value::Value;
 
+pub use backup::{BackedUp, BackingUp};
 pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
 pub use quarantine::{QuarantineLine, SettleRequest, Settled, Settling};
 
@@ -136,6 +138,11 @@ pub enum Request {
         /// Names of branches that it goes on without.
         without: Vec<String>,
     },
+    /// Back the node up; answers [`Reply::BackingUp`] while it goes on, then one [`Reply::BackedUp`].
+    Backup {
+        /// Whether the node's keys are in it too.
+        with_keys: bool,
+    },
     /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
     Watch,
     /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
@@ -191,6 +198,10 @@ pub enum Reply {
         /// Epoch of the log.
         epoch: u32,
     },
+    /// How far a backup is.
+    BackingUp(BackingUp),
+    /// To [`Request::Backup`].
+    BackedUp(BackedUp),
     /// Something happened.
     Event(Event),
     /// The node goes down.

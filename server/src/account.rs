@@ -14,6 +14,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// The usual ending of such a file.
 pub const FILE_ENDING: &str = ".init-syncaccount";
 
+/// Where the account file of a branch lies that was set up from a backup.
+pub(crate) const ACCOUNT_FILE: &str = FILE_ENDING;
+
 /// Under which name both ends derive the value of their connection.
 pub(crate) const EXPORTER_LABEL: &str = "mytism enrolment 1";
 

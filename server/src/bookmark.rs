@@ -27,7 +27,7 @@ impl Bookmark {
     }
 
     /// What was noted; nothing where nothing was.
-    fn read(project: &Project) -> Result<Option<Self>, Failure> {
+    pub(crate) fn read(project: &Project) -> Result<Option<Self>, Failure> {
         let path = project.incarnation_file();
         let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
         Self::parse(&text).map(Some).ok_or_else(|| {
@@ -46,13 +46,23 @@ impl Bookmark {
         Some(Self { incarnation, end: Some((position, hash.to_owned())) })
     }
 
-    /// Notes it.
-    pub(crate) fn write(&self, project: &Project) -> Result<(), Failure> {
+    /// As it is noted.
+    pub(crate) fn to_text(&self) -> String {
         let mut text = format!("{}\n", self.incarnation);
         if let Some((position, hash)) = &self.end {
             text += &format!("{} {} {hash}\n", position.epoch, position.number);
         }
-        write_durably(&project.incarnation_file(), text.as_bytes())
+        text
+    }
+
+    /// Notes it.
+    pub(crate) fn write(&self, project: &Project) -> Result<(), Failure> {
+        write_durably(&project.incarnation_file(), self.to_text().as_bytes())
+    }
+
+    /// The epoch in which the log ended; 0 where that is not known.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.end.as_ref().map_or(0, |(position, _)| position.epoch)
     }
 
     /// What a database lacks of it, in words.

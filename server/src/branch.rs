@@ -18,6 +18,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
 use crate::line::{GREETING_DEADLINE, Line, LineEnd};
+use crate::markers;
 use crate::node::Shared;
 use crate::peers::{CONNECTED, CONNECTING};
 use crate::replica::{self, Errand};
@@ -179,6 +180,7 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str, transport: Tran
 }
 
 fn connected(shared: &Shared, name: &str, transport: Transport) {
+    markers::synced(&shared.project, &shared.app);
     shared.tell("connected", name, String::new());
     tracing::info!("connected to {name} over {transport}");
     shared.peers.update(name, |peer| {

@@ -34,7 +34,7 @@ mod table;
 mod tests;
 mod values;
 
-pub use edit::{WriteError, comment_out, write_value};
+pub use edit::{WriteError, comment_out, without_secrets, write_value};
 pub use explain::{Explained, explain};
 pub use kind::{Address, DEFAULT_TLS_PORT, Kind};
 pub use problem::{ConfigProblem, Origin, Severity};

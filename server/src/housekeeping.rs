@@ -8,6 +8,7 @@ use mytism_app::AppError;
 use mytism_app::follower::{Keep, Trimmed};
 
 use crate::bookmark::Bookmark;
+use crate::markers;
 use crate::node::Shared;
 use crate::project::Project;
 
@@ -20,8 +21,14 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// Works until the node stops.
 pub(crate) async fn run(shared: Arc<Shared>, project: Project) {
+    let integrity = {
+        let (app, project) = (Arc::clone(&shared.app), project.clone());
+        tokio::task::spawn_blocking(move || markers::check_integrity(&project, &app))
+    };
     let marks = mark(Arc::clone(&shared), project);
     let ((), (), ()) = tokio::join!(marks, remember(Arc::clone(&shared)), keep_short(shared));
+    // A panic has been reported where it happened, and a node that goes down does not wait for the end of a check.
+    drop(integrity);
 }
 
 /// Notes how far the node is, where it has come further.

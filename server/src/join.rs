@@ -12,7 +12,7 @@ use std::time::Duration;
 use mytism_app::surroundings::Machine;
 use mytism_app::{App, Identity};
 use mytism_core::failure::Failure;
-use mytism_core::id::{BlockId, Hash};
+use mytism_core::id::{BlockId, Hash, NodeId};
 use mytism_proto::PeerMessage;
 use mytism_store::StoreError;
 use mytism_store::sqlite::SqliteStore;
@@ -26,6 +26,7 @@ use crate::head::blocking;
 use crate::history;
 use crate::ledger::FileLedger;
 use crate::line::{Line, LineEnd};
+use crate::markers;
 use crate::project::{Project, file_failure, write_durably};
 use crate::setup::{Ports, header, set, set_ports};
 use crate::unfinished;
@@ -102,25 +103,38 @@ pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Re
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed("no-runtime", format!("cannot start: {error}")))?;
     let mut fetched = runtime.block_on(fetch(&project, &account, &key, options, progress)).map_err(failure)?;
-    let mut text = header("branch");
-    text = set(&text, "DBMan", "nodeName", &account.name)?;
-    text = set(&text, "DBMan", "nodeNumber", &fetched.identity.node.to_string())?;
-    text = set(&text, "DBMan", "authoritative", "0")?;
-    text = set(&text, "SyncService", "headOffice", &account.addresses.join(", "))?;
-    text = set(&text, "SyncService", "headOfficeKey", &account.key.to_string())?;
-    text = set_ports(&text, options.ports)?;
+    let text = configuration(&account, fetched.identity.node, options.ports)?;
     // With the configuration the project is there.
     write_durably(&project.config_file(), text.as_bytes())?;
+    markers::joined(&project);
     project.write_incarnation(fetched.identity.incarnation)?;
     incoming::clear(&project)?;
     fetched.report.directory.clone_from(&options.directory);
     Ok(JoinReport { node: account.name, head_office: account.head_office, ..fetched.report })
 }
 
-fn read_account(options: &JoinOptions) -> Result<Account, Failure> {
-    let path: &Path = &options.account;
+/// Reads an account file.
+///
+/// # Errors
+/// When it is missing, or is none.
+pub(crate) fn read_account_file(path: &Path) -> Result<Account, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| file_failure("read", path, &error))?;
-    let account = Account::from_text(&text)?;
+    Account::from_text(&text)
+}
+
+/// The configuration of a new branch.
+pub(crate) fn configuration(account: &Account, node: NodeId, ports: Ports) -> Result<String, Failure> {
+    let mut text = header("branch");
+    text = set(&text, "DBMan", "nodeName", &account.name)?;
+    text = set(&text, "DBMan", "nodeNumber", &node.to_string())?;
+    text = set(&text, "DBMan", "authoritative", "0")?;
+    text = set(&text, "SyncService", "headOffice", &account.addresses.join(", "))?;
+    text = set(&text, "SyncService", "headOfficeKey", &account.key.to_string())?;
+    set_ports(&text, ports)
+}
+
+fn read_account(options: &JoinOptions) -> Result<Account, Failure> {
+    let account = read_account_file(&options.account)?;
     match &options.name {
         Some(name) if *name != account.name => {
             let message = format!("the account file is for the branch {}, not for {name}", account.name);
@@ -131,7 +145,7 @@ fn read_account(options: &JoinOptions) -> Result<Account, Failure> {
 }
 
 /// The key of a broken-off attempt is used again, since the head office may know it already.
-fn load_or_make_key(project: &Project) -> Result<NodeKey, Failure> {
+pub(crate) fn load_or_make_key(project: &Project) -> Result<NodeKey, Failure> {
     let path = project.key_file();
     let wrong = |error: String| Failure::failed("key-error", error);
     if path.exists() {
@@ -190,7 +204,8 @@ async fn fetch(
     Ok(Fetched { identity, report })
 }
 
-async fn reach(account: &Account, key: &NodeKey) -> Result<PeerConnection, LineEnd> {
+/// Connects to the head office of an account.
+pub(crate) async fn reach(account: &Account, key: &NodeKey) -> Result<PeerConnection, LineEnd> {
     let mut failed = Vec::new();
     for address in &account.addresses {
         match connect(address, key, account.key, DEADLINE).await {
@@ -341,7 +356,8 @@ fn unexpected() -> LineEnd {
     mytism_sync::Violation::unexpected("something that is no part of a join").into()
 }
 
-fn failure(end: LineEnd) -> Failure {
+/// What to tell of a line that ended.
+pub(crate) fn failure(end: LineEnd) -> Failure {
     match end {
         LineEnd::Own(failure) => failure,
         LineEnd::Rejected { code, message } => Failure::refused(&code, message),

@@ -12,15 +12,18 @@
 //!    [`presence`], `supervisor`, `settings`: what others are told of it, and what it takes up while it runs
 //! 5. [`operations`]: what clients may ask of it; `sessions`: how they do
 //! 6. [`succession`]: a branch takes the place of the head office
-//! 7. `housekeeping`: what it does while nobody asks; `snapshots`: what it keeps for branches that join; `history`: what
+//! 7. [`backup`]: backups of it, and putting them back; `enrol`: a branch that was set up from one
+//! 8. `housekeeping`: what it does while nobody asks; `snapshots`: what it keeps for branches that join; `history`: what
 //!    a branch gets after it joined
-//! 8. `peers`: the lines to other nodes as others may see them; `traffic`: what moves over one; `head`, `branch`: the two ends of such a line;
+//! 9. `peers`: the lines to other nodes as others may see them; `traffic`: what moves over one; `head`, `branch`: the two ends of such a line;
 //!    [`replica`]: the work that these ask for
 
 pub mod account;
+pub mod backup;
 mod bookmark;
 mod branch;
 pub mod config;
+mod enrol;
 mod head;
 mod history;
 mod holder;
@@ -29,6 +32,7 @@ mod identity;
 pub mod join;
 mod ledger;
 mod line;
+mod markers;
 pub mod node;
 pub mod operations;
 mod peers;

@@ -25,9 +25,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::backup;
 use crate::bookmark::{self, Bookmark};
 use crate::branch;
 use crate::config::{Config, Listen, Live};
+use crate::enrol;
 use crate::head;
 use crate::history;
 use crate::holder::holder;
@@ -36,6 +38,7 @@ use crate::identity;
 use crate::join;
 use crate::ledger::FileLedger;
 use crate::line::LineEnd;
+use crate::markers;
 use crate::peers::Peers;
 use crate::presence::{self, Presence};
 use crate::project::Project;
@@ -72,6 +75,7 @@ pub struct Ready {
 
 /// What the parts of a running node share.
 pub(crate) struct Shared {
+    pub(crate) project: Project,
     pub(crate) app: Arc<App>,
     pub(crate) key: NodeKey,
     pub(crate) snapshots: Arc<Snapshots>,
@@ -136,6 +140,7 @@ impl Shared {
 /// # Errors
 /// When another process uses it, it is damaged, or it is an earlier life of the node.
 pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
+    backup::finish(project)?;
     let store = SqliteStore::open(&project.data()).map_err(|error| match error {
         StoreError::InUse { .. } => in_use(project),
         // There is a project, so there was a database; a new one in its place would hide the loss.
@@ -171,7 +176,7 @@ fn open_patiently(project: &Project) -> Result<Arc<App>, Failure> {
     }
 }
 
-fn in_use(project: &Project) -> Failure {
+pub(crate) fn in_use(project: &Project) -> Failure {
     let directory = project.directory().display();
     let holder = holder(&project.lock_file()).map(|holder| holder.to_string());
     let message = match (Presence::read(project), holder) {
@@ -207,10 +212,13 @@ pub fn serve(directory: &Path, hooks: Hooks<'_>) -> Result<(), Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    backup::finish(&project)?;
     identity::first_start(&project, &config)?;
     let app = open_patiently(&project)?;
     presence::clear(&project);
+    enrol::at_start(&project, &app)?;
     identity::check(&project, &config, &app.identity())?;
+    markers::check(&project, &app)?;
     app.lease_by(config.live.leases);
     let key = NodeKey::load(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
     identity::note_number(&project, &config, &app.identity());
@@ -287,6 +295,7 @@ fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Resu
     }));
     let surroundings = Machine::default();
     Ok(Arc::new(Shared {
+        project: project.clone(),
         started: surroundings.now(),
         head_name: head_name(&app, &config),
         app,

@@ -2,19 +2,24 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mytism_app::surroundings::{Machine, Surroundings};
 use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
-use mytism_core::operation::{Operations, PeerStatus, Reply, Request, Sink, Status};
+use mytism_core::operation::{BackingUp, Operations, PeerStatus, Reply, Request, Sink, Status};
 
 use crate::account::{Account, Secret};
+use crate::backup;
 use crate::config::{Address, Config, Live};
+use crate::enrol;
 use crate::node::{Shared, open};
 use crate::peers::rest_lines;
 use crate::project::Project;
 use crate::setup::{DEFAULT_TLS_PORT, host_name};
+
+/// Pause between two reports of how far a backup is.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// A node that runs.
 pub(crate) struct RunningNode(pub(crate) Arc<Shared>);
@@ -36,6 +41,7 @@ impl RunningNode {
                 Reply::Status(Box::new(self.status()?))
             }
             Request::AddNode { name, valid_days } => Reply::Account { file: self.add_node(&name, valid_days)? },
+            Request::Backup { with_keys } => return back_up(&shared.project, &shared.app, with_keys, sink),
             Request::Stop => {
                 shared.stop();
                 Reply::Stopping
@@ -111,6 +117,24 @@ pub(crate) fn addresses(config: &Config, live: &Live) -> Vec<String> {
     addresses
 }
 
+/// Makes a backup and says how far it is. Who asked may leave; it is made all the same.
+fn back_up(project: &Project, app: &App, with_keys: bool, sink: &mut Sink<'_>) -> Result<(), Failure> {
+    if with_keys {
+        let message = "this version backs up no keys, since it cannot encrypt them";
+        let hint = "leave --with-keys out, and keep a copy of keys/node.key in a safe place";
+        return Err(Failure::usage("not-in-this-version", message).hint(hint));
+    }
+    let mut told = Instant::now();
+    let made = backup::make(project, app, &mut |step| {
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            let _closed = sink(Reply::BackingUp(BackingUp { done: step.done, total: step.total }));
+        }
+    })?;
+    let _closed = sink(Reply::BackedUp(made));
+    Ok(())
+}
+
 /// A node that does not run.
 struct Direct {
     app: Arc<App>,
@@ -126,6 +150,7 @@ impl Operations for Direct {
                 rests = rest;
             }
             Request::Status => {}
+            Request::Backup { with_keys } => return back_up(&self.project, &self.app, with_keys, sink),
             other => return self.app.call(&Context::local(), other, sink),
         }
         let mut status = self.app.status().map_err(|error| error.failure())?;
@@ -144,6 +169,7 @@ pub fn direct(directory: &Path) -> Result<Box<dyn Operations>, Failure> {
     let project = Project::at(directory);
     let config = project.config()?;
     let app = open(&project)?;
+    enrol::check_done(&app)?;
     app.lease_by(config.live.leases);
     Ok(Box::new(Direct { app, project }))
 }

@@ -80,6 +80,21 @@ impl Project {
         self.state().join("seen")
     }
 
+    /// Where backups are.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.directory.join("backups")
+    }
+
+    /// What the project is called: its directory, without the dot in front.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let absolute = fs::canonicalize(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name.trim_start_matches('.').to_owned();
+        if name.is_empty() { "mytism".to_owned() } else { name }
+    }
+
     /// What the node writes about its work when nobody looks on.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

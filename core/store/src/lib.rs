@@ -14,6 +14,8 @@ pub mod bench;
 mod error;
 pub mod sqlite;
 
+use std::path::Path;
+
 use mytism_core::change::Slot;
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
 use mytism_core::journal::Cause;
@@ -289,6 +291,28 @@ pub trait View: Send {
     /// # Errors
     /// When the database cannot be read.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Copies the whole database, as this view sees it, to a file that is not there yet. The copy is durable when this
+    /// returns; where it fails, nothing is left of it. Others commit meanwhile. `progress` is told bytes that are done
+    /// and bytes in all.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or the copy cannot be written.
+    fn copy_to(&self, path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError>;
+
+    /// What is wrong with the files and the tables of the database, in words: pages and indexes that do not fit
+    /// together, tables that are not those of the schema. All of it is read.
+    ///
+    /// # Errors
+    /// When the database cannot be read at all.
+    fn damages(&self) -> Result<Vec<String>, StoreError>;
+
+    /// The part of [`Self::damages`] about tables: which of the schema are not there as it wants them. Costs the same
+    /// however much is in them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn foreign_tables(&self) -> Result<Vec<String>, StoreError>;
 
     /// Lets objects be otherwise than they are, for what this view says of objects, sets and queries from here on.
     /// Nothing is stored, log and history stay what they are, and no other view knows of it.

@@ -4,6 +4,7 @@
 //! for the writer. A lock on a file of its own keeps a second process out, since the engine alone would let it in.
 
 pub mod column;
+mod copy;
 pub mod ddl;
 mod filling;
 mod log_of_writes;

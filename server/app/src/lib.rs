@@ -14,7 +14,8 @@
 //! 9. `quarantine`: what can be done with refused transactions
 //! 10. [`numbers`]: numbers that never go back; `reign`: whether a head office decides
 //! 11. [`snapshot`]: all of it at one position, for a new branch; [`history`]: the log below, which follows
-//! 12. `kept`: what only the node itself changes
+//! 12. `put_back`: a database from a backup; [`soundness`]: whether one is whole
+//! 13. `kept`: what only the node itself changes
 //!
 //! It knows no socket and no files but the store's and those of a snapshot, and takes time and randomness as given ([`surroundings`]).
 
@@ -45,6 +46,7 @@ pub mod numbers;
 mod output;
 mod past;
 mod prepare;
+mod put_back;
 mod quarantine;
 mod reading;
 mod reads;
@@ -53,6 +55,7 @@ mod reign;
 mod resolve;
 mod rollback;
 pub mod snapshot;
+pub mod soundness;
 mod stack;
 mod start;
 pub mod surroundings;
@@ -190,7 +193,11 @@ impl App {
                 one(sink, Reply::Saved(self.set_next_number(context, &range, next)?));
             }
             Request::Recover { begin, without } => one(sink, self.recovery(begin, without)?),
-            Request::Watch | Request::Stop | Request::AddNode { .. } | Request::RestLines { .. } => {
+            Request::Watch
+            | Request::Stop
+            | Request::AddNode { .. }
+            | Request::RestLines { .. }
+            | Request::Backup { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `./mytism start`").into());
             }

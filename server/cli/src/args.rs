@@ -1,5 +1,7 @@
 //! What can be written behind `mytism`: one definition from which parser and help come. Knows no node and no file.
 
+mod backup;
+mod numbers;
 mod succession;
 mod sync;
 
@@ -10,11 +12,12 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mytism_core::failure::Failure;
 use mytism_core::id::{ObjectId, TransactionId};
-use mytism_core::number::Number;
 use mytism_core::operation::ImportMode;
 use mytism_intake::encoding::Encoding;
 use mytism_intake::layout::Quote;
 
+pub(crate) use backup::{Backup, BackupCommand, NodeSetup, Restore};
+pub(crate) use numbers::{Numbers, NumbersCommand, SetNumber};
 pub(crate) use succession::{Follow, Promote, Recover};
 pub(crate) use sync::{Sync, SyncCommand};
 
@@ -119,6 +122,12 @@ pub(crate) enum Command {
     Follow(Follow),
     /// Number ranges, numbers that may be missing, and the next number set by hand
     Numbers(Numbers),
+    /// Back the node up while it runs; the backups that there are, and whether they can be restored
+    Backup(Backup),
+    /// Put a backup in the place of the data of a node
+    Restore(Restore),
+    /// Make a backup that sets up a branch
+    PrepareBackupForNodeSetup(NodeSetup),
     /// Tell everything that is wrong with mytism.ini
     CheckConfig,
     /// Every setting in force, and where it comes from
@@ -497,40 +506,6 @@ pub(crate) enum Take {
     Kept,
     /// The one beside it
     Other,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Numbers {
-    #[command(subcommand)]
-    pub(crate) command: Option<NumbersCommand>,
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum NumbersCommand {
-    /// Numbers that no object holds though they were drawn, or may have been
-    Void(VoidNumbers),
-    /// Set the next number of a range by hand
-    Set(SetNumber),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct VoidNumbers {
-    /// Only of the ranges of this name
-    #[arg(value_name = "RANGE")]
-    pub(crate) range: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SetNumber {
-    /// Name of the range that belongs to this node, or the id of its object
-    #[arg(value_name = "RANGE")]
-    pub(crate) range: String,
-    /// The number that comes next
-    #[arg(value_name = "NEXT", allow_negative_numbers = true)]
-    pub(crate) next: Number,
-    /// Without asking
-    #[arg(long)]
-    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]

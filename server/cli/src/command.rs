@@ -8,9 +8,12 @@
 //! 5. [`cluster`]: status, nodes, conflicts; [`sync`]: the lines to other nodes; [`quarantine`]: refused transactions
 //! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one
 //! 7. [`numbers`]: number ranges
-//! 8. [`configuration`]: what is wrong with it, and what is in force
+//! 8. [`backup`]: making backups and proving them; [`restore`]: putting one back; [`node_setup`]:
+//!    a branch from one
+//! 9. [`configuration`]: what is wrong with it, and what is in force
 
 pub(crate) mod background;
+mod backup;
 mod cluster;
 mod configuration;
 mod export;
@@ -18,11 +21,13 @@ mod files;
 mod import;
 mod journal;
 mod life;
+mod node_setup;
 mod numbers;
 mod objects;
 mod progress;
 mod quarantine;
 mod recovery;
+mod restore;
 mod succession;
 mod sync;
 mod systemd;
@@ -84,6 +89,9 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Promote(arguments) => succession::promote(directory, arguments, output)?,
         Command::Follow(arguments) => succession::follow(directory, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
+        Command::Backup(arguments) => backup::run(directory, arguments, output)?,
+        Command::PrepareBackupForNodeSetup(arguments) => node_setup::prepare(directory, arguments, output)?,
+        Command::Restore(arguments) => restore::run(directory, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),
         Command::ExplainConfig(arguments) => configuration::explain(directory, arguments, output)?,
         Command::Demo(arguments) => demo::run(arguments, output)?,

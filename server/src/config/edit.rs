@@ -68,6 +68,40 @@ pub fn comment_out(text: &str, section: &str, key: &str) -> String {
     }
 }
 
+/// Parts of the names of keys that hold secrets, in whatever section.
+const SECRET_WORDS: [&str; 4] = ["pass", "secret", "pwd", "token"];
+
+/// The text without its secrets: what might hold one, in a comment too, makes way for a comment that says so. Better one
+/// setting too few than a password in a copy.
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
+    let clean = |raw: &str| {
+        let line = raw.trim_end_matches(['\n', '\r']);
+        let end = raw.get(line.len()..).unwrap_or_default();
+        match secret_in(line) {
+            Some(name) => format!("; {name} may be a secret and is left out{end}"),
+            None => raw.to_owned(),
+        }
+    };
+    text.split_inclusive('\n').map(clean).collect()
+}
+
+/// The name of what might be a secret in a line.
+fn secret_in(line: &str) -> Option<&str> {
+    let bare = line.trim_start_matches(['\u{feff}', ' ', '\t', ';', '#', '-']);
+    let (name, value) = bare.split_once('=').map_or((bare, ""), |(name, value)| (name.trim(), value.trim()));
+    let lower = name.to_ascii_lowercase();
+    let is_secret = keys::all()
+        .any(|key| key.is_secret() && (key.is_called(name) || key.name.to_ascii_lowercase() == lower))
+        || SECRET_WORDS.iter().any(|word| lower.contains(word));
+    let is_line_of_prose = value.is_empty() && lines::shape(line) == Shape::Silent;
+    (is_secret && !lower.ends_with("_file") && !is_line_of_prose).then_some(match value.is_empty() {
+        // What has no value may hold it in its name.
+        true => "what stands here",
+        false => name,
+    })
+}
+
 /// All spellings of a key, those of the table included.
 fn spellings<'a>(names: &SectionNames, section: &str, key: &'a str) -> Vec<&'a str> {
     let own = names.meaning(section).map(|known| known.name);
@@ -134,6 +168,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn secrets_are_left_out_wherever_they_stand() {
+        let text = "-- mine\r\n[DBMan]\r\nnodeName = bonn\npass = hunter2\n; pass = hunter2\npass_file = /run/pass\n\
+            [Mailer.x]\npassword=hunter2\n[Castor]\nmyPWD = hunter2\npassword hunter2\n-- the password is elsewhere\n";
+        let expected = "-- mine\r\n[DBMan]\r\nnodeName = bonn\n; pass may be a secret and is left out\n\
+            ; pass may be a secret and is left out\npass_file = /run/pass\n[Mailer.x]\n\
+            ; password may be a secret and is left out\n[Castor]\n; myPWD may be a secret and is left out\n\
+            ; what stands here may be a secret and is left out\n-- the password is elsewhere\n";
+        assert_eq!(without_secrets(text), expected);
+    }
 
     #[test]
     fn the_rest_stays() {

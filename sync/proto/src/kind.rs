@@ -93,6 +93,7 @@ kinds! {
     REQUEST_SETTLE = 0x033a "Request.Settle" LARGE;
     REQUEST_RECOVER = 0x0340 "Request.Recover" SMALL;
     REQUEST_REST_LINES = 0x0348 "Request.RestLines" SMALL;
+    REQUEST_BACKUP = 0x0350 "Request.Backup" SMALL;
 
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;
@@ -114,6 +115,8 @@ kinds! {
     REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
     REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;
     REPLY_RECOVERY = 0x03b0 "Reply.Recovery" LARGE;
+    REPLY_BACKING_UP = 0x03c0 "Reply.BackingUp" SMALL;
+    REPLY_BACKED_UP = 0x03c1 "Reply.BackedUp" SMALL;
     END = 0x03f0 "End" SMALL;
     FAILURE = 0x03f1 "Failure" LARGE;
 }

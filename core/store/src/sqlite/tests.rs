@@ -233,3 +233,41 @@ fn formats_that_are_not_known_are_refused() {
     set_format(directory.path(), &[0, 0, 0, 1]);
     assert!(SqliteStore::open(directory.path()).is_ok());
 }
+
+#[test]
+fn a_copy_holds_what_its_view_saw_though_others_commit() {
+    let (directory, store) = store();
+    store.commit(&vec![Write::Put { key: "one", value: vec![1; 3_000_000] }]).unwrap();
+    let view = store.view().unwrap();
+    let mut told = Vec::new();
+    let copies = tempfile::tempdir().unwrap();
+    let path = copies.path().join(FILE);
+    view.copy_to(&path, &mut |done, total| {
+        // In the middle of it, and nobody waits.
+        store.commit(&vec![Write::Put { key: "one", value: vec![2] }]).unwrap();
+        told.push((done, total));
+    })
+    .unwrap();
+    assert!(told.len() > 2 && told.is_sorted(), "{told:?}");
+    let (done, total) = told[told.len() - 1];
+    assert_eq!((done, total), (std::fs::metadata(&path).unwrap().len(), done));
+    assert_eq!(std::fs::read_dir(copies.path()).unwrap().count(), 1, "it is one file");
+    assert!(view.copy_to(&path, &mut |_, _| {}).is_err(), "nothing is written over");
+    assert!(path.exists());
+    assert!(view.copy_to(&copies.path().join("no").join("where"), &mut |_, _| {}).is_err());
+    drop(view);
+    assert_eq!(store.view().unwrap().get("one").unwrap(), Some(vec![2]));
+    drop((store, directory));
+    let copy = SqliteStore::open(copies.path()).unwrap();
+    assert_eq!(copy.view().unwrap().get("one").unwrap(), Some(vec![1; 3_000_000]));
+    assert_eq!(copy.view().unwrap().damages().unwrap(), [""; 0]);
+}
+
+#[test]
+fn tables_that_are_not_those_of_the_schema_are_told() {
+    let (_directory, store) = store();
+    assert_eq!(store.view().unwrap().damages().unwrap(), [""; 0]);
+    store.writer().execute_batch("DROP VIEW \"User_view\"; ALTER TABLE \"Group\" ADD COLUMN more TEXT").unwrap();
+    let found = store.view().unwrap().damages().unwrap();
+    assert!(found.len() == 2 && found.iter().any(|text| text.contains("User_view")), "{found:?}");
+}

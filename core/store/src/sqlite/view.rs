@@ -1,5 +1,6 @@
 //! Reading: a connection with an open read transaction, so that everything is seen as one commit left it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use mytism_core::change::{Life, ObjectMeta, Slot, Stamp};
@@ -13,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Shared;
 use super::column::{from_result, from_sql, to_sql};
+use super::copy;
 use super::names::quoted;
 use super::overlay::Overlay;
 use super::query::compile;
@@ -406,6 +408,18 @@ impl View for SqliteView {
 
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.one("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get(0))
+    }
+
+    fn copy_to(&self, path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
+        copy::copy(self.connection()?, path, progress)
+    }
+
+    fn damages(&self) -> Result<Vec<String>, StoreError> {
+        copy::damages(self.connection()?, &self.shared)
+    }
+
+    fn foreign_tables(&self) -> Result<Vec<String>, StoreError> {
+        copy::foreign_tables(self.connection()?, &self.shared)
     }
 
     fn overlay(&mut self, objects: &[OtherObject]) -> Result<(), StoreError> {

@@ -224,6 +224,23 @@ impl Read {
         read
     }
 
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        for (id, (standing, Leased { end, holder })) in &self.leases {
+            let way = way(standing.direction);
+            text.push_str(&line(&format!("lease {id} {way} {} {end} {holder}", standing.generation)));
+        }
+        let given = |(id, (generation, number)): (&ObjectId, &(u32, Number))| {
+            line(&format!("given {id} {generation} {number}"))
+        };
+        text.extend(self.given.iter().map(given));
+        text.extend(self.ids.iter().map(|(end, next)| ids_line(end, next)));
+        if self.is_damaged {
+            text.push_str("damaged\n");
+        }
+        text
+    }
+
     fn line(&mut self, line: &str) -> Option<()> {
         let mut words = line.split(' ');
         let kind = words.next()?;
@@ -249,6 +266,34 @@ impl Read {
         }
         Some(())
     }
+}
+
+/// Two ledgers of one node in one: of everything what is further. Where one of them is damaged, the merged one is too,
+/// since what its damaged lines said is in neither.
+#[must_use]
+pub fn merge(one: &[u8], other: &[u8]) -> Vec<u8> {
+    let (mut merged, other) = (Read::from_bytes(one), Read::from_bytes(other));
+    for (id, (standing, leased)) in other.leases {
+        let known = merged.leases.entry(id).or_insert((standing, leased));
+        known.0.generation = known.0.generation.max(standing.generation);
+        if standing.direction.is_beyond(leased.end, known.1.end) {
+            known.1 = leased;
+        }
+    }
+    for (id, (generation, number)) in other.given {
+        let direction = merged.leases.get(&id).map(|(standing, _)| standing.direction);
+        let known = merged.given.entry(id).or_insert((generation, number));
+        let is_further = direction.is_some_and(|direction| direction.is_beyond(number, known.1));
+        if generation > known.0 || generation == known.0 && is_further {
+            *known = (generation, number);
+        }
+    }
+    for (end, next) in other.ids {
+        let known = merged.ids.entry(end).or_insert(next);
+        *known = next.max(*known);
+    }
+    merged.is_damaged |= other.is_damaged;
+    merged.to_text().into_bytes()
 }
 
 /// Why numbers go on above the end of their leases.
@@ -459,6 +504,25 @@ mod tests {
         check(standing(0, Some(9), 20, OWN), Some(&now), (Some(20), Some(20), Some((Some(9), 20))));
         let before = text(&standing(0, Some(9), 20, OWN), &standing(0, Some(9), 20, OWN), &Noted::new());
         check(standing(1, Some(3), 20, OWN), Some(&before), (Some(3), Some(20), None));
+    }
+
+    #[test]
+    fn of_two_ledgers_what_is_further_counts() {
+        let ledger = |generation: u32, given: i64, end: i64, ids: &[(i64, i64)]| {
+            let standings = standing(generation, Some(given), end, OWN);
+            text(&standings, &standings, &ids.iter().copied().collect())
+        };
+        let merged = |one: &str, other: &str| String::from_utf8(merge(one.as_bytes(), other.as_bytes())).unwrap();
+        let (old, new) = (ledger(0, 5, 20, &[(100, 7), (200, 150)]), ledger(0, 25, 40, &[(100, 90), (300, 201)]));
+        let both = ledger(0, 25, 40, &[(100, 90), (200, 150), (300, 201)]);
+        assert_eq!(merged(&old, &new), both);
+        assert_eq!(merged(&new, &old), both);
+        assert_eq!(merged("", &old), old);
+        let by_hand = ledger(1, 3, 20, &[]);
+        assert_eq!(merged(&new, &by_hand), ledger(1, 3, 40, &[(100, 90), (300, 201)]), "set by hand later");
+        let damaged = new.replace("given 7 0 25", "given 7 0 24");
+        assert!(Read::from_bytes(merged(&damaged, &old).as_bytes()).is_damaged);
+        assert!(!Read::from_bytes(both.as_bytes()).is_damaged);
     }
 
     #[test]

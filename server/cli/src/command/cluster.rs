@@ -13,7 +13,7 @@ use mytism_core::value::Value;
 use serde_json::json;
 
 use super::objects::show_saved;
-use super::one;
+use super::{backup, one};
 use crate::args::{AddNode, ConflictsCommand, NodesCommand};
 use crate::output::{Output, harmless};
 use crate::report::{Trouble, not_in_this_version};
@@ -39,9 +39,9 @@ pub(crate) fn status(directory: &Path, arguments: &args::Status, output: &mut Ou
             _ => None,
         })?;
         if redrawn {
-            output.redraw(|output| show_status(&status, output));
+            output.redraw(|output| show_status(directory, &status, output));
         } else {
-            show_status(&status, output);
+            show_status(directory, &status, output);
         }
         if !arguments.watch {
             return Ok(());
@@ -54,11 +54,18 @@ pub(crate) fn status(directory: &Path, arguments: &args::Status, output: &mut Ou
     }
 }
 
-fn show_status(status: &Status, output: &mut Output<'_>) {
+fn show_status(directory: &Path, status: &Status, output: &mut Output<'_>) {
+    let (made, proven) = backup::latest(directory);
     if output.json {
-        output.document(&json::status(status));
+        let mut document = json::status(status);
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("last_backup".to_owned(), made.into());
+            fields.insert("last_verified_backup".to_owned(), proven.into());
+        }
+        output.document(&document);
     } else {
         people::status(status, jiff::Timestamp::now().as_microsecond(), &program(), output);
+        backup::show_latest(made.as_deref(), proven.as_deref(), output);
     }
 }
 

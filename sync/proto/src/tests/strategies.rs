@@ -269,6 +269,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         text().prop_map(|follower| R::RemoveFollower { follower }),
         (any::<bool>(), vec(text(), 0..4)).prop_map(|(begin, without)| R::Recover { begin, without }),
         any::<bool>().prop_map(|rest| R::RestLines { rest }),
+        any::<bool>().prop_map(|with_keys| R::Backup { with_keys }),
         (object(), any::<bool>()).prop_map(|(conflict, take_other)| R::ResolveConflict { conflict, take_other }),
         of(text()).prop_map(|range| R::VoidNumbers { range }),
         (text(), number()).prop_map(|(range, next)| R::SetNextNumber { range, next }),
@@ -531,8 +532,20 @@ fn reply() -> impl Strategy<Value = Reply> {
         }),
         number_range().prop_map(Reply::NumberRange),
         void_number().prop_map(Reply::VoidNumber),
+        any::<(u64, u64)>().prop_map(|(done, total)| Reply::BackingUp(BackingUp { done, total })),
+        backed_up().prop_map(Reply::BackedUp),
         Just(Reply::Stopping),
     ]
+}
+
+fn backed_up() -> impl Strategy<Value = BackedUp> {
+    (text(), any::<(u64, u64, u64, u64)>()).prop_map(|(name, (position, objects, blobs, bytes))| BackedUp {
+        name,
+        position,
+        objects,
+        blobs,
+        bytes,
+    })
 }
 
 fn number_range() -> impl Strategy<Value = NumberRangeLine> {

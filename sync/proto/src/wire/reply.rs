@@ -4,9 +4,9 @@ use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
-    ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, Moved, NodeLine, NumberRangeLine,
-    ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine, Reached, Reply,
-    RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    BackedUp, BackingUp, ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, Moved, NodeLine,
+    NumberRangeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine,
+    Reached, Reply, RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -38,6 +38,8 @@ messages! {
         REPLY_FOLLOWER Follower(FollowerLine);
         REPLY_NUMBER_RANGE NumberRange(NumberRangeLine);
         REPLY_VOID_NUMBER VoidNumber(VoidNumberLine);
+        REPLY_BACKING_UP BackingUp(BackingUp);
+        REPLY_BACKED_UP BackedUp(BackedUp);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -150,6 +152,12 @@ mirror! {
     VoidNumberLine as VoidNumberForm {
         "a" range: String, "n" node: String, "f" from: Number, "u" to: Number, "c" cause: String, "t" time: Timestamp,
     } optional { "x" transaction: TransactionId }
+}
+mirror! {
+    BackingUp as BackingUpForm { "d" done: u64, "n" total: u64 }
+}
+mirror! {
+    BackedUp as BackedUpForm { "a" name: String, "p" position: u64, "o" objects: u64, "l" blobs: u64, "b" bytes: u64 }
 }
 mirror! {
     Event as EventForm { "t" time: Timestamp, "k" kind: String, "n" peer: String, "m" text: String }

@@ -44,6 +44,7 @@ messages! {
         REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
         REQUEST_RECOVER Recover { "b" begin: bool, "w" without: Vec<String> };
         REQUEST_REST_LINES RestLines { "r" rest: bool };
+        REQUEST_BACKUP Backup { "k" with_keys: bool };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
         REQUEST_NUMBER_RANGES NumberRanges {};

@@ -11,7 +11,7 @@
 mod dice;
 mod known;
 mod savers;
-mod soundness;
+pub(crate) mod soundness;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ use mytism_core::operation::{ImportBatch, ImportMode, Operations, Reply, Request
 use mytism_testkit::{Project, RunningNode, wait_until_in_step};
 
 use crate::trade::{assert_equal, branch, head_office};
-use dice::Dice;
-use known::Known;
-use savers::Savers;
+pub(crate) use dice::Dice;
+pub(crate) use known::Known;
+pub(crate) use savers::Savers;
 
 /// Connections that save at the same time.
 const SAVERS: u64 = 8;
@@ -145,6 +145,6 @@ fn fill(project: &Project, count: u64) {
     }
 }
 
-fn rounds(few: u64, many: u64) -> u64 {
+pub(crate) fn rounds(few: u64, many: u64) -> u64 {
     if std::env::var_os("MYTISM_LONG").is_some() { many } else { few }
 }

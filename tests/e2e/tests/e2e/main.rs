@@ -23,9 +23,11 @@
 //! 20. [`going_back`]: databases that are put back
 //! 21. [`joining`]: a branch joins while both ends are killed
 //! 22. [`bad_lines`]: lines that lose, delay and cut off
+//! 23. [`backups`]: backups under load, and restores that are killed
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backups;
 mod bad_lines;
 mod bad_places;
 mod codes;

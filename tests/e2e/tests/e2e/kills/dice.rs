@@ -4,14 +4,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Splitmix: small, and good enough to choose moments.
 #[derive(Debug)]
-pub(super) struct Dice {
+pub(crate) struct Dice {
     seed: u64,
     state: u64,
 }
 
 impl Dice {
     /// With the seed that `MYTISM_SEED` names, else another one each time. It is told where the test fails.
-    pub(super) fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         let given = std::env::var("MYTISM_SEED").ok().and_then(|seed| seed.parse().ok());
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
         let seed = given.unwrap_or_else(clock);
@@ -27,12 +27,12 @@ impl Dice {
     }
 
     /// A number below `end`, which must not be 0.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.throw() % end
     }
 
     /// Dice of their own for a thread, so that threads don't disturb each other's numbers.
-    pub(super) fn child(&mut self) -> Self {
+    pub(crate) fn child(&mut self) -> Self {
         let state = self.throw();
         Self { seed: self.seed, state }
     }

@@ -16,7 +16,7 @@ use super::savers;
 
 /// How a group is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A customer with two orders that refer to it, saved.
     Saved,
     /// Five customers, imported.
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const fn size(self) -> usize {
+    pub(crate) const fn size(self) -> usize {
         match self {
             Self::Saved => 3,
             Self::Imported => 5,
@@ -33,32 +33,32 @@ impl Kind {
 }
 
 /// The version of a group; `None` where it is not there: not yet, or deleted.
-pub(super) type Version = Option<u64>;
+pub(crate) type Version = Option<u64>;
 
 /// A group of objects as it must stand in the database.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub(super) kind: Kind,
+pub(crate) struct Group {
+    pub(crate) kind: Kind,
     /// Of its objects; empty where its making was never acknowledged, though it may be there.
-    pub(super) ids: Vec<ObjectId>,
+    pub(crate) ids: Vec<ObjectId>,
     /// The last one that was acknowledged.
-    pub(super) version: Version,
+    pub(crate) version: Version,
     /// Versions that were asked for and not answered: one of them may hold in place of the acknowledged one.
-    pub(super) asked: Vec<Version>,
+    pub(crate) asked: Vec<Version>,
 }
 
 /// An acknowledgement, as a saver wrote it down.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Acknowledged {
-    pub(super) transaction: TransactionId,
-    pub(super) group: u64,
-    pub(super) version: Version,
-    pub(super) made: Vec<ObjectId>,
+pub(crate) struct Acknowledged {
+    pub(crate) transaction: TransactionId,
+    pub(crate) group: u64,
+    pub(crate) version: Version,
+    pub(crate) made: Vec<ObjectId>,
 }
 
 impl Acknowledged {
     /// As a line of a file.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let version = self.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
         let made: Vec<String> = self.made.iter().map(ToString::to_string).collect();
         format!("{} {} {version} {}\n", self.transaction, self.group, made.join(","))
@@ -78,8 +78,8 @@ impl Acknowledged {
 
 /// All groups of all rounds.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) groups: BTreeMap<u64, Group>,
+pub(crate) struct Known {
+    pub(crate) groups: BTreeMap<u64, Group>,
     /// The files that acknowledgements were written to.
     files: Vec<PathBuf>,
     transactions: Vec<TransactionId>,
@@ -89,7 +89,7 @@ pub(super) struct Known {
 impl Known {
     /// Takes what a saver has asked for, and the file with what it was told.
     #[track_caller]
-    pub(super) fn add(&mut self, asked: Vec<(u64, Group)>, file: PathBuf) {
+    pub(crate) fn add(&mut self, asked: Vec<(u64, Group)>, file: PathBuf) {
         self.groups.extend(asked);
         let text = std::fs::read_to_string(&file).expect("a saver wrote down what it was told");
         for acknowledged in text.lines().map(Acknowledged::read) {
@@ -110,7 +110,7 @@ impl Known {
     /// Fails unless all that was acknowledged is there and nothing is there by half; the node must run. Takes from the
     /// database what became of the saves that were not answered.
     #[track_caller]
-    pub(super) fn check(&mut self, project: &Project) {
+    pub(crate) fn check(&mut self, project: &Project) {
         self.check_transactions(project);
         let there = self.read(project);
         let strange: Vec<_> = there.keys().filter(|group| !self.groups.contains_key(group)).collect();
@@ -179,7 +179,7 @@ impl Known {
 
     /// Fails where the savers did next to nothing: then nothing was proven.
     #[track_caller]
-    pub(super) fn assert_much_was_done(&self) {
+    pub(crate) fn assert_much_was_done(&self) {
         let imported = self.groups.values().filter(|group| group.kind == Kind::Imported).count();
         let deleted = self.groups.values().filter(|group| group.version.is_none() && !group.ids.is_empty()).count();
         let counts = (self.transactions.len(), imported, deleted, self.files.len());

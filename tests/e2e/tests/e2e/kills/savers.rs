@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use mytism_client::Client;
@@ -24,21 +24,23 @@ use super::known::{Acknowledged, Group, Kind, Known, Version};
 const GROUPS_MAX: u64 = 10_000;
 
 /// A connection to the running node of a project.
-pub(super) fn client(project: &Project) -> Result<Client, Failure> {
+pub(crate) fn client(project: &Project) -> Result<Client, Failure> {
     Client::connect(&mytism_transport::local::socket_path(&project.directory()))
 }
 
 /// Savers at work. They end when their node does.
-pub(super) struct Savers {
+pub(crate) struct Savers {
     acknowledged: Arc<AtomicU64>,
+    stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Saver>>,
 }
 
 impl Savers {
     /// Connects all of them. Each takes over a share of the groups that are there, to change and delete them.
     #[track_caller]
-    pub(super) fn start(project: &Project, known: &Known, dice: &mut Dice, round: u64) -> Self {
+    pub(crate) fn start(project: &Project, known: &Known, dice: &mut Dice, round: u64) -> Self {
         let acknowledged = Arc::<AtomicU64>::default();
+        let stopping = Arc::<AtomicBool>::default();
         let saver = |index: u64| {
             let name = format!("acknowledged-{round}-{index}");
             let path = project.root().join(name);
@@ -55,24 +57,30 @@ impl Savers {
                 groups: known.groups.iter().rev().filter_map(shared).take(10).collect(),
                 next: (round * GROUPS_MAX) * SAVERS + index,
                 acknowledged: Arc::clone(&acknowledged),
+                stopping: Arc::clone(&stopping),
             };
             std::thread::spawn(move || saver.run())
         };
         let threads = (0..SAVERS).map(saver).collect();
-        Self { acknowledged, threads }
+        Self { acknowledged, stopping, threads }
     }
 
     /// Waits until so many saves were acknowledged.
     #[track_caller]
-    pub(super) fn wait_for(&self, count: u64) {
+    pub(crate) fn wait_for(&self, count: u64) {
         wait_until(&format!("{count} saves are acknowledged"), PATIENCE, || {
             self.acknowledged.load(Ordering::Relaxed) >= count
         });
     }
 
-    /// Waits until all have noticed that their node is gone, and notes what they know.
+    /// Lets them end though their node lives.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until all have ended, or noticed that their node is gone, and notes what they know.
     #[track_caller]
-    pub(super) fn end(self, known: &mut Known) {
+    pub(crate) fn end(self, known: &mut Known) {
         for thread in self.threads {
             let saver = thread.join().expect("no saver fails");
             known.add(saver.groups, saver.path);
@@ -89,12 +97,13 @@ struct Saver {
     groups: Vec<(u64, Group)>,
     next: u64,
     acknowledged: Arc<AtomicU64>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Saver {
-    /// Saves until the node is gone.
+    /// Saves until the node is gone, or it shall end.
     fn run(mut self) -> Self {
-        loop {
+        while !self.stopping.load(Ordering::Relaxed) {
             let (place, version) = self.choose();
             let Some((number, group)) = self.groups.get_mut(place) else { continue };
             group.asked.push(version);

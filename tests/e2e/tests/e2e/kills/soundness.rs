@@ -20,7 +20,7 @@ struct Logged {
 
 /// What does not agree; empty where all does.
 #[track_caller]
-pub(super) fn findings(database: &Path) -> Vec<String> {
+pub(crate) fn findings(database: &Path) -> Vec<String> {
     let mut connection =
         Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a database can be read");
     let view = connection.transaction().expect("a database can be read");

@@ -1,0 +1,154 @@
+//! Backups of a node, and what becomes of them: made while it runs, proven, put back.
+//!
+//! A backup is a directory that any tool can copy: a [`manifest`] and parts, each packed and with its hash. It holds the
+//! database as one commit left it, what stands beside the database, and the configuration without its secrets; never a
+//! key. In reading order:
+//!
+//! 1. [`manifest`]: what a backup says of itself
+//! 2. `make`: a backup of a node, whether it runs or not
+//! 3. `unpack`: from parts to files again, checked on the way
+//! 4. [`verify`]: whether a backup can be restored, by restoring it
+//! 5. [`restore`]: beside the data that are there, and then in their place; `switch`: the exchange itself, which is
+//!    completed at the next start if it was broken off
+//! 6. [`node_setup`]: a branch that is made of a backup of its head office
+//!
+//! What follows for a cluster from a database that was put back is for the use cases to know.
+
+mod make;
+pub mod manifest;
+pub mod node_setup;
+pub mod restore;
+mod switch;
+mod unpack;
+pub mod verify;
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Component, Path, PathBuf};
+
+use mytism_core::failure::Failure;
+
+use crate::project::{Project, file_failure, make_directory};
+use manifest::Manifest;
+
+pub(crate) use make::make;
+pub(crate) use node_setup::NOT_ENROLLED;
+pub(crate) use switch::finish;
+
+/// Where the database stands in a backup.
+const DATABASE: &str = "data/objects.db";
+/// The note of ids and numbers.
+const NUMBERS: &str = "state/numbers";
+/// The configuration without its secrets.
+const CONFIG: &str = "mytism.ini";
+
+/// How far some work is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// What goes on.
+    pub phase: Phase,
+    /// How much of it is done.
+    pub done: u64,
+    /// How much there is.
+    pub total: u64,
+}
+
+/// What goes on with a backup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// It is made; in bytes.
+    Making,
+    /// Its parts are checked and unpacked; in bytes.
+    Unpacking,
+    /// The restored log is followed from its first entry; in entries.
+    Proving,
+}
+
+/// Who wants to know how far some work is.
+pub type Progress<'p> = dyn FnMut(Step) + 'p;
+
+/// A backup that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// What it says of itself; what is wrong with it where it cannot be read.
+    pub manifest: Result<Manifest, Failure>,
+    /// The name of its directory.
+    pub name: String,
+    /// When it was last proven to be restorable.
+    pub verified: Option<verify::Proof>,
+}
+
+/// The backups of a project, the oldest first.
+///
+/// # Errors
+/// When there is no project, or the directory of its backups cannot be read.
+pub fn list(directory: &Path) -> Result<Vec<Listed>, Failure> {
+    let backups = Project::at(directory).backups();
+    let entries = match fs::read_dir(&backups) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(file_failure("read", &backups, &error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| file_failure("read", &backups, &error))?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if !name.starts_with('.') && path.join(manifest::FILE).exists() {
+            found.push(Listed { manifest: Manifest::read(&path), verified: verify::Proof::read(&path), name });
+        }
+    }
+    let made = |listed: &Listed| listed.manifest.as_ref().map(|manifest| manifest.made.clone()).unwrap_or_default();
+    found.sort_by(|one, other| (made(one), &one.name).cmp(&(made(other), &other.name)));
+    Ok(found)
+}
+
+/// The directory of a backup: by its name among those of the project, or as a path that has more than one part.
+///
+/// # Errors
+/// `unknown-backup`.
+pub(crate) fn find(project: &Project, name: &str) -> Result<PathBuf, Failure> {
+    let given = Path::new(name);
+    let is_name = matches!(given.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    let path = if is_name { project.backups().join(given) } else { given.to_owned() };
+    if path.join(manifest::FILE).exists() {
+        return Ok(path);
+    }
+    let message = match path.is_dir() {
+        true => format!("{} is no backup, or only a part of one: it has no {}", path.display(), manifest::FILE),
+        false => format!("there is no backup {}", path.display()),
+    };
+    Err(Failure::usage("unknown-backup", message).hint("`./mytism backup list` tells which there are"))
+}
+
+/// A lock that goes with this value. Nobody waits for it.
+#[derive(Debug)]
+struct Held(#[allow(dead_code, reason = "the lock goes with the file")] File);
+
+/// Takes a lock.
+///
+/// # Errors
+/// `project-in-use` with the message, where another process holds it.
+fn hold(path: &Path, message: &str, hint: &str) -> Result<Held, Failure> {
+    if let Some(parent) = path.parent() {
+        make_directory(parent)?;
+    }
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|error| file_failure("open", path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Held(file)),
+        Err(TryLockError::WouldBlock) => Err(Failure::failed("project-in-use", message).hint(hint)),
+        Err(TryLockError::Error(error)) => Err(file_failure("lock", path, &error)),
+    }
+}
+
+/// Makes what was done to the names in a directory survive the loss of power.
+fn sync(directory: &Path) -> Result<(), Failure> {
+    File::open(directory).and_then(|opened| opened.sync_all()).map_err(|error| file_failure("sync", directory, &error))
+}
+
+/// Takes a directory away, where it is there.
+fn remove(directory: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(file_failure("remove", directory, &error)),
+        _ => Ok(()),
+    }
+}
