@@ -214,6 +214,27 @@ impl fmt::Display for Hash {
     }
 }
 
+impl Hash {
+    /// The hash that 64 hexadecimal digits in small letters stand for, as [`fmt::Display`] writes it.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        if text.len() != 64 {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        let (pairs, _) = text.as_bytes().as_chunks::<2>();
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(bytes))
+    }
+}
+
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hash {self}")
@@ -239,6 +260,15 @@ pub mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_read_what_they_write() {
+        let hash = Hash(std::array::from_fn(|place| u8::try_from(place * 7).unwrap()));
+        assert_eq!(Hash::from_hex(&hash.to_string()), Some(hash));
+        assert_eq!(Hash::from_hex(&hash.to_string().to_uppercase()), None);
+        assert_eq!(Hash::from_hex(&hash.to_string()[1..]), None);
+        assert_eq!(Hash::from_hex(&"ä".repeat(32)), None);
+    }
 
     #[test]
     fn object_ids_keep_their_borders() {

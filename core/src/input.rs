@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+use crate::blob::Blob;
 use crate::failure::nearest;
 use crate::numeral::Written;
 use crate::operation::Input;
@@ -34,10 +35,14 @@ pub fn value(kind: &Kind, input: &Input, zone: &TimeZone) -> Result<Value, Misfi
             _ => Err(misfit(kind, &given.to_string())),
         },
         Input::Number(digits) => match kind {
-            Kind::Date | Kind::Datetime | Kind::Bool | Kind::Enum(_) => Err(misfit(kind, digits)),
+            Kind::Date | Kind::Datetime | Kind::Bool | Kind::Enum(_) | Kind::Blob => Err(misfit(kind, digits)),
             _ => from_text(kind, digits, zone),
         },
         Input::Text(text) => from_text(kind, text, zone),
+        Input::Blob(blob) => match kind {
+            Kind::Blob => Ok(Value::Blob(blob.clone())),
+            _ => Err(misfit(kind, "a file")),
+        },
         Input::Reference(_) | Input::List(_) | Input::Difference { .. } => Err(misfit(kind, "an object")),
     }
 }
@@ -57,6 +62,7 @@ pub fn from_text(kind: &Kind, text: &str, zone: &TimeZone) -> Result<Value, Misf
         Kind::Bool => boolean(text).map(Value::Bool).ok_or_else(|| misfit(kind, text)),
         Kind::Date => date(text).map(Value::Date).ok_or_else(|| misfit(kind, text)),
         Kind::Datetime => Timestamp::parse(text, zone).map(Value::Datetime).ok_or_else(|| misfit(kind, text)),
+        Kind::Blob => Blob::parse(text).map(|blob| Value::Blob(Box::new(blob))).ok_or_else(|| misfit(kind, text)),
         Kind::Enum(words) => match words.iter().find(|word| word.name == text.trim()) {
             Some(word) => Ok(Value::Enum(word.id)),
             None => Err(no_such_word(text, words)),
@@ -151,6 +157,7 @@ fn misfit(kind: &Kind, given: &str) -> Misfit {
         Kind::Enum(words) => {
             format!("one of {}", words.iter().map(|word| word.name.as_str()).collect::<Vec<_>>().join(", "))
         }
+        Kind::Blob => "a file that the node has taken in".to_owned(),
         Kind::ToOne { .. } => "an object".to_owned(),
         Kind::ManyToMany { .. } => "a list of objects".to_owned(),
         Kind::ToMany { .. } | Kind::Owners { .. } => {

@@ -18,6 +18,7 @@
 //! 12. [`failure`]: the one form in which a refusal reaches a person or a program
 //! 13. [`planted`]: bugs that test builds have on purpose
 
+pub mod blob;
 pub mod change;
 pub mod failure;
 pub mod id;

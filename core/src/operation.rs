@@ -6,17 +6,22 @@
 //! schema.
 
 mod backup;
+mod content;
 mod journal;
+mod numbers;
 mod quarantine;
 
+use crate::blob::Blob;
 use crate::failure::Failure;
-use crate::id::{ObjectId, TransactionId};
+use crate::id::{Hash, ObjectId, TransactionId};
 use crate::number::Number;
 use crate::time::Timestamp;
 use crate::value::Value;
 
 pub use backup::{BackedUp, BackingUp};
+pub use content::ContentPart;
 pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
+pub use numbers::{NumberRangeLine, VoidNumberLine};
 pub use quarantine::{QuarantineLine, SettleRequest, Settled, Settling};
 
 /// Whoever can be asked.
@@ -143,6 +148,26 @@ pub enum Request {
         /// Whether the node's keys are in it too.
         with_keys: bool,
     },
+    /// Take in a part of the content of a file; answers one [`Reply::ContentPut`]. Once it has ended it can be named in
+    /// a save.
+    PutContent {
+        /// Which upload it belongs to, as its first part was told; `None` in the first.
+        upload: Option<u64>,
+        /// The next bytes, 4 MiB at most.
+        data: Vec<u8>,
+        /// Whether these are the last ones.
+        end: bool,
+    },
+    /// Some bytes of the content of a file; answers one [`Reply::ContentPart`]. What is not here is fetched, ahead of all
+    /// others.
+    GetContent {
+        /// The object.
+        object: ObjectId,
+        /// Name of its attribute.
+        attribute: String,
+        /// From which byte on, from 0.
+        from: u64,
+    },
     /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
     Watch,
     /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
@@ -202,6 +227,17 @@ pub enum Reply {
     BackingUp(BackingUp),
     /// To [`Request::Backup`].
     BackedUp(BackedUp),
+    /// To [`Request::PutContent`].
+    ContentPut {
+        /// By which the next part names its upload.
+        upload: u64,
+        /// Bytes taken in so far.
+        bytes: u64,
+        /// The hash of the content, once it has ended and is durable.
+        hash: Option<Hash>,
+    },
+    /// To [`Request::GetContent`].
+    ContentPart(ContentPart),
     /// Something happened.
     Event(Event),
     /// The node goes down.
@@ -221,6 +257,8 @@ pub enum Input {
     Text(String),
     /// An object.
     Reference(ReferenceInput),
+    /// The content of a file, which the node has taken in.
+    Blob(Box<Blob>),
     /// A set of objects, in the place of what was there.
     List(Vec<ReferenceInput>),
     /// Objects to add to a set and to take out of it.
@@ -366,6 +404,8 @@ pub enum Output {
     },
     /// A set.
     List(Vec<Self>),
+    /// The content of a file that is not here yet; one that is here is a value.
+    Away(Box<Blob>),
 }
 
 /// An object on its way out.
@@ -633,52 +673,6 @@ pub struct ConflictLine {
     pub rule: String,
 }
 
-/// A number range.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NumberRangeLine {
-    /// Its object.
-    pub id: ObjectId,
-    /// Its name.
-    pub name: String,
-    /// Name of the node that it belongs to; empty where it belongs to none.
-    pub node: String,
-    /// The number that comes next, as far as the node that is asked knows; `None` where none is left.
-    pub next: Option<Number>,
-    /// How many numbers are left.
-    pub left: u64,
-    /// The smallest number.
-    pub min: Number,
-    /// The largest number.
-    pub max: Number,
-    /// From one number to the next.
-    pub increment: Number,
-    /// The last number that its node may give without asking the head office, where the node that is asked knows it.
-    pub leased: Option<Number>,
-    /// `valid`, `low` (a tenth or less is left), `used-up`, `waiting` (for the head office to lease more), `invalid` or
-    /// `no-node`.
-    pub state: String,
-}
-
-/// A run of numbers that no object holds though they were drawn, or may have been.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct VoidNumberLine {
-    /// Name of the range.
-    pub range: String,
-    /// Name of the node that it belongs to.
-    pub node: String,
-    /// The first one.
-    pub from: Number,
-    /// The last one.
-    pub to: Number,
-    /// `refused`: the transaction that drew it was refused. `may-be-missing`: given or not in a part of the node's life
-    /// that its database does not know.
-    pub cause: String,
-    /// The refused transaction.
-    pub transaction: Option<TransactionId>,
-    /// When it was saved, or when the gap was noticed.
-    pub time: Timestamp,
-}
-
 /// How a node is.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Status {
@@ -706,6 +700,12 @@ pub struct Status {
     pub conflicts: u64,
     /// Refused transactions that nobody has settled.
     pub quarantine: u64,
+    /// Contents of files that are here; `None` from a node that does not say, as for the next two.
+    pub blobs: Option<u64>,
+    /// Bytes that they take on the disk.
+    pub blob_bytes: Option<u64>,
+    /// Contents that are named here and have not come yet.
+    pub blobs_wanted: Option<u64>,
     /// When the node started.
     pub since: Option<Timestamp>,
     /// The other nodes that this one talks to.

@@ -107,6 +107,8 @@ pub enum KindDef {
     Date,
     /// A moment.
     Datetime,
+    /// The content of a file.
+    Blob,
     /// One word of a list.
     Enum(Vec<EnumWordDef>),
     /// One object of an entity.
@@ -284,6 +286,8 @@ pub enum Kind {
     Date,
     /// A moment.
     Datetime,
+    /// The content of a file.
+    Blob,
     /// One word of a list.
     Enum(Vec<EnumWord>),
     /// One object of an entity.
@@ -355,6 +359,7 @@ impl Kind {
             Self::Bool => "bool",
             Self::Date => "date",
             Self::Datetime => "datetime",
+            Self::Blob => "blob",
             Self::Enum(_) => "enum",
             Self::ToOne { .. } => "to-one",
             Self::ToMany { .. } | Self::Owners { .. } => "to-many",

@@ -8,6 +8,7 @@ use std::fmt;
 
 use rust_decimal::Decimal;
 
+use crate::blob::Blob;
 use crate::id::{EnumId, ObjectId};
 use crate::time::{Date, Timestamp};
 
@@ -39,6 +40,8 @@ pub enum Value {
     Enum(EnumId),
     /// Another object.
     Reference(ObjectId),
+    /// The content of a file.
+    Blob(Box<Blob>),
 }
 
 impl Value {
@@ -60,6 +63,12 @@ impl Value {
         if let Self::Text(text) = self { Some(text.as_str()) } else { None }
     }
 
+    /// The content of a file, where this is one.
+    #[must_use]
+    pub const fn blob(&self) -> Option<&Blob> {
+        if let Self::Blob(blob) = self { Some(blob) } else { None }
+    }
+
     /// The whole number, where this is one.
     #[must_use]
     pub const fn integer(&self) -> Option<i64> {
@@ -79,6 +88,7 @@ impl Value {
             Self::Datetime(_) => "datetime",
             Self::Enum(_) => "enum",
             Self::Reference(_) => "reference",
+            Self::Blob(_) => "blob",
         }
     }
 
@@ -115,6 +125,7 @@ impl fmt::Display for Value {
             Self::Datetime(value) => value.fmt(f),
             Self::Enum(value) => value.fmt(f),
             Self::Reference(value) => value.fmt(f),
+            Self::Blob(value) => value.fmt(f),
         }
     }
 }

@@ -17,6 +17,7 @@ use mytism_transport::identity::PublicKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
+use crate::contents;
 use crate::line::{GREETING_DEADLINE, Line, LineEnd};
 use crate::markers;
 use crate::node::Shared;
@@ -104,6 +105,7 @@ async fn session(shared: &Arc<Shared>, connector: &Connector, key: PublicKey, na
     let connection = reach(shared, connector, key).await?;
     let stream = connection.open(Purpose::Feed).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
     let mut line = Line::new(stream);
+    let _files = contents::spawn(shared, &connection, name);
     let result = talk(shared, &mut line, name, connection.transport()).await;
     if let Err(end) = &result
         && let Some(message) = end.reject()

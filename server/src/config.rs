@@ -77,6 +77,8 @@ pub struct Config {
     pub http_host: Listen,
     /// The port for them; 0 = any free one.
     pub http_port: u16,
+    /// Where the contents of files are kept, as written; a relative path starts at the project directory.
+    pub files_root: PathBuf,
     /// What a running node takes up when it is changed.
     pub live: Live,
     /// What somebody should know, though the node can start. Empty in what [`check`] returns.
@@ -254,6 +256,7 @@ fn build(values: &Values) -> Config {
         head_office_key: values.public_key(&table::HEAD_OFFICE_KEY),
         http_host: listen(values.text(&table::HTTP_HOST)),
         http_port: values.port(&table::HTTP_PORT).unwrap_or_default(),
+        files_root: values.text(&table::FILES_ROOT).map(PathBuf::from).unwrap_or_default(),
         live: build_live(values),
         warnings: Vec::new(),
     }
@@ -296,6 +299,10 @@ fn contradictions(config: &Config, values: &Values, file: &str) -> Vec<ConfigPro
     if values.text(&table::STORE).as_deref() == Some("postgres") {
         let problem = judge.error("config-unsupported", &table::STORE, "this version cannot store in PostgreSQL");
         problems.push(problem.value("postgres").hint("write sqlite, or leave the key out"));
+    }
+    if let Some(root) = values.text(&table::FILES_ROOT).filter(|root| root.starts_with("s3://")) {
+        let problem = judge.error("config-unsupported", &table::FILES_ROOT, "this version keeps files in no S3 store");
+        problems.push(problem.value(&root).hint("write a directory, or leave the key out"));
     }
     let live = &config.live;
     if live.retry_min > live.retry_max {

@@ -13,7 +13,7 @@ use mytism_proto::PeerMessage;
 use mytism_sync::head_end::HeadEnd;
 use mytism_sync::{Done, Effect, Job, Violation};
 use mytism_transport::Limits;
-use mytism_transport::connection::{PeerConnection, Transport};
+use mytism_transport::connection::{PeerConnection, Purpose, Transport};
 use mytism_transport::identity::PublicKey;
 use mytism_transport::listener::Listener;
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::account::{EXPORTER_LABEL, Verifier};
 use crate::config::Live;
+use crate::contents;
 use crate::history;
 use crate::line::{Line, LineEnd};
 use crate::node::Shared;
@@ -204,6 +205,7 @@ async fn feed(
     };
     connection.welcome();
     let presence = registry.enter(node, run).await?;
+    let _streams = accept_streams(shared, connection, &name);
     let peer = Peer { node, key, name: &name, transport: connection.transport() };
     let mut was_talking = false;
     let result = talk(shared, line, hello, &peer, &presence, &mut was_talking).await;
@@ -225,6 +227,29 @@ async fn feed(
         tracing::info!("line to {name} ended");
     }
     result
+}
+
+/// Takes in what a known branch opens beside its line, as long as what is returned is kept.
+fn accept_streams(shared: &Arc<Shared>, connection: &PeerConnection, name: &str) -> JoinSet<()> {
+    let mut accepting = JoinSet::new();
+    let (shared, connection, name) = (Arc::clone(shared), connection.clone(), name.to_owned());
+    accepting.spawn(async move {
+        let mut streams = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(_) = streams.join_next() => {}
+                stream = connection.accept_stream() => match stream {
+                    Ok((Purpose::Blob, stream)) => {
+                        streams.spawn(contents::serve(Arc::clone(&shared), stream, name.clone()));
+                    }
+                    // A stream of another purpose is turned away by being dropped.
+                    Ok(_) => {}
+                    Err(_) => return,
+                },
+            }
+        }
+    });
+    accepting
 }
 
 /// The name of a branch, if the key of the connection is that branch's.

@@ -23,6 +23,7 @@ pub mod backup;
 mod bookmark;
 mod branch;
 pub mod config;
+mod contents;
 mod enrol;
 mod head;
 mod history;

@@ -29,6 +29,7 @@ use crate::backup;
 use crate::bookmark::{self, Bookmark};
 use crate::branch;
 use crate::config::{Config, Listen, Live};
+use crate::contents::{self, Contents};
 use crate::enrol;
 use crate::head;
 use crate::history;
@@ -77,6 +78,7 @@ pub struct Ready {
 pub(crate) struct Shared {
     pub(crate) project: Project,
     pub(crate) app: Arc<App>,
+    pub(crate) contents: Arc<Contents>,
     pub(crate) key: NodeKey,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) config: Config,
@@ -260,6 +262,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
     tasks.spawn(settings.watch(Arc::clone(&shared)));
     tasks.spawn(housekeeping::run(Arc::clone(&shared), project.clone()));
+    tasks.spawn(contents::follow(Arc::clone(&shared), project.clone()));
     let identity = shared.app.identity();
     let ready = Ready {
         pid: std::process::id(),
@@ -288,6 +291,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
 }
 
 fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Result<Arc<Shared>, Failure> {
+    let contents = Contents::open(project, &config, &app)?;
     let (commits, _) = watch::channel(Position::default());
     let told = commits.clone();
     app.on_commit(Box::new(move |position| {
@@ -299,6 +303,7 @@ fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Resu
         started: surroundings.now(),
         head_name: head_name(&app, &config),
         app,
+        contents,
         key,
         snapshots: Snapshots::at(&project.data()),
         live: watch::Sender::new(Arc::new(config.live.clone())),

@@ -12,6 +12,7 @@ use mytism_core::operation::{BackingUp, Operations, PeerStatus, Reply, Request, 
 use crate::account::{Account, Secret};
 use crate::backup;
 use crate::config::{Address, Config, Live};
+use crate::contents::{self, Contents};
 use crate::enrol;
 use crate::node::{Shared, open};
 use crate::peers::rest_lines;
@@ -46,7 +47,14 @@ impl RunningNode {
                 shared.stop();
                 Reply::Stopping
             }
-            other => return shared.app.call(&Context::local(), other, sink),
+            Request::PutContent { upload, data, end } => shared.contents.put(upload, &data, end)?,
+            Request::GetContent { object, attribute, from } => {
+                shared.contents.get(&shared.app, object, &attribute, from)?
+            }
+            other => {
+                let contents = &shared.contents;
+                return shared.app.call(&Context::local(), other, &mut |reply| sink(contents.marked(reply)));
+            }
         };
         // Who asked may be gone by now; what was done stands.
         let _closed = sink(reply);
@@ -59,6 +67,7 @@ impl RunningNode {
         status.since = Some(shared.started);
         status.sync = self.lines()?;
         status.lines_rest = Some(shared.peers.resting().is_on());
+        shared.contents.count(&mut status);
         Ok(status)
     }
 
@@ -139,24 +148,43 @@ fn back_up(project: &Project, app: &App, with_keys: bool, sink: &mut Sink<'_>) -
 struct Direct {
     app: Arc<App>,
     project: Project,
+    contents: Arc<Contents>,
+}
+
+impl Direct {
+    fn status(&self, lines_rest: bool) -> Result<Reply, Failure> {
+        let mut status = self.app.status().map_err(|error| error.failure())?;
+        self.contents.count(&mut status);
+        status.lines_rest = Some(lines_rest);
+        Ok(Reply::Status(Box::new(status)))
+    }
 }
 
 impl Operations for Direct {
     fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
-        let mut rests = self.project.rest_file().exists();
-        match request {
+        let reply = match request {
+            Request::PutContent { upload, data, end } => self.contents.put(upload, &data, end)?,
+            Request::GetContent { object, attribute, from } => {
+                let reply = self.contents.get(&self.app, object, &attribute, from)?;
+                if matches!(&reply, Reply::ContentPart(part) if !part.here) {
+                    let blob = self.app.blob_of(object, &attribute).map_err(|error| error.failure())?;
+                    return Err(contents::not_here(&blob));
+                }
+                reply
+            }
+            Request::Status => self.status(self.project.rest_file().exists())?,
             Request::RestLines { rest } => {
                 rest_lines(&self.project, rest, Machine::default().now())?;
-                rests = rest;
+                self.status(rest)?
             }
-            Request::Status => {}
             Request::Backup { with_keys } => return back_up(&self.project, &self.app, with_keys, sink),
-            other => return self.app.call(&Context::local(), other, sink),
-        }
-        let mut status = self.app.status().map_err(|error| error.failure())?;
-        status.lines_rest = Some(rests);
-        // Who asked may be gone by now.
-        let _closed = sink(Reply::Status(Box::new(status)));
+            other => {
+                let contents = &self.contents;
+                return self.app.call(&Context::local(), other, &mut |reply| sink(contents.marked(reply)));
+            }
+        };
+        // Who asked may be gone by now; what was done stands.
+        let _closed = sink(reply);
         Ok(())
     }
 }
@@ -171,5 +199,6 @@ pub fn direct(directory: &Path) -> Result<Box<dyn Operations>, Failure> {
     let app = open(&project)?;
     enrol::check_done(&app)?;
     app.lease_by(config.live.leases);
-    Ok(Box::new(Direct { app, project }))
+    let contents = Contents::open(&project, &config, &app)?;
+    Ok(Box::new(Direct { app, contents, project }))
 }

@@ -95,6 +95,22 @@ impl Project {
         if name.is_empty() { "mytism".to_owned() } else { name }
     }
 
+    /// Where the contents of files are kept.
+    #[must_use]
+    pub fn files(&self, config: &Config) -> PathBuf {
+        self.directory.join(&config.files_root)
+    }
+
+    /// Which contents of files are named and have not come yet.
+    pub(crate) fn wanted_file(&self) -> PathBuf {
+        self.state().join("wanted-contents")
+    }
+
+    /// Present once the contents of files were compared with the objects that name them.
+    pub(crate) fn stream_copy_file(&self) -> PathBuf {
+        self.directory.join(".init-streamcopy")
+    }
+
     /// What the node writes about its work when nobody looks on.
     #[must_use]
     pub fn log_file(&self) -> PathBuf {

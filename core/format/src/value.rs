@@ -9,8 +9,10 @@
 //! | datetime | extension 3: microseconds since 1970-01-01T00:00:00Z, i64 big-endian |
 //! | enum | extension 4: id of the word, u32 big-endian |
 //! | reference | extension 5: id of the object, i64 big-endian |
+//! | blob | extension 7: hash (32 bytes), bytes (u64), name and media type, each behind its length (u16) |
 
-use mytism_core::id::{EnumId, ObjectId};
+use mytism_core::blob::Blob;
+use mytism_core::id::{EnumId, Hash, ObjectId};
 use mytism_core::time::{Date, Timestamp};
 use mytism_core::value::{TEXT_BYTES_MAX, Value};
 use rmp::Marker;
@@ -23,6 +25,7 @@ const DATE: i8 = 2;
 const DATETIME: i8 = 3;
 const ENUM: i8 = 4;
 const REFERENCE: i8 = 5;
+const BLOB: i8 = 7;
 
 const WHAT: &str = "a value";
 
@@ -52,6 +55,10 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
         }
         Value::Reference(object) => {
             extension(out, REFERENCE, &object.get().to_be_bytes());
+            Ok(())
+        }
+        Value::Blob(blob) => {
+            extension(out, BLOB, &blob_bytes(blob));
             Ok(())
         }
     };
@@ -97,6 +104,7 @@ pub fn read_value(bytes: &[u8]) -> Result<Value, FormatError> {
         Marker::FixExt8 => extended(rest, 8),
         Marker::FixExt16 => extended(rest, 16),
         Marker::Ext8 => prefixed::<1>(rest).and_then(|(length, rest)| extended(rest, length)),
+        Marker::Ext16 => prefixed::<2>(rest).and_then(|(length, rest)| extended(rest, length)),
         _ => Err(invalid("kind")),
     }
 }
@@ -158,8 +166,38 @@ fn extended(bytes: &[u8], length: usize) -> Result<Value, FormatError> {
         }
         ENUM => array(body).map(|b| Value::Enum(EnumId(u32::from_be_bytes(b)))),
         REFERENCE => ObjectId::new(i64::from_be_bytes(array(body)?)).map(Value::Reference).ok_or(invalid("reference")),
+        BLOB => blob(body).map(|blob| Value::Blob(Box::new(blob))).ok_or(invalid("blob")),
         _ => Err(invalid("extension")),
     }
+}
+
+fn counted_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((str::from_utf8(text).ok()?, rest))
+}
+
+fn blob_bytes(blob: &Blob) -> Vec<u8> {
+    let mut out = Vec::with_capacity(44 + blob.media_type().len() + blob.name().len());
+    out.extend_from_slice(&blob.hash().0);
+    out.extend_from_slice(&blob.bytes().to_be_bytes());
+    for text in [blob.name(), blob.media_type()] {
+        // Both are at most 255 bytes long.
+        out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+    out
+}
+
+fn blob(body: &[u8]) -> Option<Blob> {
+    let (hash, rest) = body.split_first_chunk::<32>()?;
+    let (bytes, rest) = rest.split_first_chunk::<8>()?;
+    let (name, rest) = counted_text(rest)?;
+    let (media_type, rest) = counted_text(rest)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    Blob::new(Hash(*hash), u64::from_be_bytes(*bytes), name, media_type)
 }
 
 fn decimal_bytes(number: &Decimal) -> Vec<u8> {
@@ -224,6 +262,13 @@ mod tests {
         check(&Value::Datetime(time), "d703000660e935693e00");
         check(&Value::Enum(EnumId(3)), "d60400000003");
         check(&Value::Reference(ObjectId::new(1_048_577).unwrap()), "d7050000000000100001");
+        let blob = Blob::new(Hash([0xab; 32]), 84_012, "a.pdf", "application/pdf").unwrap();
+        let bytes =
+            "c74007".to_owned() + &"ab".repeat(32) + "000000000001482c0005612e706466000f6170706c69636174696f6e2f706466";
+        check(&Value::Blob(Box::new(blob)), &bytes);
+        let long = Blob::new(Hash([0xab; 32]), 0, &"n".repeat(255), &"t".repeat(127)).unwrap();
+        let value = Value::Blob(Box::new(long));
+        assert_eq!(read_value(&value_bytes(&value)), Ok(value));
     }
 
     #[test]

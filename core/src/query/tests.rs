@@ -58,6 +58,7 @@ pub(super) fn shop() -> Schema {
             member(134, "Total", KindDef::Decimal { precision: 10, scale: 2 }),
             member(135, "Date", KindDef::Date),
             member(136, "Shipped", KindDef::Datetime),
+            member(189, "Scan", KindDef::Blob),
             member(137, "Paid", KindDef::Bool),
             member(138, "State", KindDef::Enum(vec![word(1, "open"), word(2, "closed")])),
             member(139, "order", text()),
@@ -274,6 +275,15 @@ fn errors_stand_on_the_word() {
     check(
         "from Order where Date = Shipped",
         "1:25+7 type-mismatch Date is of kind date, Shipped is of kind datetime; ",
+    );
+    check("from Order where Scan > null", "1:18+4 type-mismatch Scan is of kind blob, which has no order; ");
+    check(
+        "from Order where Scan = 'a.pdf'",
+        "1:25+7 type-mismatch Scan is of kind blob: \"a.pdf\" is given, a file that the node has taken in is expected; ",
+    );
+    check(
+        "select max(Scan) as m from Order",
+        "1:12+4 type-mismatch max takes what has an order, Scan is of kind blob; ",
     );
     check(
         "from Order where Total",

@@ -238,6 +238,8 @@ pub enum ResultKind {
     Date,
     /// A moment.
     Datetime,
+    /// The content of a file.
+    Blob,
     /// One word of a list.
     Enum(Vec<EnumWord>),
     /// An object of that entity.
@@ -255,6 +257,7 @@ impl ResultKind {
             Kind::Bool => Some(Self::Bool),
             Kind::Date => Some(Self::Date),
             Kind::Datetime => Some(Self::Datetime),
+            Kind::Blob => Some(Self::Blob),
             Kind::Enum(words) => Some(Self::Enum(words.clone())),
             Kind::ToOne { target, .. } => Some(Self::Reference(*target)),
             Kind::ToMany { .. } | Kind::ManyToMany { .. } | Kind::Owners { .. } => None,
@@ -277,6 +280,7 @@ impl ResultKind {
             Self::Text => "text",
             Self::Date => "date",
             Self::Datetime => "datetime",
+            Self::Blob => "blob",
             Self::Enum(_) => "enum",
             Self::Reference(_) => "object",
         }

@@ -9,7 +9,7 @@ use crate::words::{Words, cut, hint};
 /// Characters of a string that does not say.
 const STRING_MAX_DEFAULT: u32 = 255;
 /// Types of attributes, in the order in which they are listed.
-const ATTRIBUTE_TYPES: [&str; 8] = ["string", "text", "integer", "decimal", "bool", "date", "datetime", "enum"];
+const ATTRIBUTE_TYPES: [&str; 9] = ["string", "text", "integer", "decimal", "bool", "date", "datetime", "blob", "enum"];
 /// Types of relations.
 const RELATION_TYPES: [&str; 3] = ["to-one", "to-many", "many-to-many"];
 /// What happens when the target of a reference is deleted.
@@ -62,6 +62,7 @@ pub(super) fn of_attribute(
         ("bool", []) => Some(KindDef::Bool),
         ("date", []) => Some(KindDef::Date),
         ("datetime", []) => Some(KindDef::Datetime),
+        ("blob", []) => Some(KindDef::Blob),
         ("enum", []) => enum_of(node, words, file, at),
         _ if ATTRIBUTE_TYPES.contains(&name) => {
             words.problem("type", format!("type {name} does not take these numbers in brackets"));

@@ -129,7 +129,7 @@ fn words_that_do_not_fit() {
     check_member("<Attribute name='a' type='strng'/>", "a.xml:3:21: there is no type strng; did you mean string?");
     check_member(
         "<Attribute name='a' type='float'/>",
-        "a.xml:3:21: there is no type float; possible are string, text, integer, decimal, bool, date, datetime, enum",
+        "a.xml:3:21: there is no type float; possible are string, text, integer, decimal, bool, date, datetime, blob, enum",
     );
     check_member(
         "<Attribute name='a' type='to-one'/>",

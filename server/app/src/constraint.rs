@@ -138,6 +138,7 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         | (Kind::Bool, Value::Bool(_))
         | (Kind::Date, Value::Date(_))
         | (Kind::Datetime, Value::Datetime(_))
+        | (Kind::Blob, Value::Blob(_))
         | (Kind::ToOne { .. }, Value::Reference(_)) => true,
         _ => false,
     }

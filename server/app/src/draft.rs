@@ -13,6 +13,7 @@ use mytism_core::schema::{Entity, Kind, Member, OnDelete, Schema};
 use mytism_core::value::Value;
 
 use crate::constraint::{self, describe};
+use crate::contents;
 use crate::context::Context;
 use crate::error::AppError;
 use crate::lane::Work;
@@ -170,6 +171,7 @@ impl<'w, 'v> Draft<'w, 'v> {
             Kind::ManyToMany { target } => self.set_elements(id, entity, member.id, *target, given),
             _ => {
                 let value = self.value(entity, member, given)?;
+                contents::check_here(self.work, &value)?;
                 self.record(id, entity.id, Slot::attribute(member.id), value)
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use mytism_core::id::{NodeId, Position};
 use mytism_core::operation::Event;
@@ -12,6 +12,7 @@ use mytism_store::Store;
 use crate::allotment::Allotment;
 use crate::behaviour::Behaviour;
 use crate::clock::ClockOffset;
+use crate::contents::Contents;
 use crate::desks::Desks;
 use crate::journal::News;
 use crate::lane::{OnCommit, State};
@@ -52,6 +53,8 @@ pub(crate) struct Foundation {
     pub(crate) clock: ClockOffset,
     /// Branches all of whose log was here when they came, since this process began.
     pub(crate) met: Mutex<BTreeSet<NodeId>>,
+    /// Who knows which contents of files are here.
+    pub(crate) contents: OnceLock<Arc<dyn Contents>>,
     allotment: Mutex<Allotment>,
     published: RwLock<Arc<Published>>,
     behaviours: RwLock<Vec<Arc<dyn Behaviour>>>,
@@ -86,6 +89,7 @@ impl Foundation {
             reminders: Reminders::default(),
             clock,
             met: Mutex::default(),
+            contents: OnceLock::new(),
             allotment: Mutex::new(allotment),
             published: RwLock::new(Arc::new(Published { group: 0, state })),
             behaviours: RwLock::default(),

@@ -22,6 +22,7 @@ use mytism_core::value::Value;
 use mytism_format::transaction;
 
 use crate::constraint;
+use crate::contents;
 use crate::context::Context;
 use crate::draft::{Draft, find_entity, member};
 use crate::error::AppError;
@@ -234,6 +235,7 @@ fn import_row(
                 let message = format!("{}.{}: {misfit}", plan.entity.name, column.member.name);
                 AppError::refused("wrong-value", message)
             })?;
+            contents::check_here(draft.work, &value)?;
             draft.record(id, entity.id, Slot::attribute(column.member.id), value)?;
             continue;
         };

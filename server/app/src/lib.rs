@@ -11,11 +11,12 @@
 //! 6. `journal` and [`follower`]: what became visible here, and who reads it
 //! 7. `import`, `reading`, `output`: rows in, rows out
 //! 8. `cluster`: nodes, their accounts, blocks of ids
-//! 9. `quarantine`: what can be done with refused transactions
-//! 10. [`numbers`]: numbers that never go back; `reign`: whether a head office decides
-//! 11. [`snapshot`]: all of it at one position, for a new branch; [`history`]: the log below, which follows
-//! 12. `put_back`: a database from a backup; [`soundness`]: whether one is whole
-//! 13. `kept`: what only the node itself changes
+//! 9. [`contents`]: contents of files, as far as saves name them
+//! 10. `quarantine`: what can be done with refused transactions
+//! 11. [`numbers`]: numbers that never go back; `reign`: whether a head office decides
+//! 12. [`snapshot`]: all of it at one position, for a new branch; [`history`]: the log below, which follows
+//! 13. `put_back`: a database from a backup; [`soundness`]: whether one is whole
+//! 14. `kept`: what only the node itself changes
 //!
 //! It knows no socket and no files but the store's and those of a snapshot, and takes time and randomness as given ([`surroundings`]).
 
@@ -28,6 +29,7 @@ mod clock;
 pub mod cluster;
 mod conflict;
 mod constraint;
+pub mod contents;
 mod context;
 mod desks;
 mod draft;
@@ -197,7 +199,9 @@ impl App {
             | Request::Stop
             | Request::AddNode { .. }
             | Request::RestLines { .. }
-            | Request::Backup { .. } => {
+            | Request::Backup { .. }
+            | Request::PutContent { .. }
+            | Request::GetContent { .. } => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `./mytism start`").into());
             }
@@ -268,6 +272,10 @@ impl App {
             waits_for,
             lines_rest: None,
             history_begin: history::begin(&*view)?,
+            // Known to who has the vault.
+            blobs: None,
+            blob_bytes: None,
+            blobs_wanted: None,
         })
     }
 

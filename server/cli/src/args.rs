@@ -1,6 +1,7 @@
 //! What can be written behind `mytism`: one definition from which parser and help come. Knows no node and no file.
 
 mod backup;
+mod blob;
 mod numbers;
 mod succession;
 mod sync;
@@ -17,6 +18,7 @@ use mytism_intake::encoding::Encoding;
 use mytism_intake::layout::Quote;
 
 pub(crate) use backup::{Backup, BackupCommand, NodeSetup, Restore};
+pub(crate) use blob::{Blob, BlobAction, BlobGet};
 pub(crate) use numbers::{Numbers, NumbersCommand, SetNumber};
 pub(crate) use succession::{Follow, Promote, Recover};
 pub(crate) use sync::{Sync, SyncCommand};
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     History(History),
     /// Save changes, given as one JSON document on standard input
     Save,
+    /// Files in objects: write one to the disk
+    Blob(Blob),
     /// Set back what a transaction or an import did
     Undo(Undo),
     /// What became visible at the node, in the order in which it did

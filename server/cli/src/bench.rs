@@ -1,11 +1,12 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`journal`], [`past`]: what is measured, each with a sketch of what it should cost
-//! 2. [`plain`]: the other side
+//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`journal`], [`past`], [`blob`]: what is measured, each with a sketch of what it should cost
+//! 2. [`plain`], [`tls`]: the other side
 //! 3. [`node`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
 
+mod blob;
 mod commit;
 mod figures;
 mod import;
@@ -17,6 +18,7 @@ mod past;
 mod plain;
 mod protocol;
 mod replicate;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,10 +53,11 @@ enum Bench {
     Replicate(replicate::Parameters),
     Journal(journal::Parameters),
     Past(past::Parameters),
+    Blob(blob::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 11] = [
+const BENCHES: [(&str, Bench); 12] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("protocol", Bench::Protocol(protocol::Parameters { clients: 1 })),
@@ -66,6 +69,7 @@ const BENCHES: [(&str, Bench); 11] = [
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 10 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 1_000 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 100_000 })),
+    ("blob", Bench::Blob(blob::Parameters { megabytes: 1_000 })),
 ];
 
 impl Bench {
@@ -87,6 +91,10 @@ impl Bench {
             }
             Self::Journal(parameters) => journal::run(parameters, settings),
             Self::Past(parameters) => past::run(parameters, settings),
+            Self::Blob(blob::Parameters { megabytes }) if settings.long => {
+                blob::run(blob::Parameters { megabytes: megabytes * 10 }, settings)
+            }
+            Self::Blob(parameters) => blob::run(parameters, settings),
         }
     }
 }
@@ -126,7 +134,7 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, protocol, import, log, replicate, journal, past"),
+            None => failure.hint("there are: commit, protocol, import, log, replicate, journal, past, blob"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

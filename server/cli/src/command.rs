@@ -14,6 +14,7 @@
 
 pub(crate) mod background;
 mod backup;
+pub(crate) mod blobs;
 mod cluster;
 mod configuration;
 mod export;
@@ -76,6 +77,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Show(arguments) => objects::show(&*open()?, arguments, output)?,
         Command::History(arguments) => objects::history(&*open()?, arguments, output)?,
         Command::Save => objects::save(open, output)?,
+        Command::Blob(arguments) => blobs::run(&*open()?, arguments, output)?,
         Command::Undo(arguments) => undo::run(&*open()?, arguments, output)?,
         Command::Changes(arguments) => journal::changes(directory, arguments, output)?,
         Command::Followers(arguments) => journal::followers(&*open()?, arguments, output)?,

@@ -3,6 +3,7 @@
 //! Decimals are strings; whole numbers are numbers as far as every program reads them exactly (up to 2^53) and strings
 //! beyond; moments are RFC 3339 with `Z`; nothing is `null`; sets are lists; an object is `{"ref":id,"text":"…"}`.
 
+use mytism_core::blob::Blob;
 use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
@@ -18,6 +19,11 @@ pub(crate) fn output(output: &Output) -> Json {
         Output::Value(value) => plain(value),
         Output::Word(word) => Json::from(word.as_str()),
         Output::Reference { id, text } => json!({"ref": id.get(), "text": text}),
+        Output::Away(blob) => {
+            let mut json = self::blob(blob);
+            json.insert("here".to_owned(), Json::from(false));
+            Json::Object(json)
+        }
         Output::List(items) => Json::Array(items.iter().map(self::output).collect()),
     }
 }
@@ -34,7 +40,19 @@ fn plain(value: &Value) -> Json {
         // Only a value whose attribute the schema does not know comes without its word.
         Value::Enum(word) => Json::from(word.0),
         Value::Reference(object) => json!({"ref": object.get(), "text": object.to_string()}),
+        Value::Blob(blob) => Json::Object(self::blob(blob)),
     }
+}
+
+/// The content of a file.
+pub(crate) fn blob(blob: &Blob) -> Map<String, Json> {
+    let fields = [
+        ("hash", Json::from(blob.hash().to_string())),
+        ("bytes", Json::from(blob.bytes())),
+        ("name", Json::from(blob.name())),
+        ("type", Json::from(blob.media_type())),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn integer(number: i64) -> Json {
@@ -175,7 +193,9 @@ pub(crate) fn status(status: &Status) -> Json {
         "log_hash": status.log_hash,
         "pending": status.pending,
         "objects": status.objects,
-        "blobs": 0,
+        "blobs": status.blobs.unwrap_or_default(),
+        "blob_bytes": status.blob_bytes,
+        "blobs_wanted": status.blobs_wanted,
         "sync": status.sync.iter().map(peer).collect::<Vec<_>>(),
         "conflicts": status.conflicts,
         "quarantine": status.quarantine,
@@ -452,6 +472,8 @@ mod tests {
             "pending",
             "objects",
             "blobs",
+            "blob_bytes",
+            "blobs_wanted",
             "sync",
             "conflicts",
             "quarantine",

@@ -16,10 +16,17 @@ pub(crate) fn cell(value: &Out) -> String {
     match value {
         Out::Value(Value::Null) => String::new(),
         Out::Value(Value::Datetime(time)) => moment(*time),
+        Out::Value(Value::Blob(blob)) => {
+            format!("{} ({})", harmless(blob.name()), crate::words::from_environment().bytes(blob.bytes()))
+        }
         Out::Value(value) => harmless(&value.to_string()),
         Out::Word(word) => harmless(word),
         Out::Reference { id, text } if text.is_empty() => id.to_string(),
         Out::Reference { text, .. } => harmless(text),
+        Out::Away(blob) => {
+            let words = crate::words::from_environment();
+            format!("{} ({}, {})", harmless(blob.name()), words.bytes(blob.bytes()), words.not_here_yet)
+        }
         Out::List(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
     }
 }
@@ -65,6 +72,14 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
     let objects = fill(words.objects, &[&words.count(status.objects)]);
     let log = fill(words.log_entries, &[&words.count(status.log_position)]);
     entry(output, words.status_store, &[format!("SQLite {}   {objects}   {log}", words.bytes(status.database_bytes))]);
+    if let (Some(blobs), bytes) = (status.blobs, status.blob_bytes)
+        && (blobs > 0 || status.blobs_wanted.is_some_and(|wanted| wanted > 0))
+    {
+        let held = fill(words.file_contents, &[&words.count(blobs), &words.bytes(bytes.unwrap_or_default())]);
+        let wanted = status.blobs_wanted.filter(|wanted| *wanted > 0);
+        let wanted = wanted.map(|wanted| format!("   {}", fill(words.files_wanted, &[&words.count(wanted)])));
+        entry(output, words.files, &[format!("{held}{}", wanted.unwrap_or_default())]);
+    }
     entry(output, words.status_schema, &[harmless(&status.schema)]);
     let peers = if is_head_office { words.branches } else { words.head_office_line };
     entry(output, peers, &lines::all(&status.sync, is_head_office, now, words));

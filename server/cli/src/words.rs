@@ -54,6 +54,12 @@ words! {
     status_store: "store", "Speicher";
     objects: "{} {object|objects}", "{} {Objekt|Objekte}";
     status_schema: "schema", "Schema";
+    files: "files", "Dateien";
+    file_contents: "{} {file|files}, {}", "{} {Datei|Dateien}, {}";
+    files_wanted: "{} to come", "{} fehlen noch";
+    not_here_yet: "not here yet", "noch nicht hier";
+    content_comes: "{}: {} of {} have come, waiting for the rest", "{}: {} von {} sind da, der Rest kommt noch";
+    content_written: "{} written to {}, {}", "{} nach {} geschrieben, {}";
     branches: "branches", "Filialen";
     head_office_line: "head office", "Zentrale";
     pending: "pending", "offen";

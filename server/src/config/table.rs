@@ -63,6 +63,8 @@ used_keys! {
         "The application's schema at the head office; branches receive it. A relative path starts at the project directory.");
     STORE = Key::new("DBMan", "store", Kind::Choice(&["sqlite", "postgres"]), "sqlite",
         "Where the data is kept. This version knows sqlite only, in data/ of the project directory.");
+    FILES_ROOT = Key::new("DBMan", "filesRoot", Kind::FilesRoot, "blobs",
+        "Where the contents of files are kept. A relative path starts at the project directory; this version knows no S3 store.");
 
     PLAIN_HOST = Key::new("SocketProtocol", "host", Kind::Listen, "",
         "Where to listen without encryption. Default: this machine only (loopback), other than in former versions. This version opens no such port.");
@@ -149,7 +151,6 @@ pub const ACCEPTED: &[Key] = &[
     Key::later("DBMan", "user", Kind::Text, "", "User at the PostgreSQL server."),
     Key::later("DBMan", "pass", Kind::Secret, "", "Password of that user."),
     Key::later("DBMan", "pass_file", Kind::Path, "", "File whose first line is the password, in the place of pass."),
-    Key::later("DBMan", "filesRoot", Kind::FilesRoot, "blobs", "Where the contents of files are kept."),
     Key::later("DBMan", "noMetaDataCheck", Kind::Flag, "0", "1 = no check of the tables against the schema at start."),
     Key::later("DBMan", "noInitialDataCheck", Kind::Flag, "0", "1 = no check for needed users and groups at start."),
     Key::later("DBMan", "noIntegrityCheck", Kind::Flag, "0", "1 = no integrity check at start."),

@@ -114,6 +114,9 @@ pub enum Problem {
     /// A time outside of the years 1 to 9999.
     #[error("{0} microseconds lie outside of the years 1 to 9999")]
     Time(i64),
+    /// A value of another kind in the place of the content of a file.
+    #[error("a value that is no content of a file")]
+    NoBlob,
     /// A number that is infinite or none at all.
     #[error("not a finite number")]
     NotFinite,

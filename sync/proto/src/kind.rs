@@ -95,6 +95,8 @@ kinds! {
     REQUEST_REST_LINES = 0x0348 "Request.RestLines" SMALL;
     REQUEST_BACKUP = 0x0350 "Request.Backup" SMALL;
 
+    REQUEST_PUT_CONTENT = 0x0358 "Request.PutContent" LARGE;
+    REQUEST_GET_CONTENT = 0x0359 "Request.GetContent" SMALL;
     REPLY_STATUS = 0x0380 "Reply.Status" LARGE;
     REPLY_SAVED = 0x0381 "Reply.Saved" LARGE;
     REPLY_OBJECT = 0x0382 "Reply.Object" LARGE;
@@ -115,6 +117,8 @@ kinds! {
     REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
     REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;
     REPLY_RECOVERY = 0x03b0 "Reply.Recovery" LARGE;
+    REPLY_CONTENT_PUT = 0x03b8 "Reply.ContentPut" SMALL;
+    REPLY_CONTENT_PART = 0x03b9 "Reply.ContentPart" LARGE;
     REPLY_BACKING_UP = 0x03c0 "Reply.BackingUp" SMALL;
     REPLY_BACKED_UP = 0x03c1 "Reply.BackedUp" SMALL;
     END = 0x03f0 "End" SMALL;

@@ -41,8 +41,8 @@ pub fn document(input: &[u8]) -> Told {
             told(format!("{}: {}", failure.code, failure.message.rsplit(": ").next().unwrap_or_default()))
         }
         Ok(request) => {
-            let changes = request.changes.len();
-            let request = Request::Save(request);
+            let changes = request.request.changes.len();
+            let request = Request::Save(request.request);
             match encode_request(&request) {
                 Ok(bytes) => assert_eq!(decode_request(&bytes).ok(), Some(request), "it arrives as it was meant"),
                 Err(error) => return told(error),

@@ -36,6 +36,7 @@ impl<'a> Checker<'a> {
             Input::Bool(given) => Ok(value(Value::Bool(*given), ResultKind::Bool)),
             Input::Number(digits) => number(&ResultKind::Integer, digits),
             Input::Text(text) => input::normal(text).map(|text| value(Value::Text(text), ResultKind::Text)),
+            Input::Blob(_) => Err(Misfit("a file stands only in a comparison with a blob".to_owned())),
             Input::Reference(_) | Input::List(_) | Input::Difference { .. } => {
                 Err(Misfit("an object stands only in a comparison with a reference".to_owned()))
             }
@@ -149,6 +150,7 @@ fn schema_kind(kind: &ResultKind) -> Kind {
         ResultKind::Text | ResultKind::Reference(_) => Kind::Text,
         ResultKind::Date => Kind::Date,
         ResultKind::Datetime => Kind::Datetime,
+        ResultKind::Blob => Kind::Blob,
         ResultKind::Enum(words) => Kind::Enum(words.clone()),
     }
 }

@@ -88,6 +88,7 @@ impl Place<'_, '_> {
             KindDef::Bool => Some(Kind::Bool),
             KindDef::Date => Some(Kind::Date),
             KindDef::Datetime => Some(Kind::Datetime),
+            KindDef::Blob => Some(Kind::Blob),
             KindDef::Enum(words) => Some(Kind::Enum(self.words(words))),
             KindDef::ToOne { target, on_delete } => {
                 if *on_delete == OnDelete::Clear && member.not_null {
@@ -197,6 +198,13 @@ impl Place<'_, '_> {
         if member.unique && matches!(kind, Kind::Text) {
             self.problem("unique", || "is a text, which cannot be unique; a string can".to_owned());
         }
+        if matches!(kind, Kind::Blob) {
+            let options =
+                [("unique", member.unique), ("indexed", member.indexed), ("default", member.default.is_some())];
+            for (field, _) in options.into_iter().filter(|(_, set)| *set) {
+                self.problem(field, || format!("has {field}, which goes with no blob"));
+            }
+        }
     }
 
     /// The rule for conflicts: its own one, else that of the entity.
@@ -258,6 +266,9 @@ impl Place<'_, '_> {
     fn default(&mut self, kind: &Kind) -> Value {
         let member = self.member;
         let Some(text) = &member.default else { return Value::Null };
+        if matches!(kind, Kind::Blob) {
+            return Value::Null;
+        }
         if matches!(kind, Kind::ToOne { .. }) || !kind.is_column() {
             self.problem("default", || "is a relation, which has no default".to_owned());
             return Value::Null;

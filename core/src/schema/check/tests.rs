@@ -94,6 +94,7 @@ fn kind_of(text: &str, next: &mut (u32, u32, u32)) -> KindDef {
         "bool" => KindDef::Bool,
         "date" => KindDef::Date,
         "datetime" => KindDef::Datetime,
+        "blob" => KindDef::Blob,
         "enum" => KindDef::Enum(
             inside()
                 .filter_map(|word| word.split_once('='))

@@ -8,10 +8,12 @@
 //! | decimal of more digits | `BLOB` of 16 bytes: the same number, big-endian, with its sign bit turned over |
 //! | string, text | `TEXT` in UTF-8 |
 //! | date | `TEXT` `YYYY-MM-DD` |
+//! | blob | `TEXT`: hash, bytes, media type and name, with blanks between |
 //! | datetime | `INTEGER` microseconds since 1970 in UTC |
 //! | enum | `INTEGER`, the id of the word |
 //! | to-one | `INTEGER`, the id of the object |
 
+use mytism_core::blob::Blob;
 use mytism_core::id::{EnumId, ObjectId};
 use mytism_core::query::ResultKind;
 use mytism_core::schema::Kind;
@@ -35,6 +37,7 @@ pub(super) enum Form {
     Text,
     Date,
     Datetime,
+    Blob,
     Enum,
     Reference,
 }
@@ -53,6 +56,7 @@ impl Form {
             Kind::String { .. } | Kind::Text => Self::Text,
             Kind::Date => Self::Date,
             Kind::Datetime => Self::Datetime,
+            Kind::Blob => Self::Blob,
             Kind::Enum(_) => Self::Enum,
             Kind::ToOne { .. } | Kind::ToMany { .. } | Kind::ManyToMany { .. } | Kind::Owners { .. } => Self::Reference,
         }
@@ -67,6 +71,7 @@ impl Form {
             ResultKind::Text => Self::Text,
             ResultKind::Date => Self::Date,
             ResultKind::Datetime => Self::Datetime,
+            ResultKind::Blob => Self::Blob,
             ResultKind::Enum(_) => Self::Enum,
             ResultKind::Reference(_) => Self::Reference,
         }
@@ -85,7 +90,7 @@ impl Form {
     pub(super) const fn sql_type(self) -> &'static str {
         match self {
             Self::Wide { .. } => "BLOB",
-            Self::Text | Self::Date => "TEXT",
+            Self::Text | Self::Date | Self::Blob => "TEXT",
             Self::Bool | Self::Integer | Self::Narrow { .. } | Self::Datetime | Self::Enum | Self::Reference => {
                 "INTEGER"
             }
@@ -102,6 +107,7 @@ impl Form {
             Value::Text(value) => SqlValue::Text(value.clone()),
             Value::Date(value) => SqlValue::Text(value.to_string()),
             Value::Datetime(value) => SqlValue::Integer(value.micros()),
+            Value::Blob(value) => SqlValue::Text(value.to_string()),
             Value::Enum(value) => SqlValue::Integer(i64::from(value.0)),
             Value::Reference(value) => SqlValue::Integer(value.get()),
         }
@@ -126,6 +132,9 @@ impl Form {
             (Self::Text, ValueRef::Text(bytes)) => str::from_utf8(bytes).ok().map(Value::from),
             (Self::Date, ValueRef::Text(bytes)) => str::from_utf8(bytes).ok().and_then(Date::parse).map(Value::Date),
             (Self::Datetime, ValueRef::Integer(number)) => Timestamp::from_micros(number).map(Value::Datetime),
+            (Self::Blob, ValueRef::Text(bytes)) => {
+                str::from_utf8(bytes).ok().and_then(Blob::parse).map(|blob| Value::Blob(Box::new(blob)))
+            }
             (Self::Enum, ValueRef::Integer(number)) => u32::try_from(number).ok().map(EnumId).map(Value::Enum),
             (Self::Reference, ValueRef::Integer(number)) => ObjectId::new(number).map(Value::Reference),
             _ => None,
@@ -205,6 +214,9 @@ mod tests {
         check(&Kind::Text, Value::from("ä "), SqlValue::Text("ä ".to_owned()));
         check(&Kind::Date, Value::Date(Date::parse("1996-07-04").unwrap()), SqlValue::Text("1996-07-04".to_owned()));
         check(&DATETIME, Value::Datetime(Timestamp::from_micros(-1).unwrap()), SqlValue::Integer(-1));
+        let blob = Blob::new(mytism_core::id::Hash([0xab; 32]), 5, "a b.txt", "text/plain").unwrap();
+        let stored = SqlValue::Text(format!("{} 5 text/plain a b.txt", "ab".repeat(32)));
+        check(&Kind::Blob, Value::Blob(Box::new(blob)), stored);
         check(&Kind::Enum(vec![]), Value::Enum(EnumId(7)), SqlValue::Integer(7));
         check(&Kind::Integer, Value::Null, SqlValue::Null);
     }
@@ -217,6 +229,7 @@ mod tests {
         check(&Kind::Integer, ValueRef::Text(b"5"));
         check(&Kind::Text, ValueRef::Text(&[0xff]));
         check(&Kind::Date, ValueRef::Text(b"1996-13-01"));
+        check(&Kind::Blob, ValueRef::Text(b"5 text/plain a"));
         check(&DATETIME, ValueRef::Integer(i64::MAX));
         check(&decimal_kind(28, 2), ValueRef::Blob(&[0; 15]));
         check(&decimal_kind(28, 2), ValueRef::Blob(&[0; 16]));

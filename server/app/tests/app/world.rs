@@ -208,6 +208,7 @@ pub(crate) fn word(output: &Output) -> String {
         Output::Value(value) => value.to_string(),
         Output::Word(word) => word.clone(),
         Output::Reference { text, .. } => text.clone(),
+        Output::Away(blob) => blob.to_string(),
         Output::List(list) => format!("[{}]", list.iter().map(word).collect::<Vec<_>>().join(",")),
     }
 }

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
+use mytism_core::blob::{Blob, UNKNOWN_TYPE};
 use mytism_core::failure::{Failure, nearest};
-use mytism_core::id::ObjectId;
+use mytism_core::id::{Hash, ObjectId};
 use mytism_core::operation::{ChangeRequest, ChangeTarget, Input, ReferenceInput, SaveRequest};
 use serde_json::{Map, Value as Json};
 
@@ -15,11 +16,35 @@ use crate::json;
 /// The longest document, in bytes; a request that is larger could not be sent either.
 pub const BYTES_MAX: u64 = 64 << 20;
 
+/// What a document stands for.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Document {
+    /// The request. Where a file belongs, it has nothing.
+    pub request: SaveRequest,
+    /// The files whose contents belong into it.
+    pub files: Vec<FileInput>,
+}
+
+/// A file in a document, `{"file":"path"}`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileInput {
+    /// Place of the change in the request, from 0.
+    pub change: usize,
+    /// Name of the attribute.
+    pub attribute: String,
+    /// Where the file is, as written.
+    pub path: String,
+    /// Its name, where another one than the path's is wanted.
+    pub name: Option<String>,
+    /// Its media type, where it is not to be guessed.
+    pub media_type: Option<String>,
+}
+
 /// The request that a document stands for.
 ///
 /// # Errors
 /// `json-syntax` with line and column, or `wrong-document` with the path or place of what is wrong.
-pub fn read(text: &str) -> Result<SaveRequest, Failure> {
+pub fn read(text: &str) -> Result<Document, Failure> {
     let document = json::read(text).map_err(|error| syntax(&error))?;
     let root = Path::Root;
     let fields = fields(&document, &root, &["description", "changes"])?;
@@ -31,8 +56,10 @@ pub fn read(text: &str) -> Result<SaveRequest, Failure> {
     let path = root.below("changes");
     let Some(changes) = fields.get("changes") else { return Err(path.wrong("it is missing")) };
     let Json::Array(changes) = changes else { return Err(path.wrong("a list is expected")) };
-    let changes = changes.iter().enumerate().map(|(index, json)| change(json, &path.item(index)));
-    Ok(SaveRequest { description, changes: changes.collect::<Result<_, _>>()? })
+    let mut files = Vec::new();
+    let changes = changes.iter().enumerate().map(|(index, json)| change(json, index, &path.item(index), &mut files));
+    let changes = changes.collect::<Result<_, _>>()?;
+    Ok(Document { request: SaveRequest { description, changes }, files })
 }
 
 fn syntax(error: &serde_json::Error) -> Failure {
@@ -92,7 +119,7 @@ fn fields<'j>(json: &'j Json, path: &Path<'_>, known: &[&str]) -> Result<&'j Map
     Err(failure.hint(near.unwrap_or_else(|| format!("possible are {}", known.join(", ")))))
 }
 
-fn change(json: &Json, path: &Path<'_>) -> Result<ChangeRequest, Failure> {
+fn change(json: &Json, index: usize, path: &Path<'_>, files: &mut Vec<FileInput>) -> Result<ChangeRequest, Failure> {
     let is_new = json.get("new").is_some();
     let known: &[&str] = if is_new { &["new", "entity", "values"] } else { &["id", "values", "expect", "delete"] };
     let found = fields(json, path, known)?;
@@ -102,7 +129,15 @@ fn change(json: &Json, path: &Path<'_>) -> Result<ChangeRequest, Failure> {
         Some(Json::Bool(delete)) => Some(*delete),
         Some(_) => return Err(path.below("delete").wrong("true or false is expected")),
     };
-    Ok(ChangeRequest { target, values: values(found, path, "values")?, expect: values(found, path, "expect")?, delete })
+    let given = values(found, path, "values", &mut |attribute, json, path| {
+        files.push(file(index, attribute, json, path)?);
+        Ok(())
+    })?;
+    let expect = values(found, path, "expect", &mut |_, _, path| {
+        let hint = "write what `show` says of it: {\"hash\":…,\"bytes\":…,\"name\":…,\"type\":…}";
+        Err(path.wrong("a file is no value that was seen").hint(hint))
+    })?;
+    Ok(ChangeRequest { target, values: given, expect, delete })
 }
 
 fn new_object(fields: &Map<String, Json>, path: &Path<'_>) -> Result<ChangeTarget, Failure> {
@@ -132,12 +167,28 @@ fn id(json: &Json, path: &Path<'_>) -> Result<ObjectId, Failure> {
     digits.parse().map_err(|_| path.wrong("the id of an object is expected, a whole number from 1 to 9007199254740991"))
 }
 
-fn values(fields: &Map<String, Json>, path: &Path<'_>, name: &str) -> Result<Vec<(String, Input)>, Failure> {
+/// Takes a file, the name of its attribute before it.
+type OnFile<'a> = dyn FnMut(&str, &Json, &Path<'_>) -> Result<(), Failure> + 'a;
+
+fn values(
+    fields: &Map<String, Json>,
+    path: &Path<'_>,
+    name: &str,
+    on_file: &mut OnFile<'_>,
+) -> Result<Vec<(String, Input)>, Failure> {
     let path = path.below(name);
     match fields.get(name) {
         None | Some(Json::Null) => Ok(Vec::new()),
         Some(Json::Object(values)) => {
-            values.iter().map(|(name, json)| Ok((name.clone(), input(json, &path.below(name))?))).collect()
+            let value = |(name, json): (&String, &Json)| {
+                let path = path.below(name);
+                if json.get("file").is_some() {
+                    on_file(name, json, &path)?;
+                    return Ok((name.clone(), Input::Null));
+                }
+                Ok((name.clone(), input(json, &path)?))
+            };
+            values.iter().map(value).collect()
         }
         Some(_) => Err(path.wrong("an object is expected, with attribute names and values")),
     }
@@ -157,15 +208,43 @@ fn input(json: &Json, path: &Path<'_>) -> Result<Input, Failure> {
             let part = |name: &str| found.get(name).map_or(Ok(Vec::new()), |json| references(json, &path.below(name)));
             Ok(Input::Difference { add: part("add")?, remove: part("remove")? })
         }
-        Json::Object(found) if found.contains_key("file") || found.contains_key("hash") => {
-            Err(Failure::usage("not-in-this-version", format!("this version has no files in objects ({path})"))
-                .hint("a later version stores them"))
+        Json::Object(found) if found.contains_key("hash") => {
+            content(json, path).map(|blob| Input::Blob(Box::new(blob)))
         }
         Json::Object(_) => {
-            let hint = "a reference is {\"ref\":…}, a change of a set is {\"add\":[…],\"remove\":[…]}";
+            let hint = "a reference is {\"ref\":…}, a file is {\"file\":\"path\"}, a change of a set is \
+                        {\"add\":[…],\"remove\":[…]}";
             Err(path.wrong("this object is no value").hint(hint))
         }
     }
+}
+
+fn file(change: usize, attribute: &str, json: &Json, path: &Path<'_>) -> Result<FileInput, Failure> {
+    let found = fields(json, path, &["file", "name", "type"])?;
+    let text = |name: &str| match found.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(path.below(name).wrong("a text is expected")),
+    };
+    let (name, media_type) = (text("name")?, text("type")?);
+    let place = text("file")?.filter(|text| !text.is_empty());
+    let place = place.ok_or_else(|| path.below("file").wrong("the path of a file is expected"))?;
+    Ok(FileInput { change, attribute: attribute.to_owned(), path: place, name, media_type })
+}
+
+/// What answers say of the content of a file, so that an answer can be sent back.
+fn content(json: &Json, path: &Path<'_>) -> Result<Blob, Failure> {
+    let found = fields(json, path, &["hash", "bytes", "name", "type", "here"])?;
+    let text = |name: &str| found.get(name).and_then(Json::as_str);
+    let hash = text("hash").and_then(Hash::from_hex);
+    let hash = hash.ok_or_else(|| path.below("hash").wrong("64 hexadecimal digits in small letters are expected"))?;
+    let bytes = found.get("bytes").and_then(Json::as_u64);
+    let bytes = bytes.ok_or_else(|| path.below("bytes").wrong("a whole number is expected, how many bytes it has"))?;
+    let name = text("name").ok_or_else(|| path.below("name").wrong("the name of a file is expected"))?;
+    let media_type = if found.contains_key("type") { text("type").unwrap_or_default() } else { UNKNOWN_TYPE };
+    Blob::new(hash, bytes, name, media_type).ok_or_else(|| {
+        path.wrong("this is no content of a file: a name has 1 … 255 bytes without control characters, a type 1 … 127")
+    })
 }
 
 fn references(json: &Json, path: &Path<'_>) -> Result<Vec<ReferenceInput>, Failure> {
@@ -239,15 +318,37 @@ mod tests {
                 change(ChangeTarget::Object(object(7)), Vec::new(), Vec::new(), Some(true)),
             ],
         };
-        assert_eq!(read(text), Ok(expected));
+        assert_eq!(read(text), Ok(Document { request: expected, files: Vec::new() }));
+    }
+
+    #[test]
+    fn files_are_told_beside_the_request() {
+        let text =
+            r#"{"changes":[{"id":1,"values":{}},{"id":2,"values":{"A":1,"B":{"file":"x/a.pdf","type":"a/b"}}}]}"#;
+        let document = read(text).unwrap();
+        assert_eq!(document.request.changes[1].values[1], ("B".to_owned(), Input::Null));
+        let file = FileInput {
+            change: 1,
+            attribute: "B".into(),
+            path: "x/a.pdf".into(),
+            name: None,
+            media_type: Some("a/b".into()),
+        };
+        assert_eq!(document.files, [file]);
     }
 
     #[test]
     fn values() {
         let check = |json: &str, expected: Input| {
-            let request = read(&format!(r#"{{"changes":[{{"id":1,"values":{{"A":{json}}}}}]}}"#)).unwrap();
+            let request = read(&format!(r#"{{"changes":[{{"id":1,"values":{{"A":{json}}}}}]}}"#)).unwrap().request;
             assert_eq!(request.changes[0].values[0].1, expected, "{json}");
         };
+        let hash = "ab".repeat(32);
+        let blob = Blob::new(Hash([0xab; 32]), 5, "a b", "text/plain").unwrap();
+        check(
+            &format!(r#"{{"hash":"{hash}","bytes":5,"name":"a b","type":"text/plain","here":true}}"#),
+            Input::Blob(Box::new(blob)),
+        );
         let by_id = |number| ReferenceInput::Id(object(number));
         let by_key = ReferenceInput::Key {
             entity: "Customer".into(),
@@ -299,7 +400,15 @@ mod tests {
         wrong(&value("[1]"), "changes[0].values.A[0]: a reference", "");
         wrong(&value(r#"{"add":5}"#), "changes[0].values.A.add: a list", "");
         wrong(&value(r#"{"add":[],"remov":[]}"#), "changes[0].values.A.remov", "\"remove\"");
-        check(&value(r#"{"file":"a.pdf"}"#), "not-in-this-version", "files", "");
+        wrong(&value(r#"{"file":5}"#), "changes[0].values.A.file: a text", "");
+        wrong(&value(r#"{"file":""}"#), "changes[0].values.A.file: the path", "");
+        wrong(&value(r#"{"file":"a","nam":"b"}"#), "changes[0].values.A.nam", "\"name\"");
+        wrong(r#"{"changes":[{"id":1,"expect":{"A":{"file":"a"}}}]}"#, "changes[0].expect.A: a file is no", "hash");
+        wrong(&value(r#"{"hash":"ab"}"#), "changes[0].values.A.hash: 64", "");
+        let hash = "ab".repeat(32);
+        wrong(&value(&format!(r#"{{"hash":"{hash}"}}"#)), "changes[0].values.A.bytes", "");
+        wrong(&value(&format!(r#"{{"hash":"{hash}","bytes":1}}"#)), "changes[0].values.A.name", "");
+        wrong(&value(&format!(r#"{{"hash":"{hash}","bytes":1,"name":""}}"#)), "changes[0].values.A: this is no", "");
         wrong(r#"{"changes":[],"changes":[]}"#, "line 1 column 23: the field \"changes\" stands twice", "");
         wrong(&value(r#"1,"A":2"#), "the field \"A\" stands twice", "");
         check("{\"changes\":[\n,]}", "json-syntax", "line 2 column 1", "");

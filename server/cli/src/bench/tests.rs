@@ -95,5 +95,8 @@ fn measurements_are_chosen_by_name() {
     assert_eq!(count(&["commit", "replicate", "commit"]), Ok(3));
     let unknown = |hint: &str| Err(("unknown-bench".to_owned(), hint.to_owned()));
     assert_eq!(count(&["comit"]), unknown("did you mean \"commit\"?"));
-    assert_eq!(count(&["commit", "x"]), unknown("there are: commit, protocol, import, log, replicate, journal, past"));
+    assert_eq!(
+        count(&["commit", "x"]),
+        unknown("there are: commit, protocol, import, log, replicate, journal, past, blob")
+    );
 }

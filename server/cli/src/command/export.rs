@@ -213,6 +213,7 @@ fn text(value: &Out, writing: &Writing) -> String {
         Out::Word(word) => word.clone(),
         Out::Reference { id, text } if text.is_empty() => id.to_string(),
         Out::Reference { text, .. } => text.clone(),
+        Out::Away(blob) => blob.to_string(),
         Out::List(items) => items.iter().map(|item| text(item, writing)).collect::<Vec<_>>().join(SET_SEPARATOR),
     }
 }

@@ -100,8 +100,10 @@ pub(crate) fn save(
         crate::command::say("save reads one JSON document from standard input; end it with Ctrl-D");
     }
     let text = document(stdin.lock())?;
-    let request = mytism_intake::document::read(&text).map_err(|failure| Trouble::within(failure, &text))?;
-    let saved = one(&*open()?, Request::Save(request), |reply| match reply {
+    let document = mytism_intake::document::read(&text).map_err(|failure| Trouble::within(failure, &text))?;
+    let node = open()?;
+    let request = super::blobs::filled(&*node, document)?;
+    let saved = one(&*node, Request::Save(request), |reply| match reply {
         Reply::Saved(saved) => Some(saved),
         _ => None,
     })?;

@@ -1,5 +1,6 @@
 //! Any message of each kind, for property tests.
 
+use mytism_core::blob::Blob;
 use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{EnumId, Hash, NodeId, OBJECT_ID_MAX, ObjectId, Position, TransactionId};
 use mytism_core::number::{Lease, LeaseWish, Number};
@@ -47,6 +48,11 @@ fn transaction() -> impl Strategy<Value = TransactionId> {
 
 fn stamp() -> impl Strategy<Value = StampView> {
     (time(), text(), text()).prop_map(|(time, user, node)| StampView { time, user, node })
+}
+
+fn blob() -> impl Strategy<Value = Box<Blob>> {
+    (hash(), 0..=mytism_core::blob::BLOB_BYTES_MAX, "[a-zäß. ]{1,40}", "[!-~]{1,40}")
+        .prop_map(|(hash, bytes, name, media_type)| Box::new(Blob::new(hash, bytes, &name, &media_type).unwrap()))
 }
 
 fn frame() -> impl Strategy<Value = EntryFrame> {
@@ -157,6 +163,7 @@ fn input() -> BoxedStrategy<Input> {
         prop_oneof![
             reference().prop_map(Input::Reference),
             vec(reference(), 0..4).prop_map(Input::List),
+            blob().prop_map(Input::Blob),
             (vec(reference(), 0..4), vec(reference(), 0..4))
                 .prop_map(|(add, remove)| Input::Difference { add, remove }),
         ]
@@ -261,6 +268,12 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         (text(), any::<u32>()).prop_map(|(name, valid_days)| R::AddNode { name, valid_days }),
         changes().prop_map(R::Changes),
         any::<u64>().prop_map(|number| R::Refusal { number }),
+        (of(any::<u64>()), bytes(), any::<bool>()).prop_map(|(upload, data, end)| R::PutContent { upload, data, end }),
+        (object(), text(), any::<u64>()).prop_map(|(object, attribute, from)| R::GetContent {
+            object,
+            attribute,
+            from
+        }),
         (any::<u64>(), any::<bool>(), inputs()).prop_map(|(number, retry, set)| {
             let action = if retry { Settling::Retry } else { Settling::Discard };
             R::Settle(SettleRequest { number, action, set })
@@ -288,6 +301,7 @@ fn value() -> impl Strategy<Value = Value> {
         time().prop_map(Value::Datetime),
         any::<u32>().prop_map(|word| Value::Enum(EnumId(word))),
         object().prop_map(Value::Reference),
+        blob().prop_map(Value::Blob),
     ]
 }
 
@@ -296,6 +310,7 @@ fn output() -> BoxedStrategy<Output> {
         value().prop_map(Output::Value),
         text().prop_map(Output::Word),
         (object(), text()).prop_map(|(id, text)| Output::Reference { id, text }),
+        blob().prop_map(Output::Away),
     ];
     leaf.prop_recursive(2, 12, 4, |inner| vec(inner, 0..4).prop_map(Output::List)).boxed()
 }
@@ -331,7 +346,8 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
 fn status() -> impl Strategy<Value = Status> {
     let texts = (text(), text(), text(), text(), text());
     let counts = any::<(u64, u64, u64, u64, u64, u64)>();
-    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()), of(any::<u64>()));
+    let blobs = any::<(Option<u64>, Option<u64>, Option<u64>)>();
+    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()), of(any::<u64>()), blobs);
     (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4), rule).prop_map(
         |(
             (node, role, version, schema, log_hash),
@@ -339,7 +355,7 @@ fn status() -> impl Strategy<Value = Status> {
             counts,
             since,
             sync,
-            (state, waits_for, lines_rest, history_begin),
+            (state, waits_for, lines_rest, history_begin, (blobs, blob_bytes, blobs_wanted)),
         )| {
             Status {
                 node,
@@ -360,6 +376,9 @@ fn status() -> impl Strategy<Value = Status> {
                 waits_for,
                 lines_rest,
                 history_begin,
+                blobs,
+                blob_bytes,
+                blobs_wanted,
             }
         },
     )
@@ -529,6 +548,14 @@ fn reply() -> impl Strategy<Value = Reply> {
             waits,
             missing,
             epoch
+        }),
+        any::<(u64, u64)>().prop_flat_map(|(upload, bytes)| of(hash()).prop_map(move |hash| Reply::ContentPut {
+            upload,
+            bytes,
+            hash
+        })),
+        (blob(), any::<u64>(), bytes(), any::<(bool, u64)>()).prop_map(|(blob, from, data, (here, arrived))| {
+            Reply::ContentPart(ContentPart { blob: *blob, from, data, here, arrived })
         }),
         number_range().prop_map(Reply::NumberRange),
         void_number().prop_map(Reply::VoidNumber),

@@ -5,6 +5,7 @@ use mytism_core::operation::{Input, ReferenceInput};
 use crate::error::Problem;
 use crate::shape::DEPTH_MAX;
 use crate::wire::mirror::need;
+use crate::wire::output::ValueForm;
 use crate::wire::tables::{named, tagged};
 use crate::wire::{Flaw, Mirror};
 
@@ -15,11 +16,13 @@ const TEXT: u64 = 4;
 const REFERENCE: u64 = 5;
 const LIST: u64 = 6;
 const DIFFERENCE: u64 = 7;
+const BLOB: u64 = 8;
 
 tagged! {
     InputForm {
         "b" flag: bool, "s" text: &'a str, "r" reference: Box<ReferenceForm<'a>>,
         "l" list: Vec<ReferenceForm<'a>>, "x" remove: Vec<ReferenceForm<'a>>,
+        "c" blob: ValueForm<'a>,
     }
 }
 named! {
@@ -42,6 +45,7 @@ impl Mirror for Input {
             REFERENCE => need("reference", wire.reference.map(|boxed| *boxed)).map(Self::Reference),
             LIST => need("list", wire.list).map(Self::List),
             DIFFERENCE => Ok(Self::Difference { add: need("list", wire.list)?, remove: need("remove", wire.remove)? }),
+            BLOB => need("blob", wire.blob).map(Self::Blob),
             unknown => Err(Problem::UnknownTag(unknown).into()),
         }
     }
@@ -58,6 +62,7 @@ fn input_form(input: &Input, levels: usize) -> Result<InputForm<'_>, Flaw> {
             InputForm { reference: Some(Box::new(reference_form(reference, levels)?)), ..InputForm::of(REFERENCE) }
         }
         Input::List(list) => InputForm { list: Some(reference_forms(list, levels)?), ..InputForm::of(LIST) },
+        Input::Blob(blob) => InputForm { blob: Some(blob.to_wire()?), ..InputForm::of(BLOB) },
         Input::Difference { add, remove } => InputForm {
             list: Some(reference_forms(add, levels)?),
             remove: Some(reference_forms(remove, levels)?),

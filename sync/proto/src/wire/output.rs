@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use mytism_core::blob::Blob;
 use mytism_core::operation::Output;
 use mytism_core::value::Value;
 use mytism_format::value::{read_value, value_bytes};
@@ -30,10 +31,24 @@ impl Mirror for Value {
     }
 }
 
+/// The content of a file, in the form of a value.
+impl Mirror for Blob {
+    type Wire<'a> = ValueForm<'a>;
+
+    fn to_wire(&self) -> Result<ValueForm<'_>, Flaw> {
+        Ok(ValueForm(Cow::Owned(value_bytes(&Value::Blob(Box::new(self.clone()))))))
+    }
+
+    fn from_wire(wire: ValueForm<'_>) -> Result<Self, Flaw> {
+        if let Value::Blob(blob) = Value::from_wire(wire)? { Ok(*blob) } else { Err(Problem::NoBlob.into()) }
+    }
+}
+
 const VALUE: u64 = 1;
 const WORD: u64 = 2;
 const REFERENCE: u64 = 3;
 const LIST: u64 = 4;
+const AWAY: u64 = 5;
 
 tagged! {
     OutputForm { "v" value: ValueForm<'a>, "o" object: i64, "s" text: &'a str, "l" list: Vec<OutputForm<'a>> }
@@ -55,6 +70,7 @@ impl Mirror for Output {
             WORD => need("text", wire.text).map(Self::Word),
             REFERENCE => Ok(Self::Reference { id: need("object", wire.object)?, text: need("text", wire.text)? }),
             LIST => need("list", wire.list).map(Self::List),
+            AWAY => need("value", wire.value).map(Self::Away),
             unknown => Err(Problem::UnknownTag(unknown).into()),
         }
     }
@@ -68,6 +84,7 @@ fn output_form(output: &Output, levels: usize) -> Result<OutputForm<'_>, Flaw> {
         Output::Reference { id, text } => {
             OutputForm { object: Some(id.get()), text: Some(text), ..OutputForm::of(REFERENCE) }
         }
+        Output::Away(blob) => OutputForm { value: Some(blob.to_wire()?), ..OutputForm::of(AWAY) },
         Output::List(list) => {
             let levels = levels.checked_sub(1).ok_or(Problem::TooDeep)?;
             let list: Result<_, Flaw> = list.iter().map(|element| output_form(element, levels)).collect();

@@ -1,12 +1,13 @@
 //! Mirrors of what clients are answered.
 
+use mytism_core::blob::Blob;
 use mytism_core::failure::{Failure, FailureKind, Place};
-use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::id::{Hash, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
-    BackedUp, BackingUp, ChangeLine, ConflictLine, Event, FollowerLine, HistoryLine, Imported, Moved, NodeLine,
-    NumberRangeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow, QuarantineLine,
-    Reached, Reply, RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    BackedUp, BackingUp, ChangeLine, ConflictLine, ContentPart, Event, FollowerLine, HistoryLine, Imported, Moved,
+    NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow,
+    QuarantineLine, Reached, Reply, RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -40,6 +41,7 @@ messages! {
         REPLY_VOID_NUMBER VoidNumber(VoidNumberLine);
         REPLY_BACKING_UP BackingUp(BackingUp);
         REPLY_BACKED_UP BackedUp(BackedUp);
+        REPLY_CONTENT_PART ContentPart(ContentPart);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -47,6 +49,7 @@ messages! {
     fields {
         REPLY_ACCOUNT Account { "f" file: String };
         REPLY_RECOVERY Recovery { "w" waits: bool, "m" missing: Vec<String>, "e" epoch: u32 };
+        REPLY_CONTENT_PUT ContentPut { "u" upload: u64, "b" bytes: u64 } optional { "h" hash: Hash };
         REPLY_STOPPING Stopping {};
     }
 }
@@ -57,7 +60,7 @@ mirror! {
         "epoch" epoch: u32, "position" log_position: u64, "hash" log_hash: String, "pending" pending: u64,
         "objects" objects: u64, "bytes" database_bytes: u64, "conflicts" conflicts: u64, "quarantine" quarantine: u64,
         "sync" sync: Vec<PeerStatus>,
-    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool, "begin" history_begin: u64 }
+    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool, "begin" history_begin: u64, "blobs" blobs: u64, "blob_bytes" blob_bytes: u64, "blobs_wanted" blobs_wanted: u64 }
 }
 mirror! {
     PeerStatus as PeerStatusForm {
@@ -166,6 +169,11 @@ mirror! {
 mirror! {
     Failure as FailureForm { "k" kind: FailureKind, "c" code: String, "m" message: String, "h" hint: String }
     optional { "at" at: Place }
+}
+mirror! {
+    ContentPart as ContentPartForm {
+        "b" blob: Blob, "f" from: u64, "d" data: Vec<u8>, "h" here: bool, "a" arrived: u64,
+    }
 }
 mirror! {
     Place as PlaceForm { "l" line: u32, "c" column: u32 }

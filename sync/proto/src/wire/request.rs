@@ -45,6 +45,8 @@ messages! {
         REQUEST_RECOVER Recover { "b" begin: bool, "w" without: Vec<String> };
         REQUEST_REST_LINES RestLines { "r" rest: bool };
         REQUEST_BACKUP Backup { "k" with_keys: bool };
+        REQUEST_PUT_CONTENT PutContent { "d" data: Vec<u8>, "e" end: bool } optional { "u" upload: u64 };
+        REQUEST_GET_CONTENT GetContent { "o" object: ObjectId, "a" attribute: String, "f" from: u64 };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
         REQUEST_NUMBER_RANGES NumberRanges {};

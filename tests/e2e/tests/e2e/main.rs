@@ -24,6 +24,7 @@
 //! 21. [`joining`]: a branch joins while both ends are killed
 //! 22. [`bad_lines`]: lines that lose, delay and cut off
 //! 23. [`backups`]: backups under load, and restores that are killed
+//! 24. [`contents`]: files in objects
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -34,6 +35,7 @@ mod codes;
 mod command_line;
 mod configuration;
 mod conflict_and_refusal;
+mod contents;
 mod cuts;
 mod demo_once;
 mod documents;

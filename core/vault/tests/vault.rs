@@ -1,0 +1,294 @@
+//! A vault on a real directory: what goes in comes out, what is there is not stored again, damage is found, and whatever
+//! a process left behind when it ended is taken up or passed over, never trusted unread.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mytism_core::id::Hash;
+use mytism_vault::{CHUNK_BYTES_MAX, Part, Recipe, Vault, VaultError, hash_of};
+use proptest::prelude::*;
+
+/// Bytes that look like chance and are always the same.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn put(vault: &Vault, bytes: &[u8]) -> Hash {
+    let mut writer = vault.writer();
+    for slice in bytes.chunks(100_000) {
+        writer.write(slice).unwrap();
+    }
+    let (hash, length) = writer.finish().unwrap();
+    assert_eq!((hash, length), (hash_of(bytes), bytes.len() as u64));
+    hash
+}
+
+fn get(vault: &Vault, content: Hash) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    vault.reader(content).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+fn files(root: &Path, shelf: &str) -> Vec<PathBuf> {
+    let folders = fs::read_dir(root.join(shelf)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        folders.flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path())).collect();
+    files.sort();
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            assert!(fs::copy(entry.path(), target).is_ok());
+        }
+    }
+}
+
+/// Gives all that is asked for from one vault to another, at most so many chunks; the bytes that went.
+fn send(from: &Vault, to: &Vault, content: Hash, most: usize) -> u64 {
+    let mut arrival = to.arrival(from.recipe(content).unwrap().unwrap());
+    let mut sent = 0;
+    for _ in 0..most {
+        let Some(part) = arrival.next_wanted().unwrap() else { break };
+        let bytes = from.chunk(part.hash).unwrap().unwrap();
+        sent += bytes.len() as u64;
+        arrival.put(part.hash, &bytes).unwrap();
+    }
+    if arrival.is_complete() {
+        arrival.finish().unwrap();
+    }
+    sent
+}
+
+#[test]
+fn contents_of_all_sizes_come_back() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let lengths = [0, 1, 65_536, 300_000, CHUNK_BYTES_MAX as usize, 9_000_001];
+    let hashes = lengths.map(|length| put(&vault, &noise(length as u64, length)));
+    let again = Vault::open(root.path()).unwrap();
+    for (hash, length) in hashes.into_iter().zip(lengths) {
+        assert!(again.has(hash) && again.verify(hash).unwrap(), "{length}");
+        assert_eq!(again.bytes_of(hash).unwrap(), Some(length as u64));
+        assert!(get(&again, hash) == noise(length as u64, length), "{length}");
+    }
+    assert_eq!(again.usage().unwrap().contents, 6);
+    assert!(files(root.path(), "staged").is_empty());
+    let mut listed = HashSet::new();
+    again.contents(&mut |hash| assert!(listed.insert(hash))).unwrap();
+    assert_eq!(listed, HashSet::from(hashes));
+}
+
+#[test]
+fn a_reader_goes_to_any_byte() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let bytes = noise(1, 3_000_000);
+    let hash = put(&vault, &bytes);
+    let mut reader = vault.reader(hash).unwrap();
+    for place in [2_999_999, 0, 1_500_000, 3_000_000, 70_000, 9_000_000] {
+        reader.seek(place).unwrap();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert!(rest == bytes[bytes.len().min(usize::try_from(place).unwrap())..], "{place}");
+    }
+}
+
+#[test]
+fn what_is_there_is_stored_once() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let mut bytes = noise(2, 20_000_000);
+    put(&vault, &bytes);
+    let before = vault.usage().unwrap();
+    put(&vault, &bytes);
+    assert_eq!(vault.usage().unwrap(), before);
+    // One percent in one place.
+    bytes[7_000_000..7_200_000].copy_from_slice(&noise(3, 200_000));
+    put(&vault, &bytes);
+    let grown = vault.usage().unwrap().bytes - before.bytes;
+    assert!(grown < 20_000_000 / 10, "{grown}");
+}
+
+#[test]
+fn damage_is_found_set_aside_and_mended() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let (large, small) = (noise(4, 3_000_000), noise(5, 1000));
+    let hashes = [put(&vault, &large), put(&vault, &small)];
+    for (shelf, hash, bytes) in [("chunks", hashes[0], &large), ("whole", hashes[1], &small)] {
+        let file = files(root.path(), shelf).remove(0);
+        let mut stored = fs::read(&file).unwrap();
+        stored[10] ^= 1;
+        fs::write(&file, stored).unwrap();
+        let mut reader = vault.reader(hash).unwrap();
+        let error = loop {
+            match reader.next_part() {
+                Ok(part) => assert!(part.is_some()),
+                Err(error) => break error,
+            }
+        };
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(matches!(&error, VaultError::Damaged { content, .. } if *content == hash), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(root.path().join("damaged").join(name).exists());
+        assert!(!vault.has(hash) && !vault.verify(hash).unwrap());
+        put(&vault, bytes);
+        assert!(get(&vault, hash) == *bytes);
+    }
+}
+
+#[test]
+fn a_damaged_recipe_is_no_recipe() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let hash = put(&vault, &noise(6, 2_000_000));
+    let file = files(root.path(), "recipes").remove(0);
+    fs::write(&file, b"MYTR").unwrap();
+    assert!(matches!(vault.reader(hash), Err(VaultError::Missing(_))));
+    put(&vault, &noise(6, 2_000_000));
+    assert!(vault.verify(hash).unwrap());
+}
+
+#[test]
+fn an_arrival_goes_on_where_it_stopped() {
+    let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [from, to] = roots.each_ref().map(|root| Vault::open(root.path()).unwrap());
+    let bytes = noise(7, 20_000_000);
+    let hash = put(&from, &bytes);
+    let first = send(&from, &to, hash, 20);
+    assert!(!to.has(hash) && first > 0);
+    // Another process, and one chunk was torn when the machine went down.
+    let to = Vault::open(roots[1].path()).unwrap();
+    let torn = files(roots[1].path(), "staged").remove(3);
+    let length = fs::metadata(&torn).unwrap().len();
+    fs::write(&torn, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    let second = send(&from, &to, hash, usize::MAX);
+    assert_eq!(first + second, bytes.len() as u64 + length);
+    assert!(get(&to, hash) == bytes);
+    // A changed content costs what changed.
+    let mut changed = bytes;
+    changed[5_000_000..5_200_000].copy_from_slice(&noise(8, 200_000));
+    let hash = put(&from, &changed);
+    let third = send(&from, &to, hash, usize::MAX);
+    assert!(third < 20_000_000 / 10 && get(&to, hash) == changed, "{third}");
+}
+
+#[test]
+fn bytes_that_are_not_those_of_their_names_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let (a, b) = (noise(9, 70_000), noise(10, 70_000));
+    let part = |bytes: &[u8]| Part { hash: hash_of(bytes), bytes: 70_000 };
+    let mut arrival = vault.arrival(Recipe::new(Hash([1; 32]), vec![part(&a), part(&b)]).unwrap());
+    assert_eq!(arrival.next_wanted().unwrap(), Some(part(&a)));
+    assert!(matches!(arrival.put(hash_of(&a), &b), Err(VaultError::OtherBytes { .. })));
+    assert!(matches!(arrival.put(hash_of(&b), &b), Err(VaultError::OtherBytes { .. })), "nobody asked for it");
+    arrival.put(hash_of(&a), &a).unwrap();
+    assert_eq!(arrival.next_wanted().unwrap(), Some(part(&b)));
+    arrival.put(hash_of(&b), &b).unwrap();
+    assert!(arrival.is_complete());
+    // Both chunks are good, but they are not the content that was promised.
+    assert!(matches!(arrival.finish(), Err(VaultError::OtherBytes { .. })));
+    assert!(!vault.has(Hash([1; 32])));
+}
+
+#[test]
+fn what_nobody_needs_goes_after_a_while() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let shared = noise(11, 4_000_000);
+    let needed = put(&vault, &shared);
+    let mut other = shared.clone();
+    other.extend(noise(12, 1_000_000));
+    let unneeded = put(&vault, &other);
+    let small = put(&vault, b"small");
+    let needed_set = HashSet::from([needed]);
+    assert_eq!(vault.sweep(&needed_set, Duration::from_secs(3600)).unwrap(), mytism_vault::Swept::default());
+    let swept = vault.sweep(&needed_set, Duration::ZERO).unwrap();
+    assert_eq!(swept.contents, 2);
+    assert!(!vault.has(unneeded) && !vault.has(small));
+    assert!(get(&vault, needed) == shared);
+    assert_eq!(vault.usage().unwrap().contents, 1);
+}
+
+#[test]
+fn whatever_a_process_left_is_taken_up_or_passed_over() {
+    let (root, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bytes = noise(13, 3_000_000);
+    let vault = Vault::open(root.path()).unwrap();
+    let mut writer = vault.writer();
+    let mut copies = Vec::new();
+    for (number, slice) in bytes.chunks(500_000).enumerate() {
+        writer.write(slice).unwrap();
+        let to = away.path().join(number.to_string());
+        copy(root.path(), &to);
+        copies.push(to);
+    }
+    let (hash, _) = writer.finish().unwrap();
+    // Between any two steps of the end: some chunks have their names, the recipe has not.
+    let mut moved = away.path().join("moved");
+    copy(root.path(), &moved);
+    fs::remove_file(files(&moved, "recipes").remove(0)).unwrap();
+    copies.push(moved.clone());
+    for number in 0..2 {
+        let chunk = files(&moved, "chunks").remove(number);
+        let name = chunk.file_name().unwrap();
+        let next = away.path().join(format!("moved{number}"));
+        copy(&moved, &next);
+        let folder = chunk.parent().unwrap().file_name().unwrap();
+        let staged = next.join("staged").join(folder);
+        fs::create_dir_all(&staged).unwrap();
+        fs::rename(next.join("chunks").join(folder).join(name), staged.join(name)).unwrap();
+        copies.push(next.clone());
+        moved = next;
+    }
+    fs::write(copies[0].join("new").join("17"), b"half a file").unwrap();
+    for directory in copies {
+        let again = Vault::open(&directory).unwrap();
+        assert!(!again.has(hash));
+        assert_eq!(put(&again, &bytes), hash);
+        assert!(get(&again, hash) == bytes);
+        assert!(fs::read_dir(directory.join("new")).unwrap().next().is_none());
+    }
+    assert!(get(&vault, hash) == bytes);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn any_bytes_come_back_however_they_are_written(
+        seed in any::<u64>(), length in 0usize..3_000_000, step in 1usize..700_000, run in 1usize..2_000,
+    ) {
+        let root = tempfile::tempdir().unwrap();
+        let vault = Vault::open(root.path()).unwrap();
+        // Long runs of one byte beside noise.
+        let mut bytes = noise(seed, length);
+        for place in bytes.chunks_mut(run).step_by(2) {
+            place.fill(7);
+        }
+        let mut writer = vault.writer();
+        for slice in bytes.chunks(step) {
+            writer.write(slice).unwrap();
+        }
+        let (hash, _) = writer.finish().unwrap();
+        prop_assert_eq!(hash, hash_of(&bytes));
+        prop_assert!(get(&vault, hash) == bytes);
+        let recipe = vault.recipe(hash).unwrap().unwrap();
+        prop_assert!(recipe.parts().iter().all(|part| part.bytes <= CHUNK_BYTES_MAX));
+    }
+}
