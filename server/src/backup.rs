@@ -10,10 +10,12 @@
 //! 4. [`verify`]: whether a backup can be restored, by restoring it
 //! 5. [`restore`]: beside the data that are there, and then in their place; `switch`: the exchange itself, which is
 //!    completed at the next start if it was broken off
-//! 6. [`node_setup`]: a branch that is made of a backup of its head office
+//! 6. `contents`: the contents of files, which all backups share
+//! 7. [`node_setup`]: a branch that is made of a backup of its head office
 //!
 //! What follows for a cluster from a database that was put back is for the use cases to know.
 
+mod contents;
 mod make;
 pub mod manifest;
 pub mod node_setup;

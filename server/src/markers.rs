@@ -29,8 +29,11 @@ const FIRST_START: &str = ".checked-firstnodestart";
 const SYNC: &str = ".checked-sync";
 const KEYGEN: &str = ".init-keygen";
 
+/// Kept by who fetches the contents of files: they are compared with the objects where it is missing.
+const STREAM_COPY: &str = ".init-streamcopy";
+
 /// All that a restore takes away.
-const ALL: [&str; 6] = [METADATA, INITIAL_DATA, INTEGRITY, FIRST_START, SYNC, KEYGEN];
+const ALL: [&str; 7] = [METADATA, INITIAL_DATA, INTEGRITY, FIRST_START, SYNC, KEYGEN, STREAM_COPY];
 
 fn path(project: &Project, name: &str) -> PathBuf {
     project.directory().join(name)

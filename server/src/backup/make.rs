@@ -15,7 +15,7 @@ use mytism_core::operation::BackedUp;
 use mytism_format::hash;
 
 use super::manifest::{self, Manifest, Packed, Part};
-use super::{CONFIG, DATABASE, Held, NUMBERS, Phase, Progress, Step, hold, remove, sync};
+use super::{CONFIG, DATABASE, Held, NUMBERS, Phase, Progress, Step, contents, hold, remove, sync};
 use crate::config::without_secrets;
 use crate::project::{Project, file_failure, make_directory};
 
@@ -61,12 +61,21 @@ pub(crate) fn make(project: &Project, app: &App, progress: &mut Progress<'_>) ->
     made
 }
 
+/// How directories are called in which a backup is looked at or made into another one, before the number of the process.
+const SCRATCH: [&str; 2] = [".verify-", ".setup-"];
+
+/// Whether a directory is left of a process that is gone.
+fn is_left_over(name: &str) -> bool {
+    let process = SCRATCH.iter().find_map(|beginning| name.strip_prefix(beginning));
+    process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+}
+
 /// Takes away what broken-off backups left. To be called under the lock.
 fn clear(backups: &Path) -> Result<(), Failure> {
     let entries = fs::read_dir(backups).map_err(|error| file_failure("read", backups, &error))?;
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.ends_with(UNFINISHED) {
+        if name.starts_with('.') && name.ends_with(UNFINISHED) || is_left_over(&name) {
             remove(&entry.path())?;
         }
     }
@@ -110,7 +119,12 @@ fn fill(
     let opened = File::open(&copy).map_err(|error| file_failure("read", &copy, &error))?;
     let mut files = vec![packer.pack(DATABASE, opened, &copy, &mut packing)?];
     fs::remove_file(&copy).map_err(|error| file_failure("remove", &copy, &error))?;
-    for (path, text) in [(NUMBERS, text_of(&project.numbers_file())?), (CONFIG, configuration(project)?)] {
+    let kept = contents(project, unfinished)?;
+    for (path, text) in [
+        (NUMBERS, text_of(&project.numbers_file())?),
+        (CONFIG, configuration(project)?),
+        (contents::LIST, kept.as_ref().map(|kept| kept.to_text().into_bytes())),
+    ] {
         if let Some(text) = text {
             files.push(packer.pack(path, text.as_slice(), unfinished, &mut |_| {})?);
         }
@@ -131,12 +145,20 @@ fn fill(
         hash: head.hash.to_string(),
         objects,
         pending,
-        blobs: 0,
+        blobs: kept.map_or(0, |kept| kept.contents()),
         files,
     };
     manifest.write(unfinished)?;
     sync(unfinished)?;
     Ok(manifest)
+}
+
+/// Keeps the contents of files that are here now, among which are all that the database names and that had come.
+fn contents(project: &Project, unfinished: &Path) -> Result<Option<contents::Files>, Failure> {
+    let Some(vault) = contents::vault(project, project.directory()) else { return Ok(None) };
+    let files = contents::Files::of(&vault)?;
+    files.copy(&vault, &contents::store_of(unfinished))?;
+    Ok((files.contents() > 0).then_some(files))
 }
 
 /// The content of a file that need not be there.

@@ -14,9 +14,10 @@ use mytism_app::{App, AppError, numbers};
 use mytism_core::failure::Failure;
 use mytism_store::View;
 
+use super::contents::Files;
 use super::manifest::{Manifest, Within};
 use super::switch::{self, Exchange, INCARNATION};
-use super::{Held, NUMBERS, Progress, find, hold, make, remove, sync, unpack, verify};
+use super::{Held, NUMBERS, Progress, contents, find, hold, make, remove, sync, unpack, verify};
 use crate::bookmark::Bookmark;
 use crate::node::in_use;
 use crate::project::{Project, file_failure, make_directory, write_durably};
@@ -79,6 +80,7 @@ pub struct Restored {
 /// A backup that lies restored beside the data of its node, and is whole. Dropping it takes that away again; nothing was
 /// changed then.
 pub struct Restore {
+    contents: Option<Wanted>,
     project: Project,
     plan: Plan,
     exchange: Exchange,
@@ -151,6 +153,7 @@ impl Restore {
         let exchange = new_exchange(&project);
         let new = Staged::make(&project, &exchange)?;
         unpack::unpack(&backup, &manifest, &new.0, progress).map_err(|failure| failure.within(&backup))?;
+        let contents = wanted(&project, &backup, &new.0).map_err(|failure| failure.within(&backup))?;
         merge_numbers(&project, &new.0)?;
         let staged = Staging { project: &project, manifest: &manifest, new: &new.0, live: live.as_ref() };
         let (differences, waits_for) = staged.bring_to_life(progress).map_err(|failure| failure.within(&backup))?;
@@ -163,7 +166,7 @@ impl Restore {
         let missing_key = (!key.exists()).then_some(key);
         let name = name.to_owned();
         let plan = Plan { name, backup: manifest, present, differences, needs, free, missing_key };
-        Ok(Self { project, plan, exchange, waits_for, live, _data: data, lock, _new: new })
+        Ok(Self { contents, project, plan, exchange, waits_for, live, _data: data, lock, _new: new })
     }
 
     /// What will be done.
@@ -177,12 +180,16 @@ impl Restore {
     /// # Errors
     /// When the disk refuses. Either nothing was changed then, or the exchange is completed at the next start.
     pub fn carry_out(self, progress: &mut Progress<'_>) -> Result<Restored, Failure> {
-        let Self { project, exchange, waits_for, live, _data: data, lock, _new: new, .. } = self;
+        let Self { contents, project, exchange, waits_for, live, _data: data, lock, _new: new, .. } = self;
         let safety = live.as_ref().map(|app| make(&project, app, progress)).transpose()?.map(|made| made.name);
         let had_live = live.is_some();
         // The node that is there lets go of its data; nobody else may take them.
         drop(live);
         let _data = if had_live { Some(hold_data(&project)?) } else { data };
+        // They are in nobody's way, whatever becomes of the rest.
+        if let Some(Wanted { files, store, vault }) = contents {
+            files.copy(&store, &vault)?;
+        }
         new.switch(&project, &exchange, &lock)?;
         let old = Some(project.directory().join(&exchange.old)).filter(|old| old.exists());
         Ok(Restored { safety, old, waits_for })
@@ -193,6 +200,22 @@ impl Restore {
 pub(super) fn new_exchange(project: &Project) -> Exchange {
     let stamp = free_stamp(project);
     Exchange { new: format!("{NEW}{stamp}"), old: format!("{OLD}{stamp}") }
+}
+
+/// Contents of files, and from where to where they go.
+struct Wanted {
+    files: Files,
+    store: PathBuf,
+    vault: PathBuf,
+}
+
+/// The contents that a backup wants. Each must be with the backups or here already.
+fn wanted(project: &Project, backup: &Path, new: &Path) -> Result<Option<Wanted>, Failure> {
+    let configuration = if project.exists() { project.directory() } else { new };
+    let Some(vault) = contents::vault(project, configuration) else { return Ok(None) };
+    let wanted = Wanted { files: Files::read(new)?, store: contents::store_of(backup), vault };
+    wanted.files.check(&[&wanted.store, &wanted.vault])?;
+    Ok(Some(wanted))
 }
 
 /// What is restored beside the data, before anybody is asked.

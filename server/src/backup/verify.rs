@@ -16,7 +16,7 @@ use mytism_store::sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, Within, damaged};
-use super::{NUMBERS, Phase, Progress, Step, find, remove, unpack};
+use super::{NUMBERS, Phase, Progress, Step, contents, find, remove, unpack};
 use crate::ledger::FileLedger;
 use crate::project::{Project, make_directory, write_durably};
 
@@ -98,6 +98,7 @@ fn in_scratch(
         super::node_setup::load(backup, manifest, scratch, progress)?;
     } else {
         unpack::unpack(backup, manifest, scratch, progress)?;
+        contents::Files::read(scratch)?.check(&[&contents::store_of(backup)])?;
     }
     let app = open(&scratch.join("data"), &scratch.join(NUMBERS))?;
     prove(&app, manifest, progress)

@@ -379,6 +379,30 @@ fn a_branch_without_its_marker_gives_up_its_ids() {
 }
 
 #[test]
+fn contents_of_files_stand_once_in_all_backups_and_come_back() {
+    let project = Project::head_office("hamburg", &crate::trade::schema());
+    let place = |project: &Project| project.directory().join("blobs").join("whole").join("ab").join("ab12");
+    fs::create_dir_all(place(&project).parent().unwrap()).unwrap();
+    fs::write(place(&project), "a content").unwrap();
+    let first = back_up(&project);
+    let second = back_up(&project);
+    assert_eq!((&first["blobs"], &second["blobs"]), (&json!(1), &json!(1)));
+    let store = project.directory().join("backups").join(".contents");
+    assert_eq!(fs::read_to_string(store.join("whole/ab/ab12")).unwrap(), "a content");
+    let verify = || project.run_json(&["backup", "verify", name_of(&first)], "");
+    let _proven = verify().success();
+    // On another machine, with the contents beside the backup.
+    let other = other_machine(&project, name_of(&first));
+    let restore = ["restore", name_of(&first), "--yes"];
+    let _missing = other.run_json(&restore, "").error(1, "backup-damaged");
+    copy(&store, &other.directory().join("backups").join(".contents"));
+    let _restored = other.documents(&restore);
+    assert_eq!(fs::read_to_string(place(&other)).unwrap(), "a content");
+    fs::write(store.join("whole/ab/ab12"), "a con").unwrap();
+    let _cut = verify().error(1, "backup-damaged");
+}
+
+#[test]
 fn secrets_and_keys_are_in_no_backup() {
     let project = Project::head_office("hamburg", &crate::trade::schema());
     project.set("Mailer", "password", "hunter2");

@@ -1,0 +1,193 @@
+//! The contents of files in backups. A content never changes, so all backups of a project share one place for them, in
+//! which each stands once, and a backup lists which of them it wants.
+//!
+//! What is in a file of a vault is for the vault to know: here they are copied as they stand, under their names.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use mytism_core::failure::Failure;
+
+use super::manifest::damaged;
+use super::sync;
+use crate::config::{FILE_NAME, Process, explain};
+use crate::project::{Project, file_failure, make_directory};
+
+/// The directories of a vault that hold what is whole.
+const SHELVES: [&str; 3] = ["whole", "chunks", "recipes"];
+/// Of these, each file stands for one content.
+const CONTENTS: [&str; 2] = ["whole", "recipes"];
+/// Where the contents of all backups are, beside them.
+const STORE: &str = ".contents";
+/// The list of those that a backup wants, below the project directory.
+pub(super) const LIST: &str = "contents";
+
+/// Where the contents of the backups are among which one lies.
+pub(super) fn store_of(backup: &Path) -> PathBuf {
+    backup.parent().unwrap_or(Path::new(".")).join(STORE)
+}
+
+/// Where a node keeps the contents of its files by its configuration, of which the directory may be another one than the
+/// project's; nothing where that is no directory of this machine.
+pub(super) fn vault(project: &Project, configuration: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(configuration.join(FILE_NAME)).unwrap_or_default();
+    let (settings, _) = explain(&text, FILE_NAME, &Process::of(project.directory()));
+    let root = settings.into_iter().find(|one| one.key.section == "DBMan" && one.key.name == "filesRoot")?.value;
+    (!root.is_empty() && !root.contains("://")).then(|| project.directory().join(root))
+}
+
+/// The files of a vault: below which names, and their bytes.
+pub(super) struct Files(Vec<(String, u64)>);
+
+impl Files {
+    /// What is in a vault now; nothing where there is none.
+    pub(super) fn of(vault: &Path) -> Result<Self, Failure> {
+        let mut found = Vec::new();
+        for shelf in SHELVES {
+            for folder in names(&vault.join(shelf))? {
+                let below = format!("{shelf}/{folder}");
+                for name in names(&vault.join(&below))? {
+                    let path = format!("{below}/{name}");
+                    // What is taken away at this moment is of no object any longer.
+                    if let Ok(metadata) = fs::metadata(vault.join(&path)) {
+                        found.push((path, metadata.len()));
+                    }
+                }
+            }
+        }
+        found.sort();
+        Ok(Self(found))
+    }
+
+    /// As a list, a line each.
+    pub(super) fn to_text(&self) -> String {
+        self.0.iter().map(|(path, bytes)| format!("{bytes} {path}\n")).collect()
+    }
+
+    /// The list that was unpacked with a backup; an empty one where it has none.
+    pub(super) fn read(unpacked: &Path) -> Result<Self, Failure> {
+        let path = unpacked.join(LIST);
+        match fs::read_to_string(&path) {
+            Ok(text) => Self::from_text(&text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self(Vec::new())),
+            Err(error) => Err(file_failure("read", &path, &error)),
+        }
+    }
+
+    /// From such a list.
+    fn from_text(text: &str) -> Result<Self, Failure> {
+        let line = |line: &str| {
+            let (bytes, path) = line.split_once(' ')?;
+            let is_below = path.split('/').count() == 3 && !path.contains("..");
+            let is_known = SHELVES.iter().any(|shelf| path.split('/').next() == Some(shelf));
+            Some((path.to_owned(), bytes.parse().ok().filter(|_| is_below && is_known)?))
+        };
+        let files: Option<_> = text.lines().map(line).collect();
+        files.map(Self).ok_or_else(|| damaged("its list of contents of files cannot be read"))
+    }
+
+    /// How many contents these are.
+    pub(super) fn contents(&self) -> u64 {
+        let is_one = |path: &str| CONTENTS.iter().any(|shelf| path.split('/').next() == Some(shelf));
+        self.0.iter().filter(|(path, _)| is_one(path)).count() as u64
+    }
+
+    /// Copies those that are not there yet from one place to another; they are on the disk when this returns. What is
+    /// not at the first place either is passed over.
+    pub(super) fn copy(&self, from: &Path, to: &Path) -> Result<(), Failure> {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for (path, bytes) in &self.0 {
+            let (source, target) = (from.join(path), to.join(path));
+            if fs::metadata(&target).is_ok_and(|there| there.len() == *bytes) {
+                continue;
+            }
+            let Some(folder) = target.parent() else { continue };
+            make_directory(folder)?;
+            let new = folder.join(".new");
+            match fs::copy(&source, &new) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                copied => copied.map_err(|error| file_failure("copy", &source, &error))?,
+            };
+            let safe = File::open(&new).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&new, &target));
+            safe.map_err(|error| file_failure("write", &target, &error))?;
+            if folders.last().is_none_or(|last| last != folder) {
+                folders.push(folder.to_owned());
+            }
+        }
+        folders.iter().try_for_each(|folder| sync(folder))
+    }
+
+    /// That each of them is at one of some places, with its bytes.
+    pub(super) fn check(&self, places: &[&Path]) -> Result<(), Failure> {
+        let is_in = |place: &Path, path: &str, bytes: u64| {
+            fs::metadata(place.join(path)).is_ok_and(|there| there.len() == bytes)
+        };
+        let missing = self.0.iter().find(|(path, bytes)| !places.iter().any(|place| is_in(place, path, *bytes)));
+        missing
+            .map_or(Ok(()), |(path, _)| Err(damaged(&format!("the content of a file, {path}, is missing or cut off"))))
+    }
+}
+
+/// The names in a directory; none where there is none.
+fn names(directory: &Path) -> Result<Vec<String>, Failure> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.starts_with('.'))
+            .collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(file_failure("read", directory, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_stand_once_and_come_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let [vault, store, other] = ["vault", "store", "other"].map(|name| directory.path().join(name));
+        for (path, text) in
+            [("whole/ab/abcd", "one"), ("chunks/cd/cdef", "two"), ("recipes/ef/efab", "three"), ("new/1", "x")]
+        {
+            make_directory(vault.join(path).parent().unwrap()).unwrap();
+            fs::write(vault.join(path), text).unwrap();
+        }
+        let files = Files::of(&vault).unwrap();
+        assert_eq!((files.0.len(), files.contents()), (3, 2));
+        assert_eq!(files.check(&[&store]).unwrap_err().code, "backup-damaged");
+        files.copy(&vault, &store).unwrap();
+        files.check(&[&store]).unwrap();
+        let read = Files::from_text(&files.to_text()).unwrap();
+        assert_eq!(read.0, files.0);
+        fs::remove_dir_all(&vault).unwrap();
+        read.copy(&store, &other).unwrap();
+        assert_eq!(fs::read_to_string(other.join("chunks/cd/cdef")).unwrap(), "two");
+        assert!(!other.join("new").exists());
+        // One that was cut off is copied anew.
+        fs::write(other.join("chunks/cd/cdef"), "t").unwrap();
+        assert!(read.check(&[&vault, &other]).is_err());
+        read.copy(&store, &other).unwrap();
+        read.check(&[&vault, &other]).unwrap();
+        assert_eq!(Files::of(&vault).unwrap().0.len(), 0);
+        for bad in ["x", "1 /etc/passwd", "1 whole/../x", "x whole/ab/cd", "1 new/ab/cd"] {
+            assert_eq!(Files::from_text(bad).map(|_| ()).unwrap_err().code, "backup-damaged", "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_says_where_contents_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let project = Project::at(directory.path());
+        let vault = |text: &str| {
+            fs::write(project.config_file(), text).unwrap();
+            vault(&project, project.directory())
+        };
+        assert_eq!(vault(""), Some(directory.path().join("blobs")));
+        assert_eq!(vault("[DBMan]\nfilesRoot = /srv/files\n"), Some(PathBuf::from("/srv/files")));
+        assert_eq!(vault("[DBMan]\nfilesRoot = s3://bucket\n"), None);
+    }
+}
