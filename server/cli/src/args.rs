@@ -136,7 +136,7 @@ pub(crate) enum Command {
     CheckConfig,
     /// Every setting in force, and where it comes from
     ExplainConfig(ExplainConfig),
-    /// See it work: a head office and a branch on this machine
+    /// See it work: a head office and two branches on this machine
     Demo(Demo),
     /// Measure this machine
     Bench(Bench),

@@ -1,15 +1,17 @@
-//! The demonstration: a head office and a branch on this machine, real processes with real databases, and between them
-//! a line that can be cut.
+//! The demonstration: a head office and two branches on this machine, real processes with real databases, and between
+//! them lines that can be cut.
 //!
 //! What it prints about travelling transactions comes from the nodes themselves, over the protocol; the demonstration
 //! only saves, cuts, heals and compares.
 //!
 //! 1. this file: the story
-//! 2. [`cast`]: the two nodes as processes, and what is asked of them
-//! 3. [`relay`]: the line between them
-//! 4. [`stage`]: what is printed
+//! 2. [`cast`]: the nodes as processes, and what is asked of them
+//! 3. [`relay`]: a line between two of them
+//! 4. [`stage`]: what is printed; [`journey`]: the lines of transactions; [`panel`]: the nodes side by side
 
 mod cast;
+mod journey;
+mod panel;
 mod relay;
 mod stage;
 
@@ -26,37 +28,37 @@ use cast::{Cast, Node};
 use relay::Relay;
 use stage::Stage;
 
-/// How long the two nodes may take to come into step.
+/// How long the nodes may take to come into step.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How long the line stays cut.
-const CUT: Duration = Duration::from_secs(3);
+const CUT: Duration = Duration::from_secs(2);
 /// Where the projects stand after a demonstration that somebody looked at.
 const DIRECTORY: &str = ".mytism-demo";
 
-/// Runs it. With `once` it ends by itself and succeeds only if both nodes end equal; else it goes on until interrupted,
+/// Runs it. With `once` it ends by itself and succeeds only if all nodes end equal; else it goes on until interrupted,
 /// so that its nodes can be looked at.
 pub(crate) fn run(arguments: &args::Demo, output: &mut Output<'_>) -> Result<(), Trouble> {
     let interrupted = crate::interrupt::flag(|| {})?;
     let mut directory = Directory::new(arguments.once)?;
     let mut stage = Stage::new(output);
-    let equal = {
-        let mut cast = Cast::new(&directory.path)?;
-        let equal = story(&mut cast, &mut stage, &interrupted)?;
-        if !arguments.once {
-            stage.try_yourself(&cast.head.directory, &cast.branch()?.directory);
-            daily_business(&cast, &mut stage, &interrupted)?;
-            directory.keep = true;
-        }
-        equal
-    };
+    let mut cast = Cast::new(&directory.path)?;
+    let equal = story(&mut cast, &mut stage, &interrupted)?;
+    if !arguments.once {
+        stage.try_yourself(&cast.head.directory, &cast.branch(1)?.node.directory);
+        daily_business(&cast, &mut stage, &interrupted)?;
+        directory.keep = true;
+    }
+    // The panel asks nodes that are about to go.
+    stage.close();
+    drop(cast);
     if equal {
         return Ok(());
     }
-    let failure = Failure::failed("demo-differs", "the two nodes did not end equal");
+    let failure = Failure::failed("demo-differs", "the nodes did not end equal");
     Err(failure.hint("the lines above say where").into())
 }
 
-/// From two empty directories to two equal databases; whether they are equal.
+/// From empty directories to equal databases; whether they are equal.
 fn story(cast: &mut Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -> Result<bool, Failure> {
     stage.chapter("A head office", "Eine Zentrale");
     cast.start_head()?;
@@ -65,76 +67,108 @@ fn story(cast: &mut Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -
         &format!("hamburg serves; {rows} rows of sample data imported into 11 entities"),
         &format!("hamburg läuft; {rows} Zeilen Beispieldaten in 11 Entitäten importiert"),
     );
-    stage.chapter("A branch joins", "Eine Filiale kommt dazu");
-    let began = Instant::now();
-    let joined = cast.join_branch()?;
-    stage.fact(
-        &format!("berlin fetched {joined} objects in {:.1} s and follows", began.elapsed().as_secs_f64()),
-        &format!("berlin hat {joined} Objekte in {:.1} s geholt und folgt", began.elapsed().as_secs_f64()),
-    );
-    let watching = (cast.head.watch(), cast.branch()?.watch());
-    stage.listen(watching);
-    stage.until(PATIENCE, interrupted, || Ok(cast.branch()?.is_connected()))?;
+    stage.chapter("Two branches join", "Zwei Filialen kommen dazu");
+    for name in ["berlin", "bonn"] {
+        let began = Instant::now();
+        let joined = cast.join_branch(name)?;
+        let seconds = began.elapsed().as_secs_f64();
+        stage.fact(
+            &format!("{name} fetched {joined} objects in {seconds:.1} s and follows"),
+            &format!("{name} hat {joined} Objekte in {seconds:.1} s geholt und folgt"),
+        );
+    }
+    let heard = cast.nodes().map(Node::watch).collect();
+    stage.listen(heard, cast.nodes().map(|node| (node.name, node.directory.clone())).collect());
+    stage.until(PATIENCE, interrupted, || Ok(cast.branches.iter().all(|branch| branch.node.is_connected())))?;
 
-    stage.chapter("Both sell", "Beide verkaufen");
-    for number in 0..3 {
-        cast.head.order(90_000 + number)?;
-        cast.branch()?.order(91_000 + number)?;
+    stage.chapter("All of them sell", "Alle verkaufen");
+    for number in 0..9 {
+        let node = cast.nodes().nth(number % 3).unwrap_or(&cast.head);
+        node.order(240_100 + u32::try_from(number).unwrap_or_default())?;
+        stage.pause(Duration::from_millis(120));
+    }
+    in_step(cast, stage, interrupted)?;
+    cut_and_healed(cast, stage, interrupted)?;
+    compare(cast, stage)
+}
+
+/// The line to bonn is cut and healed; both sides work on, and meet in a conflict and a refusal.
+fn cut_and_healed(cast: &Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -> Result<(), Failure> {
+    let (berlin, bonn) = (&cast.branch(0)?.node, cast.branch(1)?);
+    stage.chapter(
+        "The line to bonn is cut, everybody works on",
+        "Die Leitung nach bonn ist unterbrochen, alle arbeiten weiter",
+    );
+    let customer = cast.head.some_customer()?;
+    let before = cast.head.status()?.log_position;
+    bonn.line.cut();
+    for number in 0..4 {
+        cast.head.order(240_200 + number)?;
+        berlin.order(240_300 + number)?;
+        bonn.node.order(240_400 + number)?;
         stage.pause(Duration::from_millis(150));
     }
-    in_step(cast, stage, interrupted)?;
-
-    stage.chapter("The line is cut, both go on", "Die Leitung ist unterbrochen, beide arbeiten weiter");
-    let customer = cast.head.some_customer()?;
-    cast.relay.cut();
-    for number in 0..3 {
-        cast.head.order(92_000 + number)?;
-        cast.branch()?.order(93_000 + number)?;
-        stage.pause(Duration::from_millis(100));
-    }
     cast.head.change_contact(customer, "Maria Petersen")?;
-    cast.branch()?.change_contact(customer, "Marie Anders")?;
-    cast.head.new_customer("NEUER", "Neuer Kunde an der Alster")?;
-    cast.branch()?.new_customer("NEUER", "Neuer Kunde an der Spree")?;
+    bonn.node.change_contact(customer, "Marie Anders")?;
+    berlin.new_customer("NEUER", "Neuer Kunde an der Spree")?;
+    bonn.node.new_customer("NEUER", "Neuer Kunde am Rhein")?;
     stage.pause(CUT);
-    let waiting = cast.branch()?.status()?.pending;
-    stage.fact(&format!("{waiting} saves wait at berlin"), &format!("{waiting} Buchungen warten in berlin"));
-
+    let up = bonn.node.status()?.pending;
+    let down = cast.head.status()?.log_position.saturating_sub(before);
+    stage.fact(
+        &format!("bonn works on: {up} saves pending there, {down} wait for it at hamburg"),
+        &format!("bonn arbeitet weiter: {up} Buchungen offen, {down} warten in hamburg auf bonn"),
+    );
     stage.chapter("The line is healed", "Die Leitung steht wieder");
     let began = Instant::now();
-    cast.relay.heal();
+    bonn.line.heal();
     in_step(cast, stage, interrupted)?;
     let seconds = began.elapsed().as_secs_f64();
-    stage.fact(&format!("in step again after {seconds:.1} s"), &format!("nach {seconds:.1} s wieder gleichauf"));
-    compare(cast, stage)
+    stage.fact(
+        &format!("healed: {up} up, {down} down, in step {seconds:.1} s after the line was back"),
+        &format!("geheilt: {up} hinauf, {down} hinunter, auf gleichem Stand nach {seconds:.1} s"),
+    );
+    Ok(())
 }
 
 fn in_step(cast: &Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -> Result<(), Failure> {
     stage.until(PATIENCE, interrupted, || {
-        let (head, branch) = (cast.head.status()?, cast.branch()?.status()?);
-        Ok(branch.pending == 0 && head.log_hash == branch.log_hash)
+        let head = cast.head.status()?;
+        for branch in &cast.branches {
+            let status = branch.node.status()?;
+            if status.pending > 0 || head.log_hash != status.log_hash {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     })
 }
 
-/// Both nodes are asked for everything; whether they answer the same.
+/// All nodes are asked for everything; whether they answer the same.
 fn compare(cast: &Cast, stage: &mut Stage<'_, '_>) -> Result<bool, Failure> {
-    stage.chapter("Both are equal", "Beide sind gleich");
-    let (head, branch) = (cast.head.status()?, cast.branch()?.status()?);
-    let mut equal = head.log_hash == branch.log_hash && head.objects == branch.objects;
-    let mut objects = 0;
+    stage.chapter("All are equal", "Alle sind gleich");
+    let head = cast.head.status()?;
+    let (mut equal, mut objects) = (true, 0);
+    for branch in &cast.branches {
+        let status = branch.node.status()?;
+        equal &= head.log_hash == status.log_hash && head.objects == status.objects;
+    }
     for entity in cast.entities() {
-        let (ours, theirs) = (cast.head.everything(&entity)?, cast.branch()?.everything(&entity)?);
+        let ours = cast.head.everything(&entity)?;
         objects += ours.len();
-        if ours != theirs {
-            equal = false;
-            stage.fact(&format!("{entity} differs"), &format!("{entity} ist verschieden"));
+        for branch in &cast.branches {
+            let name = branch.node.name;
+            if branch.node.everything(&entity)? != ours {
+                equal = false;
+                stage.fact(&format!("{entity} differs at {name}"), &format!("{entity} ist in {name} verschieden"));
+            }
         }
     }
     let (position, conflicts, refused) = (head.log_position, head.conflicts, head.quarantine);
     let hash: String = head.log_hash.chars().take(16).collect();
     stage.fact(
-        &format!("{objects} objects, log position {position} with hash {hash}…"),
-        &format!("{objects} Objekte, Position {position} im Log mit der Prüfsumme {hash}…"),
+        &format!("{objects} objects at three nodes, log position {position} with hash {hash}…"),
+        &format!("{objects} Objekte an drei Knoten, Position {position} im Log mit der Prüfsumme {hash}…"),
     );
     stage.fact(
         &format!("kept for somebody to look at: {conflicts} conflict, {refused} refused save"),
@@ -145,10 +179,10 @@ fn compare(cast: &Cast, stage: &mut Stage<'_, '_>) -> Result<bool, Failure> {
 
 /// A little traffic, until somebody interrupts.
 fn daily_business(cast: &Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -> Result<(), Failure> {
-    let mut number = 94_000;
+    let mut number = 0;
     while !interrupted.load(Ordering::Relaxed) {
-        let node: &Node = if number % 2 == 0 { &cast.head } else { cast.branch()? };
-        node.order(number)?;
+        let node = cast.nodes().nth(number % 3).unwrap_or(&cast.head);
+        node.order(250_000 + u32::try_from(number).unwrap_or_default())?;
         number += 1;
         for _ in 0..20 {
             if !interrupted.load(Ordering::Relaxed) {

@@ -27,12 +27,18 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Cast {
     directory: PathBuf,
     pub(super) head: Node,
-    branch: Option<Node>,
-    pub(super) relay: Relay,
+    head_port: u16,
+    pub(super) branches: Vec<Branch>,
+}
+
+/// A branch with the line that leads to the head office.
+pub(super) struct Branch {
+    pub(super) node: Node,
+    pub(super) line: Relay,
 }
 
 impl Cast {
-    /// Makes the head office's project, and lays a line to it.
+    /// Makes the head office's project.
     pub(super) fn new(directory: &Path) -> Result<Self, Failure> {
         let schema = directory.join("trade.xml");
         write(&schema, demo::schema_xml())?;
@@ -44,11 +50,17 @@ impl Cast {
         let port = port.and_then(|port| port.trim().parse().ok());
         let port =
             port.ok_or_else(|| Failure::failed("no-port", "the new head office has no port in its mytism.ini"))?;
-        Ok(Self { directory: directory.to_owned(), head, branch: None, relay: Relay::new(port)? })
+        Ok(Self { directory: directory.to_owned(), head, head_port: port, branches: Vec::new() })
     }
 
-    pub(super) fn branch(&self) -> Result<&Node, Failure> {
-        self.branch.as_ref().ok_or_else(|| Failure::failed("internal", "the branch has not joined"))
+    /// The branch that joined first, or next.
+    pub(super) fn branch(&self, number: usize) -> Result<&Branch, Failure> {
+        self.branches.get(number).ok_or_else(|| Failure::failed("internal", "the branch has not joined"))
+    }
+
+    /// All nodes, the head office first.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        std::iter::once(&self.head).chain(self.branches.iter().map(|branch| &branch.node))
     }
 
     pub(super) fn start_head(&mut self) -> Result<(), Failure> {
@@ -72,21 +84,23 @@ impl Cast {
         Ok(rows)
     }
 
-    /// Makes the branch known, lets it join over the line, and starts it; returns the number of objects that it got.
-    pub(super) fn join_branch(&mut self) -> Result<u64, Failure> {
-        let account = self.directory.join("berlin.init-syncaccount");
+    /// Makes a branch known, lets it join over a line of its own, and starts it; returns the number of objects that it
+    /// got.
+    pub(super) fn join_branch(&mut self, name: &'static str) -> Result<u64, Failure> {
+        let relay = Relay::new(self.head_port)?;
+        let account = self.directory.join(format!("{name}.init-syncaccount"));
         let file = account.display().to_string();
-        self.head.command(&["nodes", "add", "berlin", "--export", &file])?;
+        self.head.command(&["nodes", "add", name, "--export", &file])?;
         let text = std::fs::read_to_string(&account).unwrap_or_default();
-        let line = format!("addresses = 127.0.0.1:{}", self.relay.port());
+        let line = format!("addresses = 127.0.0.1:{}", relay.port());
         let lines: Vec<_> =
             text.lines().map(|old| if old.starts_with("addresses") { line.as_str() } else { old }).collect();
         write(&account, &(lines.join("\n") + "\n"))?;
-        let mut branch = Node::new("berlin", &self.directory);
-        branch.command(&["join", "--sync-account", &file])?;
-        branch.start()?;
-        let objects = branch.status()?.objects;
-        self.branch = Some(branch);
+        let mut node = Node::new(name, &self.directory);
+        node.command(&["join", "--sync-account", &file])?;
+        node.start()?;
+        let objects = node.status()?.objects;
+        self.branches.push(Branch { node, line: relay });
         Ok(objects)
     }
 
@@ -104,7 +118,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// One node; stopped when it is dropped.
 pub(super) struct Node {
-    name: &'static str,
+    pub(super) name: &'static str,
     pub(super) directory: PathBuf,
     process: Option<Child>,
 }
@@ -199,7 +213,7 @@ impl Node {
             .collect())
     }
 
-    /// The customer whose contact both nodes will change.
+    /// The customer whose contact two nodes will change.
     pub(super) fn some_customer(&self) -> Result<ObjectId, Failure> {
         let request = QueryRequest { text: "from Customer c".to_owned(), limit: Some(1), ..QueryRequest::default() };
         match self.ask(Request::Query(request))?.into_iter().next() {
@@ -265,7 +279,8 @@ impl Drop for Node {
     }
 }
 
-fn status(client: &Client) -> Result<Status, Failure> {
+/// How a node is.
+pub(super) fn status(client: &Client) -> Result<Status, Failure> {
     let mut found = None;
     client.call(Request::Status, &mut |reply| {
         if let Reply::Status(status) = reply {

@@ -1,15 +1,16 @@
-//! What the demonstration prints: chapters, facts, and a line for each step of a transaction on its way.
+//! What the demonstration prints: chapters, facts, a line for each transaction that has come everywhere and for what
+//! somebody has to look at; on a terminal the nodes side by side below all of it.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use mytism_core::failure::Failure;
-use mytism_core::id::TransactionId;
 use mytism_core::operation::Event;
 
+use super::journey::Journeys;
+use super::panel::Panel;
 use crate::output::{Output, harmless};
 use crate::words;
 
@@ -26,9 +27,15 @@ pub(super) struct Stage<'o, 'w> {
     german: bool,
     began: Instant,
     sources: Vec<Receiver<Heard>>,
-    /// When each transaction was saved.
-    saved: HashMap<TransactionId, Instant>,
+    journeys: Journeys,
+    panel: Option<Panel>,
+    /// Lines of the panel that stand below the last line.
+    drawn: usize,
+    looked: Instant,
 }
+
+/// Between two drawings of the panel.
+const DRAW: Duration = Duration::from_millis(150);
 
 /// Between two looks at what the nodes say.
 const LOOK: Duration = Duration::from_millis(20);
@@ -36,28 +43,61 @@ const LOOK: Duration = Duration::from_millis(20);
 impl<'o, 'w> Stage<'o, 'w> {
     pub(super) fn new(output: &'o mut Output<'w>) -> Self {
         let german = std::ptr::eq(output.words, &words::GERMAN);
-        Self { output, german, began: Instant::now(), sources: Vec::new(), saved: HashMap::new() }
+        let now = Instant::now();
+        let (sources, journeys) = (Vec::new(), Journeys::new(german));
+        Self { output, german, began: now, sources, journeys, panel: None, drawn: 0, looked: now }
     }
 
-    /// From here on the two nodes are listened to.
-    pub(super) fn listen(&mut self, (head, branch): (Receiver<Heard>, Receiver<Heard>)) {
-        self.sources = vec![head, branch];
+    /// From here on the nodes are listened to, and shown side by side where there is a terminal.
+    pub(super) fn listen(&mut self, sources: Vec<Receiver<Heard>>, nodes: Vec<(&'static str, PathBuf)>) {
+        self.sources = sources;
+        if self.output.width.is_some() && !self.output.json {
+            self.panel = Some(Panel::of(nodes));
+        }
+    }
+
+    /// The panel goes; what was printed stays.
+    pub(super) fn close(&mut self) {
+        self.clear_panel();
+        self.panel = None;
+        self.output.flush();
+    }
+
+    fn clear_panel(&mut self) {
+        if self.drawn > 0 {
+            self.output.text(&format!("\u{1b}[{}A\u{1b}[J", self.drawn));
+            self.drawn = 0;
+        }
+    }
+
+    fn draw_panel(&mut self) {
+        let (Some(panel), Some(width)) = (&self.panel, self.output.width) else { return };
+        let lines = panel.drawn(usize::from(width), self.output.colour, self.german, self.output.words);
+        self.looked = Instant::now();
+        self.drawn = lines.len();
+        lines.into_iter().for_each(|line| self.output.line(line));
+    }
+
+    /// Lines above the panel.
+    fn say(&mut self, lines: &[String]) {
+        self.clear_panel();
+        lines.iter().for_each(|line| self.output.line(line));
+        self.draw_panel();
+        self.output.flush();
     }
 
     pub(super) fn chapter(&mut self, english: &str, german: &str) {
         let text = if self.german { german } else { english };
         let text = self.output.bold(text);
-        self.output.line("");
-        self.output.line(text);
-        self.output.flush();
+        self.say(&[String::new(), text]);
     }
 
     pub(super) fn fact(&mut self, english: &str, german: &str) {
         self.show_heard();
         let text = if self.german { german } else { english };
         let time = self.time(Instant::now());
-        self.output.line(format!("  {time}  {text}"));
-        self.output.flush();
+        let line = self.fitting(&format!("  {time}  {text}"));
+        self.say(&[line]);
     }
 
     /// Shows what is heard for a while.
@@ -98,43 +138,42 @@ impl<'o, 'w> Stage<'o, 'w> {
     fn show_heard(&mut self) {
         let mut heard: Vec<_> = self.sources.iter().flat_map(|source| source.try_iter()).collect();
         heard.sort_by_key(|one| one.at);
+        let mut lines = Vec::new();
         for one in heard {
-            self.show(&one);
+            let time = self.time(one.at);
+            if let Some(line) = self.told(&one) {
+                lines.extend(self.painted(&one.event.kind, &format!("  {time}  {line}")));
+            }
+            if let Some(line) = self.journeys.hear(&one) {
+                let kind = if one.event.kind == "refused" { "refused" } else { "accepted" };
+                lines.extend(self.painted(kind, &format!("  {time}  {line}")));
+            }
         }
-        self.output.flush();
+        let now = Instant::now();
+        for line in self.journeys.overdue(now) {
+            let time = self.time(now);
+            lines.extend(self.painted("waits", &format!("  {time}  {line}")));
+        }
+        if !lines.is_empty() || self.looked.elapsed() > DRAW && self.panel.is_some() {
+            self.say(&lines);
+        }
     }
 
-    fn show(&mut self, heard: &Heard) {
-        let event = &heard.event;
-        let after = event.transaction.and_then(|id| match event.kind.as_str() {
-            "saved" => {
-                self.saved.insert(id, heard.at);
-                None
+    /// What a node says that is no step of a transaction.
+    fn told(&self, heard: &Heard) -> Option<String> {
+        let (node, text) = (heard.node, harmless(&heard.event.text));
+        let peer = &heard.event.peer;
+        let words = |english: &str, german: &str| if self.german { german.to_owned() } else { english.to_owned() };
+        match heard.event.kind.as_str() {
+            "conflict" if node == "hamburg" => Some(format!("{}: {text}", words("conflict", "Konflikt"))),
+            "refused" if node == "hamburg" => Some(format!("{}: {text}", words("refused", "abgelehnt"))),
+            "connected" if node != "hamburg" => {
+                Some(format!("{node} {} {peer}", words("is connected to", "ist verbunden mit")))
             }
-            _ => self.saved.get(&id).map(|saved| heard.at.saturating_duration_since(*saved)),
-        });
-        let after = after.map_or_else(String::new, |after| {
-            let number = if after < Duration::from_secs(1) {
-                format!("{:.1} ms", after.as_secs_f64() * 1e3)
-            } else {
-                format!("{:.1} s", after.as_secs_f64())
-            };
-            if self.german { format!("  nach {}", number.replace('.', ",")) } else { format!("  after {number}") }
-        });
-        let id = event.transaction.map_or_else(String::new, |id| id.to_string());
-        let (word, place) = (self.word(&event.kind), self.place(event));
-        let time = self.time(heard.at);
-        let text = harmless(&event.text);
-        let start = format!("  {time}  {:<8} {word:<10} {id:<9} {place:<13} ", heard.node);
-        let (one, whole) = (format!("{start}{text}{after}"), format!("{start}{}", after.trim_start()));
-        let lines = match event.kind.as_str() {
-            // What somebody has to act on is worth lines of its own.
-            "conflict" | "refused" if !self.fits(&one) => vec![whole, format!("             {text}")],
-            _ => vec![one],
-        };
-        for line in lines {
-            let line = self.fitting(line.trim_end());
-            self.output.line(self.painted(&event.kind, &line));
+            "disconnected" if node != "hamburg" => {
+                Some(format!("{node} {} {peer}", words("has lost its line to", "hat keine Leitung mehr zu")))
+            }
+            _ => None,
         }
     }
 
@@ -150,41 +189,29 @@ impl<'o, 'w> Stage<'o, 'w> {
         line.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')).collect()
     }
 
-    /// What needs somebody stands out, what is only on its way steps back.
-    fn painted(&self, kind: &str, line: &str) -> String {
+    /// What needs somebody stands out, and takes as many lines as it needs.
+    fn painted(&self, kind: &str, line: &str) -> Vec<String> {
         let colour = match kind {
-            "conflict" => "33",
+            "conflict" | "waits" | "disconnected" => "33",
             "refused" => "31",
-            "accepted" | "merged" => "32",
-            "received" => "36",
-            _ => return line.to_owned(),
+            "connected" => "32",
+            _ => "",
         };
-        if self.output.colour { format!("\x1b[{colour}m{line}\x1b[0m") } else { line.to_owned() }
-    }
-
-    fn place(&self, event: &Event) -> String {
-        match event.position {
-            Some(position) => format!("→ {position}"),
-            None if event.kind == "saved" => if self.german { "wartet" } else { "waits" }.to_owned(),
-            None => event.peer.clone(),
+        let width = self.output.width.map_or(usize::MAX, usize::from);
+        let mut lines = Vec::new();
+        let mut rest: Vec<char> = line.chars().collect();
+        while rest.len() > width && matches!(kind, "conflict" | "refused") {
+            // At a blank, where there is one not too far left.
+            let at = rest.iter().take(width).rposition(|letter| *letter == ' ').filter(|at| *at > width / 2);
+            let tail = rest.split_off(at.unwrap_or(width));
+            lines.push(rest.into_iter().collect());
+            rest = std::iter::repeat_n(' ', 13).chain(tail.into_iter().skip_while(|letter| *letter == ' ')).collect();
         }
-    }
-
-    fn word<'k>(&self, kind: &'k str) -> &'k str {
-        if !self.german {
-            return kind;
-        }
-        match kind {
-            "saved" => "gebucht",
-            "received" => "empfangen",
-            "accepted" => "angenommen",
-            "merged" => "vereinigt",
-            "conflict" => "Konflikt",
-            "refused" => "abgelehnt",
-            "connected" => "verbunden",
-            "disconnected" => "getrennt",
-            other => other,
-        }
+        lines.push(self.fitting(&rest.into_iter().collect::<String>()));
+        let paint = |line: String| {
+            if self.output.colour && !colour.is_empty() { format!("\x1b[{colour}m{line}\x1b[0m") } else { line }
+        };
+        lines.into_iter().map(paint).collect()
     }
 
     fn time(&self, at: Instant) -> String {
@@ -199,20 +226,30 @@ impl<'o, 'w> Stage<'o, 'w> {
         );
         let here = std::env::current_dir().unwrap_or_default();
         let short = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
+        let program = crate::program();
+        let mut lines = Vec::new();
         for (directory, command) in [
             (head, "status"),
+            (head, "sync status"),
             (head, "conflicts"),
             (branch, "quarantine"),
+            (branch, "sync check"),
             (branch, "query 'from Customer c where c.CustomerID = \"NEUER\"'"),
             (
                 branch,
                 "query 'select o.Customer.City as City, count(*) as n from Order o group by o.Customer.City limit 5'",
             ),
         ] {
-            self.output.line(format!("  ./mytism --project {} {command}", short(directory)));
+            lines.push(format!("  {program} --project {} {command}", short(directory)));
         }
-        self.output.line("");
-        self.output.flush();
+        lines.push(String::new());
+        self.say(&lines);
+    }
+}
+
+impl Drop for Stage<'_, '_> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
