@@ -9,6 +9,7 @@
 //! refused, and so is a replay that ends with other numbers of rows than the node. It has no clock: whoever measures is
 //! told of each [`Step`].
 
+pub mod postgres;
 mod rows;
 
 use std::fs::File;

@@ -1,21 +1,25 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`journal`], [`past`], [`blob`]: what is measured, each with a sketch of what it should cost
-//! 2. [`plain`], [`tls`]: the other side
-//! 3. [`node`], [`machine`]: what both need
+//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`catch_up`], [`lag`], [`journal`], [`past`], [`blob`]: what is measured, each with a sketch of what it should cost
+//! 2. [`plain`], [`postgres`], [`tls`]: the other side
+//! 3. [`node`], [`processes`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
 
 mod blob;
+mod catch_up;
 mod commit;
 mod figures;
 mod import;
 mod journal;
+mod lag;
 mod log;
 mod machine;
 mod node;
 mod past;
 mod plain;
+mod postgres;
+mod processes;
 mod protocol;
 mod replicate;
 mod tls;
@@ -51,13 +55,15 @@ enum Bench {
     Import(import::Parameters),
     Log(log::Parameters),
     Replicate(replicate::Parameters),
+    CatchUp(catch_up::Parameters),
+    Lag(lag::Parameters),
     Journal(journal::Parameters),
     Past(past::Parameters),
     Blob(blob::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 12] = [
+const BENCHES: [(&str, Bench); 14] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("protocol", Bench::Protocol(protocol::Parameters { clients: 1 })),
@@ -65,6 +71,8 @@ const BENCHES: [(&str, Bench); 12] = [
     ("import", Bench::Import(import::Parameters { rows: 100_000 })),
     ("log", Bench::Log(log::Parameters { changes: 1_000_000 })),
     ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
+    ("catch-up", Bench::CatchUp(catch_up::Parameters { transactions: 100_000 })),
+    ("lag", Bench::Lag(lag::Parameters)),
     ("journal", Bench::Journal(journal::Parameters { rows: 1_000_000 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 10 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 1_000 })),
@@ -86,6 +94,8 @@ impl Bench {
             }
             Self::Log(parameters) => log::run(parameters, settings),
             Self::Replicate(parameters) => replicate::run(parameters, settings),
+            Self::CatchUp(parameters) => catch_up::run(parameters, settings),
+            Self::Lag(parameters) => lag::run(parameters, settings),
             Self::Journal(journal::Parameters { rows }) if settings.long => {
                 journal::run(journal::Parameters { rows: rows * 10 }, settings)
             }
@@ -134,7 +144,7 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, protocol, import, log, replicate, journal, past, blob"),
+            None => failure.hint("there are: commit, protocol, import, log, replicate, catch-up, lag, journal, past, blob"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

@@ -89,6 +89,11 @@ fn resident() -> Option<u64> {
     rss_anon(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// The same of another process.
+pub(super) fn resident_of(pid: u32) -> Option<u64> {
+    rss_anon(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
 fn rss_anon(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
