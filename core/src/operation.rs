@@ -8,6 +8,7 @@
 mod backup;
 mod content;
 mod journal;
+mod lines;
 mod numbers;
 mod quarantine;
 
@@ -21,6 +22,7 @@ use crate::value::Value;
 pub use backup::{BackedUp, BackingUp};
 pub use content::ContentPart;
 pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
+pub use lines::{Checked, Moved, PeerStatus};
 pub use numbers::{NumberRangeLine, VoidNumberLine};
 pub use quarantine::{QuarantineLine, SettleRequest, Settled, Settling};
 
@@ -130,6 +132,9 @@ pub enum Request {
         /// The number that comes next.
         next: Number,
     },
+    /// At a branch: compare log and objects with the head office, and mend what differs here. At the head office: check
+    /// its own log. Answers one [`Reply::Checked`].
+    CheckSync,
     /// Let the lines to other nodes rest until they are resumed, also over a restart; or resume them. Answers one
     /// [`Reply::Status`].
     RestLines {
@@ -238,6 +243,8 @@ pub enum Reply {
     },
     /// To [`Request::GetContent`].
     ContentPart(ContentPart),
+    /// To [`Request::CheckSync`].
+    Checked(Checked),
     /// Something happened.
     Event(Event),
     /// The node goes down.
@@ -719,52 +726,6 @@ pub struct Status {
     pub lines_rest: Option<bool>,
     /// Number of the first entry of the log that is here, where the history before it is still on its way.
     pub history_begin: Option<u64>,
-}
-
-/// How the line to another node is.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct PeerStatus {
-    /// Its name.
-    pub name: String,
-    /// `connected`, `connecting` or `stopped`.
-    pub state: String,
-    /// Transactions sent since the start.
-    pub sent: u64,
-    /// Transactions received since the start.
-    pub received: u64,
-    /// How many are still to be sent.
-    pub pending: u64,
-    /// From a commit at the head office until it is durable at the branch, in milliseconds, as last measured on a line
-    /// that was up by then. The branch takes the difference of the clocks off; the head office measures by its own clock
-    /// until the branch's word has arrived.
-    pub lag_ms: Option<f64>,
-    /// The last thing that went wrong.
-    pub last_error: Option<String>,
-    /// The other way: from a save at the branch until it is durable at the head office, the difference of the clocks
-    /// taken off.
-    pub offer_lag_ms: Option<f64>,
-    /// At a branch: entries of the head office's log that are not here yet.
-    pub behind: Option<u64>,
-    /// About how many milliseconds it takes until both are in step, at the pace of the last seconds.
-    pub rest_ms: Option<f64>,
-    /// When it was last connected; `None` where it never was, or nobody remembers.
-    pub seen: Option<Timestamp>,
-    /// The last transaction sent since the start.
-    pub last_sent: Option<Moved>,
-    /// The last transaction received since the start.
-    pub last_received: Option<Moved>,
-    /// Over what the line runs, or ran last: `quic`, `tls`. `None` where there was none yet, and from a node that does
-    /// not say.
-    pub transport: Option<String>,
-}
-
-/// A transaction that moved over a line.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Moved {
-    /// Which.
-    pub transaction: TransactionId,
-    /// When.
-    pub time: Timestamp,
 }
 
 /// Something that happened at a node, for who watches.

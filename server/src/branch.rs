@@ -17,6 +17,7 @@ use mytism_transport::identity::PublicKey;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinSet;
 
+use crate::check;
 use crate::contents;
 use crate::line::{GREETING_DEADLINE, Line, LineEnd};
 use crate::markers;
@@ -106,7 +107,8 @@ async fn session(shared: &Arc<Shared>, connector: &Connector, key: PublicKey, na
     let stream = connection.open(Purpose::Feed).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
     let mut line = Line::new(stream);
     let _files = contents::spawn(shared, &connection, name);
-    let result = talk(shared, &mut line, name, connection.transport()).await;
+    let result = talk(shared, &mut line, &connection, name).await;
+    shared.line_up.send_replace(None);
     if let Err(end) = &result
         && let Some(message) = end.reject()
     {
@@ -133,7 +135,7 @@ async fn reach(shared: &Shared, connector: &Connector, key: PublicKey) -> Result
 }
 
 /// One conversation with the head office, until one side ends it.
-async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str, transport: Transport) -> Result<(), LineEnd> {
+async fn talk(shared: &Arc<Shared>, line: &mut Line, connection: &PeerConnection, name: &str) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
     let mut resting = shared.peers.resting();
@@ -151,7 +153,10 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, name: &str, transport: Tran
         }
         if end.is_talking() && !is_talking {
             is_talking = true;
-            connected(shared, name, transport);
+            connected(shared, name, connection.transport());
+            shared.line_up.send_replace(Some(connection.clone()));
+            // Ends with the connection at the latest.
+            tokio::spawn(check::after_connecting(Arc::clone(shared)));
         }
         tokio::select! {
             message = line.next() => {

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::account::{EXPORTER_LABEL, Verifier};
+use crate::check;
 use crate::config::Live;
 use crate::contents;
 use crate::history;
@@ -241,6 +242,9 @@ fn accept_streams(shared: &Arc<Shared>, connection: &PeerConnection, name: &str)
                 stream = connection.accept_stream() => match stream {
                     Ok((Purpose::Blob, stream)) => {
                         streams.spawn(contents::serve(Arc::clone(&shared), stream, name.clone()));
+                    }
+                    Ok((Purpose::Bulk, stream)) => {
+                        streams.spawn(check::serve(Arc::clone(&shared), stream));
                     }
                     // A stream of another purpose is turned away by being dropped.
                     Ok(_) => {}

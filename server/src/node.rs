@@ -16,6 +16,7 @@ use mytism_core::operation::{Closed, Reply, Request};
 use mytism_core::time::Timestamp;
 use mytism_store::sqlite::SqliteStore;
 use mytism_store::{Store, StoreError};
+use mytism_transport::connection::PeerConnection;
 use mytism_transport::identity::{NodeKey, PublicKey};
 use mytism_transport::listener::Listener;
 use mytism_transport::local;
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) troubles: Troubles,
     /// The end of the log after each commit; also sent when a branch saved something.
     pub(crate) commits: watch::Sender<Position>,
+    /// At a branch: the connection to the head office while both talk.
+    pub(crate) line_up: watch::Sender<Option<PeerConnection>>,
     /// Drawn at each start.
     pub(crate) run: u64,
     pub(crate) started: Timestamp,
@@ -311,6 +314,7 @@ fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Resu
         peers: Peers::of(project),
         troubles: Troubles::default(),
         commits,
+        line_up: watch::Sender::new(None),
         run: random_run()?,
         stop: watch::Sender::new(false),
         surroundings,

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use mytism_app::surroundings::{Machine, Surroundings};
 use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
-use mytism_core::operation::{BackingUp, Operations, PeerStatus, Reply, Request, Sink, Status};
+use mytism_core::operation::{BackingUp, Checked, Operations, PeerStatus, Reply, Request, Sink, Status};
+use tokio::runtime::Handle;
 
 use crate::account::{Account, Secret};
 use crate::backup;
+use crate::check::{self, Scope};
 use crate::config::{Address, Config, Live};
 use crate::contents::{self, Contents};
 use crate::enrol;
@@ -36,6 +38,7 @@ impl RunningNode {
         let shared = &self.0;
         let reply = match request {
             Request::Status => Reply::Status(Box::new(self.status()?)),
+            Request::CheckSync => Reply::Checked(self.check()?),
             Request::RestLines { rest } => {
                 shared.peers.rest(rest, shared.now())?;
                 tracing::info!("the lines of this node {}", if rest { "rest" } else { "are resumed" });
@@ -69,6 +72,15 @@ impl RunningNode {
         status.lines_rest = Some(shared.peers.resting().is_on());
         shared.contents.count(&mut status);
         Ok(status)
+    }
+
+    /// Compares what is here with the head office; a head office looks at its own log.
+    fn check(&self) -> Result<Checked, Failure> {
+        if self.0.app.identity().authoritative {
+            return check_log(&self.0.app);
+        }
+        // Requests are carried out beside the tasks, where waiting for one of them is allowed.
+        Handle::current().block_on(check::compare(&self.0, Scope::Whole))
     }
 
     /// The lines to other nodes: to the head office, or to all branches, also those that have not connected since the
@@ -144,6 +156,13 @@ fn back_up(project: &Project, app: &App, with_keys: bool, sink: &mut Sink<'_>) -
     Ok(())
 }
 
+/// Whether the log of a node holds together by itself.
+fn check_log(app: &App) -> Result<Checked, Failure> {
+    let (compared, found) = app.check_log().map_err(|error| error.failure())?;
+    let (missing, different) = (found.missing, found.different);
+    Ok(Checked { peer: None, compared, missing, different, repaired: 0 })
+}
+
 /// A node that does not run.
 struct Direct {
     app: Arc<App>,
@@ -178,6 +197,7 @@ impl Operations for Direct {
                 self.status(rest)?
             }
             Request::Backup { with_keys } => return back_up(&self.project, &self.app, with_keys, sink),
+            Request::CheckSync if self.app.identity().authoritative => Reply::Checked(check_log(&self.app)?),
             other => {
                 let contents = &self.contents;
                 return self.app.call(&Context::local(), other, &mut |reply| sink(contents.marked(reply)));

@@ -8,11 +8,13 @@
 //! 2. [`greeting`]: what a head office says to a branch that knocks
 //! 3. [`feed`] and [`uplink`]: the two ends once both agree on what was
 //! 4. [`clock`]: how far apart their clocks are
+//! 5. [`check`]: whether both hold the same
 //!
 //! Both sides bound what is under way: no more than [`WINDOW`] bytes are sent before the other side has confirmed that
 //! they are durable, so a slow or silent peer costs no more memory than that.
 
 pub mod branch_end;
+pub mod check;
 pub mod clock;
 pub mod feed;
 pub mod greeting;

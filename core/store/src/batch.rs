@@ -94,6 +94,20 @@ pub enum Write {
     },
     /// Forgets the journal up to and with this sequence, but never its last row, which tells where it goes on.
     TrimJournal(u64),
+    /// Puts an entry of the log in the place of what is there under its number, which may be nothing; a refusal that was
+    /// noted with it is gone.
+    MendLog(LogRow),
+    /// Puts an object in the place of what is there under its id.
+    MendObject {
+        /// The object.
+        object: ObjectId,
+        /// Its bookkeeping, columns and sets; `None` where there is no such object.
+        state: Option<Box<ObjectState>>,
+        /// Numbers of the entries behind `floor` that changed it.
+        history: Vec<u64>,
+        /// What is noted of entries up to this one stays.
+        floor: u64,
+    },
     /// Keeps a value under a key, in the place of what was there.
     Put {
         /// The key.

@@ -237,6 +237,19 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn objects_of(&self, entity: EntityId, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError>;
 
+    /// Entries of the log behind `after`, in order: the number of each, and a digest of all that is really stored of it,
+    /// damaged as it may be; at most `rows`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn log_marks(&self, after: u64, rows: u32) -> Result<Vec<(u64, Hash)>, StoreError>;
+
+    /// Like [`Self::objects_after`], but an object that cannot be read, or is noted without being there, is `None`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn objects_found(&self, after: i64, rows: u32) -> Result<Vec<(ObjectId, Option<ObjectState>)>, StoreError>;
+
     /// How many objects are not deleted.
     ///
     /// # Errors

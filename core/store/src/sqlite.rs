@@ -3,6 +3,7 @@
 //! Write-ahead logging with `synchronous=FULL`: a commit returns when its pages are on the disk, and readers never wait
 //! for the writer. A lock on a file of its own keeps a second process out, since the engine alone would let it in.
 
+mod check;
 pub mod column;
 mod copy;
 pub mod ddl;

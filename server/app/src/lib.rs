@@ -17,6 +17,7 @@
 //! 12. [`snapshot`]: all of it at one position, for a new branch; [`history`]: the log below, which follows
 //! 13. `put_back`: a database from a backup; [`soundness`]: whether one is whole
 //! 14. `kept`: what only the node itself changes
+//! 15. [`check`]: what is here compared with what another node holds, and mended
 //!
 //! It knows no socket and no files but the store's and those of a snapshot, and takes time and randomness as given ([`surroundings`]).
 
@@ -25,6 +26,7 @@ mod allotment;
 mod apply;
 mod behaviour;
 mod changes;
+pub mod check;
 mod clock;
 pub mod cluster;
 mod conflict;
@@ -201,7 +203,8 @@ impl App {
             | Request::RestLines { .. }
             | Request::Backup { .. }
             | Request::PutContent { .. }
-            | Request::GetContent { .. } => {
+            | Request::GetContent { .. }
+            | Request::CheckSync => {
                 let failure = Failure::unreachable("node-not-running", "this needs a running node");
                 return Err(failure.hint("start it with `./mytism start`").into());
             }

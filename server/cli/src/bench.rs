@@ -144,7 +144,9 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure.hint("there are: commit, protocol, import, log, replicate, catch-up, lag, journal, past, blob"),
+            None => {
+                failure.hint("there are: commit, protocol, import, log, replicate, catch-up, lag, journal, past, blob")
+            }
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Import(arguments) => import::run(&*open()?, arguments, output)?,
         Command::Export(arguments) => export::run(&*open()?, arguments, output)?,
         Command::Nodes(arguments) => cluster::nodes(&*open()?, arguments, output)?,
-        Command::Sync(arguments) => sync::run(directory, arguments, output)?,
+        Command::Sync(arguments) => return sync::run(directory, arguments, output),
         Command::Conflicts(arguments) => cluster::conflicts(&*open()?, arguments, output)?,
         Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
         Command::Recover(arguments) => recovery::recover(&*open()?, arguments, output)?,

@@ -54,6 +54,14 @@ kinds! {
     PONG = 0x0231 "Pong" SMALL;
     JOIN = 0x0240 "Join" SMALL;
     JOIN_ACCEPT = 0x0241 "JoinAccept" SMALL;
+    CHECK_BEGIN = 0x0248 "CheckBegin" SMALL;
+    CHECK_READY = 0x0249 "CheckReady" SMALL;
+    CHECK_WITHOUT = 0x024a "CheckWithout" LARGE;
+    CHECK_RANGES = 0x024b "CheckRanges" SMALL;
+    CHECK_PARTS = 0x024c "CheckParts" LARGE;
+    CHECK_WANT = 0x024d "CheckWant" SMALL;
+    CHECK_ENTRIES = 0x024e "CheckEntries" LARGE;
+    CHECK_OBJECTS = 0x024f "CheckObjects" LARGE;
     DONE = 0x0254 "Done" SMALL;
     SNAPSHOT = 0x0255 "Snapshot" LARGE;
     HISTORY_WANT = 0x0256 "HistoryWant" SMALL;
@@ -92,6 +100,7 @@ kinds! {
     REQUEST_REFUSAL = 0x0339 "Request.Refusal" SMALL;
     REQUEST_SETTLE = 0x033a "Request.Settle" LARGE;
     REQUEST_RECOVER = 0x0340 "Request.Recover" SMALL;
+    REQUEST_CHECK_SYNC = 0x0347 "Request.CheckSync" SMALL;
     REQUEST_REST_LINES = 0x0348 "Request.RestLines" SMALL;
     REQUEST_BACKUP = 0x0350 "Request.Backup" SMALL;
 
@@ -117,6 +126,7 @@ kinds! {
     REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
     REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;
     REPLY_RECOVERY = 0x03b0 "Reply.Recovery" LARGE;
+    REPLY_CHECKED = 0x03b4 "Reply.Checked" SMALL;
     REPLY_CONTENT_PUT = 0x03b8 "Reply.ContentPut" SMALL;
     REPLY_CONTENT_PART = 0x03b9 "Reply.ContentPart" LARGE;
     REPLY_BACKING_UP = 0x03c0 "Reply.BackingUp" SMALL;

@@ -27,7 +27,7 @@ mod wire;
 
 pub use client::{Answer, decode_answer, decode_request, encode_answer, encode_request};
 pub use error::{Problem, ProtoError};
-pub use peer::{EntryFrame, Part, PeerMessage, Rung};
+pub use peer::{CheckDivision, CheckObject, CheckPart, CheckRange, EntryFrame, Part, PeerMessage, Rung};
 pub use shape::Misshape;
 
 /// The version of the rules in `PROTOCOL.md` that this program speaks, as in [`PeerMessage::Hello`]. It changes only

@@ -199,6 +199,54 @@ pub enum PeerMessage {
         /// How many entries.
         count: u64,
     },
+    /// Branch, first on a stream of its own: compare what we hold. Answered by [`Self::CheckReady`].
+    CheckBegin {
+        /// History is compared behind this entry; 0 for all.
+        floor: u64,
+    },
+    /// Head: I hold still at the end of my log, for this stream.
+    CheckReady {
+        /// The end.
+        position: Position,
+    },
+    /// Branch: leave out these objects, which changed here behind that end. No answer.
+    CheckWithout {
+        /// Ids, ascending.
+        objects: Vec<u64>,
+    },
+    /// Branch: divide these ranges. Answered by [`Self::CheckParts`].
+    CheckRanges {
+        /// Whether objects by their ids, else entries by their numbers.
+        objects: bool,
+        /// At most 64.
+        ranges: Vec<CheckRange>,
+    },
+    /// Head: the ranges, each in parts that follow one another up to its end.
+    CheckParts {
+        /// One list for each range.
+        ranges: Vec<CheckDivision>,
+    },
+    /// Branch: give me all that you hold in a range. Answered by [`Self::CheckEntries`] or [`Self::CheckObjects`].
+    CheckWant {
+        /// Whether objects, else entries.
+        objects: bool,
+        /// Of them.
+        range: CheckRange,
+    },
+    /// Head: entries of a range, as many as fit.
+    CheckEntries {
+        /// In the order of the log.
+        entries: Vec<EntryFrame>,
+        /// All up to here are given.
+        to: u64,
+    },
+    /// Head: objects of a range, as many as fit.
+    CheckObjects {
+        /// In the order of their ids.
+        objects: Vec<CheckObject>,
+        /// All up to here are given.
+        to: u64,
+    },
     /// The end of a bulk transfer, from the side that received it: only now may the sender close.
     Done {},
     /// Branch, first on a stream for contents of files: who asks on it. The other side answers, each question in turn.
@@ -272,6 +320,42 @@ pub struct Rung {
     pub hash: Hash,
 }
 
+/// A range of keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CheckRange {
+    /// The last key that is not in it.
+    pub after: u64,
+    /// The last one that is.
+    pub to: u64,
+}
+
+/// A range in parts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckDivision {
+    /// They follow one another.
+    pub parts: Vec<CheckPart>,
+}
+
+/// A part of a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CheckPart {
+    /// Its last key; it begins behind that of the part before.
+    pub to: u64,
+    /// How many things it holds.
+    pub count: u64,
+    /// Their digests added up.
+    pub sum: Hash,
+}
+
+/// An object as the head office holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckObject {
+    /// Its record.
+    pub record: Vec<u8>,
+    /// Numbers of the entries that changed it, above the floor.
+    pub history: Vec<u64>,
+}
+
 /// One log entry on its way to a branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntryFrame {
@@ -314,6 +398,11 @@ impl PeerMessage {
             Self::History { chunk, .. } => chunk.len(),
             Self::Chunk { data, .. } => data.len(),
             Self::ContentRecipe { parts, .. } => parts.len() * PART_BYTES,
+            Self::CheckEntries { entries, .. } => entries.iter().map(|frame| frame.bytes() + 2 * AROUND).sum::<usize>(),
+            Self::CheckObjects { objects, .. } => {
+                objects.iter().map(|object| object.record.len() + 9 * object.history.len() + 2 * AROUND).sum::<usize>()
+            }
+            Self::CheckWithout { objects } => 9 * objects.len(),
             _ => 0,
         };
         data + body::ROOM

@@ -65,6 +65,10 @@ impl Statements {
         self.entities.values()
     }
 
+    pub(super) fn sets(&self) -> impl Iterator<Item = &SetStatements> {
+        self.sets.values()
+    }
+
     pub(super) fn set(&self, relation: AttributeId) -> Option<&SetStatements> {
         self.sets.get(&relation)
     }

@@ -13,6 +13,7 @@ use mytism_format::object::ObjectState;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::Shared;
+use super::check;
 use super::column::{from_result, from_sql, to_sql};
 use super::copy;
 use super::names::quoted;
@@ -341,6 +342,22 @@ impl View for SqliteView {
                     object.slots.push((Slot::element(*set, element), Value::Bool(true)));
                 }
             }
+        }
+        Ok(objects)
+    }
+
+    fn log_marks(&self, after: u64, rows: u32) -> Result<Vec<(u64, Hash)>, StoreError> {
+        self.list(&check::mark_select(rows), [stored(after)], check::mark)
+    }
+
+    fn objects_found(&self, after: i64, rows: u32) -> Result<Vec<(ObjectId, Option<ObjectState>)>, StoreError> {
+        let sql = format!("SELECT id, entity FROM mytism_object WHERE id > ? ORDER BY id LIMIT {rows}");
+        let mut objects = Vec::new();
+        for (number, entity) in self.list(&sql, [after], check::noted)? {
+            let id = ObjectId::new(number).ok_or_else(|| damaged(number))?;
+            let object =
+                self.load(id, entity).and_then(|found| found.map(|found| self.with_elements(found)).transpose());
+            objects.push((id, object.unwrap_or_default()));
         }
         Ok(objects)
     }

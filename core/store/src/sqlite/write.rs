@@ -9,6 +9,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::Shared;
+use super::check;
 use super::column::to_sql;
 use super::names::quoted;
 use super::statements::{EntityStatements, META_COUNT};
@@ -99,6 +100,10 @@ pub(super) fn apply(connection: &Connection, shared: &Shared, write: &Write) -> 
                        WHERE sequence <= ? AND sequence < (SELECT max(sequence) FROM mytism_journal)";
             run(sql, &|s| s.execute([up_to]))?;
         }
+        Write::MendLog(row) => check::mend_log(connection, row)?,
+        Write::MendObject { object, state, history, floor } => {
+            check::mend_object(connection, shared, *object, state.as_deref(), history, *floor)?;
+        }
         Write::Put { key, value } => {
             run("INSERT OR REPLACE INTO mytism_meta(key, value) VALUES (?, ?)", &|s| s.execute(params![key, value]))?;
         }
@@ -106,7 +111,7 @@ pub(super) fn apply(connection: &Connection, shared: &Shared, write: &Write) -> 
     Ok(())
 }
 
-fn log(connection: &Connection, row: &LogRow) -> Result<(), StoreError> {
+pub(super) fn log(connection: &Connection, row: &LogRow) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO mytism_log(number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -162,7 +167,7 @@ fn journal(connection: &Connection, row: &JournalRow) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn insert(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
+pub(super) fn insert(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT INTO mytism_object(id, entity) VALUES (?, ?)")?
         .execute(params![object.id.get(), object.entity.0])?;
@@ -276,6 +281,6 @@ fn unknown(what: &str, id: u32) -> StoreError {
 }
 
 /// A number as the engine keeps it.
-fn stored(number: u64) -> Result<i64, StoreError> {
+pub(super) fn stored(number: u64) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Engine(format!("the number {number} is too large")))
 }

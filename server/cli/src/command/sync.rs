@@ -2,24 +2,56 @@
 
 use std::path::Path;
 
-use mytism_core::operation::{Operations, Reply, Request, Status};
+use mytism_core::operation::{Checked, Operations, Reply, Request, Status};
 use serde_json::json;
 
-use super::one;
+use super::{Verdict, one};
 use crate::args::{Sync, SyncCommand};
-use crate::output::Output;
+use crate::output::{Output, harmless};
 use crate::report::Trouble;
 use crate::words::fill;
 use crate::{json, lines, node, program};
 
 /// `sync`.
-pub(crate) fn run(directory: &Path, arguments: &Sync, output: &mut Output<'_>) -> Result<(), Trouble> {
+pub(crate) fn run(directory: &Path, arguments: &Sync, output: &mut Output<'_>) -> Result<Verdict, Trouble> {
     let node = node::open(directory)?;
     match arguments.command.unwrap_or(SyncCommand::Status) {
-        SyncCommand::Status => status(&*node, output),
-        SyncCommand::Pause => rest(&*node, true, output),
-        SyncCommand::Resume => rest(&*node, false, output),
+        SyncCommand::Status => status(&*node, output)?,
+        SyncCommand::Check => return check(&*node, output),
+        SyncCommand::Pause => rest(&*node, true, output)?,
+        SyncCommand::Resume => rest(&*node, false, output)?,
     }
+    Ok(Verdict::Done)
+}
+
+/// What was found and is not good now is for somebody to look at.
+fn check(node: &dyn Operations, output: &mut Output<'_>) -> Result<Verdict, Trouble> {
+    let checked = one(node, Request::CheckSync, |reply| match reply {
+        Reply::Checked(checked) => Some(checked),
+        _ => None,
+    })?;
+    let Checked { peer, compared, missing, different, repaired } = &checked;
+    let found = missing + different;
+    let words = output.words;
+    if output.json {
+        output.document(&json!({
+            "peer": peer, "compared": compared, "missing": missing, "different": different, "repaired": repaired,
+        }));
+    } else {
+        let count = words.count(*compared);
+        output.line(match peer {
+            Some(peer) => fill(words.compared_with, &[&count, &harmless(peer)]),
+            None => fill(words.compared_log, &[&count]),
+        });
+        output.line(match found {
+            0 => words.nothing_differs.to_owned(),
+            _ => fill(words.differs, &[&words.count(*missing), &words.count(*different), &words.count(*repaired)]),
+        });
+        if found > *repaired {
+            output.line(words.not_mended);
+        }
+    }
+    Ok(if found > *repaired { Verdict::Found } else { Verdict::Done })
 }
 
 fn ask(node: &dyn Operations, request: Request) -> Result<Box<Status>, Trouble> {
@@ -98,6 +130,26 @@ mod tests {
         assert!(text.contains("  sent        1,200 since the start, the last 2-1-7 at "), "{text}");
         let json = written(true, |output| status(&node, output).unwrap());
         assert!(json.contains("\"last_sent\":{\"transaction\":\"2-1-7\""), "{json}");
+    }
+
+    #[test]
+    fn what_is_found_and_not_mended_is_said_by_the_status_too() {
+        let told = |missing, repaired| {
+            let peer = Some("hamburg".to_owned());
+            let checked = Checked { peer, compared: 1_200, missing, different: 0, repaired };
+            let node = Fake::new(|_| Ok(vec![Reply::Checked(checked.clone())]));
+            let mut verdict = Verdict::Done;
+            let text = written(false, |output| verdict = check(&node, output).unwrap());
+            (text, verdict)
+        };
+        let (text, verdict) = told(0, 0);
+        assert_eq!(
+            (text.as_str(), verdict),
+            ("1,200 entries and objects compared with hamburg\nnothing differs\n", Verdict::Done)
+        );
+        let (text, verdict) = told(3, 3);
+        assert!(text.ends_with("3 were missing and 0 were different here; 3 are good now\n"), "{text}");
+        assert_eq!((verdict, told(3, 2).1), (Verdict::Done, Verdict::Found));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use mytism_core::number::{Lease, LeaseWish};
 use mytism_core::operation::*;
 
 use crate::kind::{self, Kind, SMALL};
-use crate::peer::{EntryFrame, Part, Rung};
+use crate::peer::{CheckDivision, CheckObject, CheckPart, CheckRange, EntryFrame, Part, Rung};
 use crate::shape::{DEPTH_MAX, ITEMS_MAX};
 use crate::wire::{Field, Listed, peer, reply, request};
 
@@ -59,6 +59,10 @@ fn structure_lines() -> Vec<String> {
         ("StampView", StampView::FIELDS),
         ("Rung", Rung::FIELDS),
         ("EntryFrame", EntryFrame::FIELDS),
+        ("CheckRange", CheckRange::FIELDS),
+        ("CheckDivision", CheckDivision::FIELDS),
+        ("CheckPart", CheckPart::FIELDS),
+        ("CheckObject", CheckObject::FIELDS),
         ("Part", Part::FIELDS),
         ("LeaseWish", LeaseWish::FIELDS),
         ("Lease", Lease::FIELDS),

@@ -12,7 +12,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 
-use crate::{Answer, EntryFrame, Part, PeerMessage, Rung};
+use crate::{Answer, CheckDivision, CheckObject, CheckPart, CheckRange, EntryFrame, Part, PeerMessage, Rung};
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["", "[a-z]{1,12}", "\\PC{0,40}", "[a-z]{300}"]
@@ -81,6 +81,28 @@ fn content_message() -> BoxedStrategy<PeerMessage> {
     .boxed()
 }
 
+fn check_range() -> impl Strategy<Value = CheckRange> {
+    any::<(u64, u64)>().prop_map(|(after, to)| CheckRange { after, to })
+}
+
+fn check_message() -> BoxedStrategy<PeerMessage> {
+    use PeerMessage as P;
+    let part = (any::<(u64, u64)>(), hash()).prop_map(|((to, count), sum)| CheckPart { to, count, sum });
+    let parts = vec(part, 0..4).prop_map(|parts| CheckDivision { parts });
+    let object = (bytes(), vec(any::<u64>(), 0..4)).prop_map(|(record, history)| CheckObject { record, history });
+    prop_oneof![
+        any::<u64>().prop_map(|floor| P::CheckBegin { floor }),
+        position().prop_map(|position| P::CheckReady { position }),
+        vec(any::<u64>(), 0..20).prop_map(|objects| P::CheckWithout { objects }),
+        (any::<bool>(), vec(check_range(), 0..4)).prop_map(|(objects, ranges)| P::CheckRanges { objects, ranges }),
+        vec(parts, 0..4).prop_map(|ranges| P::CheckParts { ranges }),
+        (any::<bool>(), check_range()).prop_map(|(objects, range)| P::CheckWant { objects, range }),
+        (vec(frame(), 0..4), any::<u64>()).prop_map(|(entries, to)| P::CheckEntries { entries, to }),
+        (vec(object, 0..4), any::<u64>()).prop_map(|(objects, to)| P::CheckObjects { objects, to }),
+    ]
+    .boxed()
+}
+
 pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
     use PeerMessage as P;
     let node = || any::<u32>().prop_map(NodeId);
@@ -130,6 +152,7 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
         (node(), any::<u64>()).prop_map(|(node, below)| P::HistoryWant { node, below }),
         (bytes(), hash(), any::<u64>()).prop_map(|(chunk, hash, count)| P::History { chunk, hash, count }),
         content_message(),
+        check_message(),
         Just(P::Done {}),
     ]
     .boxed()
@@ -281,6 +304,7 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         (text(), any::<(u64, u64)>()).prop_map(|(follower, (from, to))| R::Passed { follower, from, to }),
         text().prop_map(|follower| R::RemoveFollower { follower }),
         (any::<bool>(), vec(text(), 0..4)).prop_map(|(begin, without)| R::Recover { begin, without }),
+        Just(R::CheckSync),
         any::<bool>().prop_map(|rest| R::RestLines { rest }),
         any::<bool>().prop_map(|with_keys| R::Backup { with_keys }),
         (object(), any::<bool>()).prop_map(|(conflict, take_other)| R::ResolveConflict { conflict, take_other }),
@@ -544,6 +568,9 @@ fn reply() -> impl Strategy<Value = Reply> {
         change_line().prop_map(Reply::Change),
         any::<(u64, u64)>().prop_map(|(cursor, end)| Reply::Reached(Reached { cursor, end })),
         follower().prop_map(Reply::Follower),
+        (of(text()), any::<(u64, u64, u64, u64)>()).prop_map(|(peer, (compared, missing, different, repaired))| {
+            Reply::Checked(Checked { peer, compared, missing, different, repaired })
+        }),
         (any::<bool>(), vec(text(), 0..4), any::<u32>()).prop_map(|(waits, missing, epoch)| Reply::Recovery {
             waits,
             missing,

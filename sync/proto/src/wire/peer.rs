@@ -5,7 +5,7 @@ use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::time::Timestamp;
 
 use crate::error::Problem;
-use crate::peer::{EntryFrame, Part, PeerMessage, Rung};
+use crate::peer::{CheckDivision, CheckObject, CheckPart, CheckRange, EntryFrame, Part, PeerMessage, Rung};
 use crate::wire::tables::{messages, mirror};
 use crate::wire::{Flaw, Mirror};
 
@@ -17,6 +17,18 @@ mirror! {
     EntryFrame as EntryFrameForm { "e" entry: Vec<u8> } optional { "t" transaction: Vec<u8> }
 }
 
+mirror! {
+    CheckRange as CheckRangeForm { "a" after: u64, "z" to: u64 } optional {}
+}
+mirror! {
+    CheckDivision as CheckDivisionForm { "p" parts: Vec<CheckPart> } optional {}
+}
+mirror! {
+    CheckPart as CheckPartForm { "z" to: u64, "n" count: u64, "s" sum: Hash } optional {}
+}
+mirror! {
+    CheckObject as CheckObjectForm { "o" record: Vec<u8>, "h" history: Vec<u64> } optional {}
+}
 mirror! {
     Rung as RungForm { "n" number: u64, "h" hash: Hash } optional {}
 }
@@ -77,6 +89,14 @@ messages! {
         JOIN_ACCEPT JoinAccept {
             "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "a" head_name: String, "b" blocks: Vec<i64>,
         };
+        CHECK_BEGIN CheckBegin { "f" floor: u64 };
+        CHECK_READY CheckReady { "p" position: Position };
+        CHECK_WITHOUT CheckWithout { "o" objects: Vec<u64> };
+        CHECK_RANGES CheckRanges { "o" objects: bool, "r" ranges: Vec<CheckRange> };
+        CHECK_PARTS CheckParts { "r" ranges: Vec<CheckDivision> };
+        CHECK_WANT CheckWant { "o" objects: bool, "r" range: CheckRange };
+        CHECK_ENTRIES CheckEntries { "f" entries: Vec<EntryFrame>, "z" to: u64 };
+        CHECK_OBJECTS CheckObjects { "o" objects: Vec<CheckObject>, "z" to: u64 };
         DONE Done {};
         SNAPSHOT Snapshot { "m" manifest: Vec<u8> };
         HISTORY_WANT HistoryWant { "n" node: NodeId, "p" below: u64 };

@@ -5,9 +5,10 @@ use mytism_core::failure::{Failure, FailureKind, Place};
 use mytism_core::id::{Hash, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
-    BackedUp, BackingUp, ChangeLine, ConflictLine, ContentPart, Event, FollowerLine, HistoryLine, Imported, Moved,
-    NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus, PreviewRow,
-    QuarantineLine, Reached, Reply, RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    BackedUp, BackingUp, ChangeLine, Checked, ConflictLine, ContentPart, Event, FollowerLine, HistoryLine, Imported,
+    Moved, NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus,
+    PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone,
+    VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -42,6 +43,7 @@ messages! {
         REPLY_BACKING_UP BackingUp(BackingUp);
         REPLY_BACKED_UP BackedUp(BackedUp);
         REPLY_CONTENT_PART ContentPart(ContentPart);
+        REPLY_CHECKED Checked(Checked);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -70,6 +72,10 @@ mirror! {
         "rest" rest_ms: f64, "seen" seen: Timestamp, "out" last_sent: Moved, "in" last_received: Moved,
         "via" transport: String,
     }
+}
+mirror! {
+    Checked as CheckedForm { "n" compared: u64, "m" missing: u64, "x" different: u64, "r" repaired: u64 }
+    optional { "a" peer: String }
 }
 mirror! {
     Moved as MovedForm { "x" transaction: TransactionId, "t" time: Timestamp }

@@ -43,6 +43,7 @@ messages! {
         REQUEST_FOLLOWERS Followers {};
         REQUEST_REMOVE_FOLLOWER RemoveFollower { "f" follower: String };
         REQUEST_RECOVER Recover { "b" begin: bool, "w" without: Vec<String> };
+        REQUEST_CHECK_SYNC CheckSync {};
         REQUEST_REST_LINES RestLines { "r" rest: bool };
         REQUEST_BACKUP Backup { "k" with_keys: bool };
         REQUEST_PUT_CONTENT PutContent { "d" data: Vec<u8>, "e" end: bool } optional { "u" upload: u64 };

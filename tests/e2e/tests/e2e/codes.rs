@@ -63,8 +63,12 @@ const OTHERS: &[Call] = &[
 
 /// Codes that no test provokes, and why.
 const OUT_OF_REACH: &[(&str, &str)] = &[
+    ("bench-postgres", "the system's PostgreSQL would have to be wrong"),
+    ("bench-too-slow", "the machine would have to be very slow"),
     ("demo-differs", "the product would have to be wrong"),
     ("internal", "the product would have to be wrong"),
+    ("damaged-object", "a head office would have to be wrong"),
+    ("too-much-moves", "a million objects would have to change at once"),
     ("no-randomness", "the system would have to lack randomness"),
     ("no-runtime", "the system would have to lack threads"),
     ("no-thread", "the system would have to lack threads"),

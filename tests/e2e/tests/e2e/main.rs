@@ -51,5 +51,6 @@ mod rare;
 mod real_input;
 mod rehearsal;
 mod round_trip;
+mod sync_check;
 mod sync_lines;
 mod trade;
