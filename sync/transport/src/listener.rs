@@ -13,7 +13,7 @@ use std::time::Duration;
 use quinn::{ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, TokioRuntime, VarInt};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -28,8 +28,8 @@ use crate::{tcp, tls};
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Handshakes at once, with connections that nobody has accepted yet; those that wait for their delay not counted.
 const HANDSHAKES_MAX: usize = 64;
-/// The same over TCP, where one costs little until the other side speaks, and keeps nobody from QUIC.
-const HANDSHAKES_TLS_MAX: usize = 512;
+/// Strangers over TCP at most, since each has a file of the process; over QUIC they have none.
+const STRANGERS_TLS_MAX: usize = 512;
 /// While fewer than so many more are possible, addresses are proved first.
 const HANDSHAKES_FREE_MIN: usize = HANDSHAKES_MAX / 2;
 /// Connection attempts that quinn keeps until the task here comes to them, and bytes for each and all of them.
@@ -129,7 +129,7 @@ impl Listener {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(door(HANDSHAKES_MAX).take_quic(endpoint.clone()));
-        tasks.spawn(door(HANDSHAKES_TLS_MAX).take_tls(tcp, Arc::new(tls::server(key).map_err(BindError::Key)?)));
+        tasks.spawn(door(STRANGERS_TLS_MAX).take_tls(tcp, Arc::new(tls::server(key).map_err(BindError::Key)?)));
         Ok(Self { endpoint, gate, ready, lines, _tasks: tasks })
     }
 
@@ -234,6 +234,7 @@ fn sockets(address: SocketAddr) -> Result<(UdpSocket, std::net::TcpListener), Bi
 #[derive(Clone)]
 struct Door {
     gate: Arc<Gate>,
+    /// For handshakes over QUIC, for strangers over TCP.
     permits: Arc<Semaphore>,
     done: mpsc::Sender<PeerConnection>,
     lines: Arc<Lines>,
@@ -251,7 +252,7 @@ impl Door {
                 Verdict::ProveAddress => drop(incoming.retry()),
                 Verdict::Admit { .. } if crowded && !proved => drop(incoming.retry()),
                 Verdict::Admit { stranger, delay, wait_max } => {
-                    let visit = Visit { stranger, delay, wait_max, from, door: self.clone() };
+                    let visit = Visit { stranger, place: None, delay, wait_max, from, door: self.clone() };
                     strangers.spawn(visit.receive(Knock::Quic(Box::new(incoming))));
                 }
                 Verdict::Refuse { first } => {
@@ -275,9 +276,10 @@ impl Door {
                 }
             };
             while strangers.try_join_next().is_some() {}
+            let Ok(place) = Arc::clone(&self.permits).try_acquire_owned() else { continue };
             match self.gate.knock(from.ip(), true) {
                 Verdict::Admit { stranger, delay, wait_max } => {
-                    let visit = Visit { stranger, delay, wait_max, from, door: self.clone() };
+                    let visit = Visit { stranger, place: Some(place), delay, wait_max, from, door: self.clone() };
                     strangers.spawn(visit.receive(Knock::Tls(stream, Arc::clone(&config))));
                 }
                 Verdict::Refuse { first } => warn_of_refusal(first, from),
@@ -303,6 +305,8 @@ enum Knock {
 /// A stranger, from the knock until he is welcome, gone or cut off.
 struct Visit {
     stranger: Stranger,
+    /// Among those over TCP.
+    place: Option<OwnedSemaphorePermit>,
     delay: Duration,
     wait_max: Duration,
     from: SocketAddr,
@@ -311,12 +315,19 @@ struct Visit {
 
 impl Visit {
     async fn receive(self, knock: Knock) {
-        let Self { stranger, delay, wait_max, from, door } = self;
+        let Self { stranger, place, delay, wait_max, from, door } = self;
         let end = Instant::now() + wait_max;
         if !delay.is_zero() {
             sleep(delay.min(wait_max)).await;
         }
-        let Ok(permit) = Arc::clone(&door.permits).try_acquire_owned() else { return knock.refuse() };
+        let handshakes = Arc::clone(&door.permits);
+        let permit = match &knock {
+            Knock::Tls(..) => None,
+            Knock::Quic(_) => match handshakes.try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => return knock.refuse(),
+            },
+        };
         let Some(connection) = shake_hands(knock, from, end).await else { return };
         if let Link::Mux(mux) = &connection.link {
             door.lines.add(mux);
@@ -335,7 +346,7 @@ impl Visit {
             tracing::debug!(%from, "a stranger did not say who he is in time");
             connection.close(CODE_STRANGER, "nobody said in time who it is (maxWaitForAuth)");
         }
-        drop(stranger);
+        drop((stranger, place));
     }
 }
 

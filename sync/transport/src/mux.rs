@@ -8,7 +8,7 @@
 //! Each stream begins with one byte, its purpose. A stream of the purpose [`GOODBYE`] holds why the other side closes:
 //! code (u32, big-endian) and reason (UTF-8).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -93,6 +93,10 @@ impl Mux {
             orders: obeyed,
             wanted: VecDeque::new(),
             openings: JoinSet::new(),
+            opened: 0,
+            handed_on: 0,
+            early: BTreeMap::new(),
+            turned_away: BTreeSet::new(),
             arrivals,
             tap: tap.clone(),
             fate: Arc::clone(&fate),
@@ -213,7 +217,12 @@ struct Driver {
     orders: mpsc::UnboundedReceiver<Order>,
     wanted: VecDeque<oneshot::Sender<yamux::Stream>>,
     /// Streams of the other side that have not said yet what they are for.
-    openings: JoinSet<Option<Opening>>,
+    openings: JoinSet<(u64, Option<Opening>)>,
+    /// How many streams the other side has opened, how many of these were handed on, and those that wait for one before.
+    opened: u64,
+    handed_on: u64,
+    early: BTreeMap<u64, (Purpose, yamux::Stream)>,
+    turned_away: BTreeSet<u64>,
     arrivals: mpsc::UnboundedSender<(Purpose, yamux::Stream)>,
     tap: Tap,
     fate: Arc<Fate>,
@@ -239,7 +248,11 @@ impl Driver {
             let until = self.farewell.as_ref().map(|(_, until)| *until);
             tokio::select! {
                 event = poll_fn(|cx| poll_event(&mut self.connection, &mut self.wanted, cx)) => match event {
-                    Event::Arrived(stream) => drop(self.openings.spawn(opening(stream))),
+                    Event::Arrived(stream) => {
+                        let number = self.opened;
+                        self.opened += 1;
+                        self.openings.spawn(async move { (number, opening(stream).await) });
+                    }
                     Event::Ended(why) => return self.ended(why).await,
                 },
                 order = self.orders.recv() => match order {
@@ -247,7 +260,7 @@ impl Driver {
                     Some(Order::Close(code, reason)) => return self.say_goodbye(code, &reason).await,
                     None => return self.say_goodbye(0, "").await,
                 },
-                Some(opening) = self.openings.join_next() => self.opened(opening.ok().flatten()),
+                Some(Ok((number, opening))) = self.openings.join_next() => self.on_opening(number, opening),
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                     return self.ended(ConnectionLost::TimedOut).await;
                 }
@@ -259,14 +272,27 @@ impl Driver {
         }
     }
 
-    fn opened(&mut self, opening: Option<Opening>) {
+    /// Streams are handed on in the order in which the other side opened them.
+    fn on_opening(&mut self, number: u64, opening: Option<Opening>) {
         match opening {
-            // Nobody takes streams in any longer where this fails, and they end with it.
-            Some(Opening::Stream(purpose, stream)) => drop(self.arrivals.send((purpose, stream))),
+            Some(Opening::Stream(purpose, stream)) => drop(self.early.insert(number, (purpose, stream))),
             Some(Opening::Goodbye(why)) => {
                 self.farewell.get_or_insert((why, Instant::now() + GOODBYE_DEADLINE));
+                self.turned_away.insert(number);
             }
-            None => tracing::debug!("stream of unknown purpose turned away"),
+            None => {
+                tracing::debug!("stream of unknown purpose turned away");
+                self.turned_away.insert(number);
+            }
+        }
+        loop {
+            if let Some(stream) = self.early.remove(&self.handed_on) {
+                // Nobody takes streams in any longer where this fails, and they end with it.
+                let _nobody = self.arrivals.send(stream);
+            } else if !self.turned_away.remove(&self.handed_on) {
+                return;
+            }
+            self.handed_on += 1;
         }
     }
 
@@ -274,7 +300,9 @@ impl Driver {
     async fn ended(mut self, why: ConnectionLost) {
         let reading = async {
             while let Some(opening) = self.openings.join_next().await {
-                self.opened(opening.ok().flatten());
+                if let Ok((number, opening)) = opening {
+                    self.on_opening(number, opening);
+                }
             }
         };
         let _in_time = timeout(GOODBYE_DEADLINE, reading).await;
