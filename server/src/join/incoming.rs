@@ -71,13 +71,15 @@ impl Incoming {
         &self.manifest
     }
 
-    /// Parts that are not here, or not as they should be, in the order in which they are loaded. Reads all that are.
+    /// Parts that are not here, or not as they should be, in the order in which they are loaded, each once. Reads all
+    /// that are.
     ///
     /// # Errors
     /// When one cannot be read.
     pub(super) fn missing(&self) -> Result<Vec<Hash>, Failure> {
         let mut missing = Vec::new();
-        for part in &self.manifest.parts {
+        let mut seen = HashSet::new();
+        for part in self.manifest.parts.iter().filter(|part| seen.insert(part.hash)) {
             if read_part(&self.directory, part.hash).map_err(|error| error.failure())?.is_none() {
                 missing.push(part.hash);
             }
@@ -104,7 +106,11 @@ impl Incoming {
         let missing: HashSet<Hash> = missing.iter().copied().collect();
         std::thread::scope(|scope| -> Result<(), AppError> {
             let (ready, parts): (SyncSender<Unpacked>, Receiver<Unpacked>) = sync_channel(READY);
-            let unpacking = scope.spawn(move || self.unpack_all(&missing, arriving, &ready));
+            let (keep, kept): (SyncSender<Vec<u8>>, Receiver<Vec<u8>>) = sync_channel(READY);
+            // Waiting for the disk, unpacking and loading go on beside one another.
+            let order = &missing;
+            let keeping = scope.spawn(move || self.keep_all(order, arriving, &keep));
+            let unpacking = scope.spawn(move || self.unpack_all(order, &kept, &ready));
             let loaded = parts.into_iter().try_for_each(|part| {
                 let count = loader.load(&part)?;
                 if matches!(part, Unpacked::Objects(_)) {
@@ -113,8 +119,10 @@ impl Incoming {
                 }
                 Ok(())
             });
-            let unpacked = unpacking.join().map_err(|_| AppError::failed("internal", "unpacking broke off"))?;
-            loaded.and(unpacked)
+            let broke_off = |_| AppError::failed("internal", "the work on a snapshot broke off");
+            let (kept, unpacked) = (keeping.join().map_err(broke_off)?, unpacking.join().map_err(broke_off)?);
+            // Who gets nothing more from the one before him merely ends.
+            loaded.and(kept).and(unpacked)
         })
         .map_err(|error| error.failure())?;
         Ok(loader)
@@ -123,13 +131,17 @@ impl Incoming {
     fn unpack_all(
         &self,
         missing: &HashSet<Hash>,
-        mut arriving: mpsc::Receiver<Vec<u8>>,
+        kept: &Receiver<Vec<u8>>,
         ready: &SyncSender<Unpacked>,
     ) -> Result<(), AppError> {
-        let mut arrived = HashSet::new();
-        for part in &self.manifest.parts {
-            let is_due = missing.contains(&part.hash) && arrived.insert(part.hash);
-            let stored = if is_due { self.receive(part, &mut arriving)? } else { self.kept(part)? };
+        for (part, is_due) in self.due(missing) {
+            let stored = if is_due {
+                // What could not be kept is told by who tried.
+                let Ok(stored) = kept.recv() else { return Ok(()) };
+                stored
+            } else {
+                self.kept(part)?
+            };
             if ready.send(unpack(part, &stored)?).is_err() {
                 // Loading has failed, and tells why.
                 break;
@@ -138,11 +150,28 @@ impl Incoming {
         Ok(())
     }
 
-    fn receive(&self, part: &Part, arriving: &mut mpsc::Receiver<Vec<u8>>) -> Result<Vec<u8>, AppError> {
-        let stored = arriving.blocking_recv();
-        let stored = stored.ok_or_else(|| AppError::failed("interrupted", "the snapshot was broken off"))?;
-        keep_part(&self.directory, part.hash, &stored)?;
-        Ok(stored)
+    fn keep_all(
+        &self,
+        missing: &HashSet<Hash>,
+        mut arriving: mpsc::Receiver<Vec<u8>>,
+        keep: &SyncSender<Vec<u8>>,
+    ) -> Result<(), AppError> {
+        for (part, _) in self.due(missing).filter(|(_, is_due)| *is_due) {
+            let stored = arriving.blocking_recv();
+            let stored = stored.ok_or_else(|| AppError::failed("interrupted", "the snapshot was broken off"))?;
+            keep_part(&self.directory, part.hash, &stored)?;
+            if keep.send(stored).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// All parts, and whether they are still to come; one that stands there twice comes once.
+    fn due<'m>(&'m self, missing: &'m HashSet<Hash>) -> impl Iterator<Item = (&'m Part, bool)> {
+        let mut arrived = HashSet::new();
+        let mut is_due = move |part: &Part| missing.contains(&part.hash) && arrived.insert(part.hash);
+        self.manifest.parts.iter().map(move |part| (part, is_due(part)))
     }
 
     fn kept(&self, part: &Part) -> Result<Vec<u8>, AppError> {

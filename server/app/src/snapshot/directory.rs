@@ -41,16 +41,19 @@ impl App {
         let schema = mytism_format::schema::write(self.schema().def())?;
         let cluster = history::cluster(&*snapshot.view)?;
         let parts = std::thread::scope(|scope| -> Result<Vec<Part>, AppError> {
-            let (raw, waiting) = mpsc::sync_channel::<(Content, super::Part)>(WAITING);
-            // Reading and compressing take about the same time.
-            let writing = scope.spawn(move || -> Result<Vec<Part>, AppError> {
-                waiting.into_iter().map(|(content, raw)| write_part(directory, content, &raw)).collect()
+            let (raw, unpacked) = mpsc::sync_channel::<(Content, super::Part)>(WAITING);
+            let (packed, stored) = mpsc::sync_channel::<(Hash, Vec<u8>)>(WAITING);
+            // Reading and compressing take about the same time, and the disk has one of its own.
+            let packing = scope.spawn(move || pack_all(unpacked, &packed));
+            let writing = scope.spawn(move || {
+                stored.into_iter().try_for_each(|(hash, bytes)| write_file(&part_file(directory, hash), &bytes))
             });
             let read = read_all(&mut snapshot, &raw, total, progress);
             drop(raw);
-            let written = writing.join().map_err(|_| AppError::failed("internal", "writing a snapshot broke off"))?;
-            // Where writing failed, reading merely ended.
-            written.and_then(|parts| read.map(|()| parts))
+            let broke_off = |_| AppError::failed("internal", "writing a snapshot broke off");
+            let (parts, written) = (packing.join().map_err(broke_off)?, writing.join().map_err(broke_off)?);
+            // Where the next one failed, the one before merely ended.
+            written.and(parts).and_then(|parts| read.map(|()| parts))
         })?;
         let of_objects = parts.iter().filter(|part| part.content == Content::Objects);
         let objects = of_objects.map(|part| part.count).sum();
@@ -81,15 +84,25 @@ fn read_all(
     Ok(())
 }
 
-fn write_part(directory: &Path, content: Content, raw: &super::Part) -> Result<Part, AppError> {
-    let stored = zstd::bulk::compress(&raw.bytes, LEVEL)
-        .map_err(|error| AppError::failed("internal", format!("cannot compress a part of a snapshot: {error}")))?;
-    if stored.len() as u64 > PART_BYTES_MAX {
-        return Err(AppError::failed("too-large", "an object is too large for a part of a snapshot"));
+fn pack_all(
+    unpacked: mpsc::Receiver<(Content, super::Part)>,
+    packed: &mpsc::SyncSender<(Hash, Vec<u8>)>,
+) -> Result<Vec<Part>, AppError> {
+    let mut parts = Vec::new();
+    for (content, raw) in unpacked {
+        let stored = zstd::bulk::compress(&raw.bytes, LEVEL)
+            .map_err(|error| AppError::failed("internal", format!("cannot compress a part of a snapshot: {error}")))?;
+        let (bytes, raw_bytes) = (stored.len() as u64, raw.bytes.len() as u64);
+        if bytes > PART_BYTES_MAX {
+            return Err(AppError::failed("too-large", "an object is too large for a part of a snapshot"));
+        }
+        let hash = hash::chunk(&stored);
+        parts.push(Part { hash, content, count: raw.count, bytes, raw_bytes });
+        if packed.send((hash, stored)).is_err() {
+            break;
+        }
     }
-    let hash = hash::chunk(&stored);
-    write_file(&part_file(directory, hash), &stored)?;
-    Ok(Part { hash, content, count: raw.count, bytes: stored.len() as u64, raw_bytes: raw.bytes.len() as u64 })
+    Ok(parts)
 }
 
 /// Where the manifest of a snapshot stands.
