@@ -84,10 +84,12 @@ fn take(work: &mut Work<'_>, arrived: &[(mytism_store::LogRow, Vec<Write>)]) -> 
     Ok(())
 }
 
-/// Number of the first entry that is here, where others are missing below it.
+/// Number of the first entry that is here, where others are missing below it. A node that did not join by a snapshot
+/// never lacked them: there the log is damaged, and nothing is on its way.
 pub(crate) fn begin(view: &dyn View) -> Result<Option<u64>, AppError> {
     let first = view.log_begin()?;
-    Ok((first > 1).then_some(first))
+    let is_on_its_way = first > 1 && view.get(CLUSTER)?.is_some();
+    Ok(is_on_its_way.then_some(first))
 }
 
 /// That an answer needs nothing that is still on its way.

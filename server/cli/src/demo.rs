@@ -7,9 +7,10 @@
 //! 1. this file: the story
 //! 2. [`cast`]: the nodes as processes, and what is asked of them
 //! 3. [`relay`]: a line between two of them
-//! 4. [`stage`]: what is printed; [`journey`]: the lines of transactions; [`panel`]: the nodes side by side
+//! 4. [`stage`]: what is printed; [`journey`]: the lines of transactions; [`invoice`]: the files that travel; [`panel`]: the nodes side by side
 
 mod cast;
+mod invoice;
 mod journey;
 mod panel;
 mod relay;
@@ -88,8 +89,26 @@ fn story(cast: &mut Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -
         stage.pause(Duration::from_millis(120));
     }
     in_step(cast, stage, interrupted)?;
+    invoices(cast, stage, interrupted)?;
     cut_and_healed(cast, stage, interrupted)?;
     compare(cast, stage)
+}
+
+/// An invoice is written at berlin and read at the other nodes.
+fn invoices(cast: &Cast, stage: &mut Stage<'_, '_>, interrupted: &AtomicBool) -> Result<(), Failure> {
+    stage.chapter("Files travel too", "Auch Dateien reisen");
+    let began = Instant::now();
+    let seller = &cast.branch(0)?.node;
+    let sold = seller.order_with_invoice(240_118)?;
+    for node in cast.nodes().filter(|node| node.name != seller.name) {
+        stage.until(PATIENCE, interrupted, || Ok(node.has_invoice(sold.order)))?;
+        let (name, bytes, millis) = (node.name, sold.bytes, began.elapsed().as_millis());
+        stage.fact(
+            &format!("{} {bytes} bytes → {name}, there after {millis} ms", sold.file),
+            &format!("{} {bytes} Bytes → {name}, dort nach {millis} ms", sold.file),
+        );
+    }
+    Ok(())
 }
 
 /// The line to bonn is cut and healed; both sides work on, and meet in a conflict and a refusal.

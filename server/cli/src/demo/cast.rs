@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use mytism_client::Client;
+use mytism_core::blob::Blob;
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
 use mytism_core::operation::{
@@ -18,6 +19,7 @@ use mytism_server::project::Project;
 use serde_json::Value as Json;
 
 use super::Relay;
+use super::invoice::Invoice;
 use super::stage::Heard;
 
 /// How long a node may take to serve.
@@ -114,6 +116,14 @@ impl Cast {
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|error| Failure::failed("file-error", format!("cannot write {}: {error}", path.display())))
+}
+
+/// An order with its invoice.
+pub(super) struct Sold {
+    pub(super) order: ObjectId,
+    /// Name of the file.
+    pub(super) file: String,
+    pub(super) bytes: u64,
 }
 
 /// One node; stopped when it is dropped.
@@ -236,6 +246,45 @@ impl Node {
             delete: None,
         };
         self.save(&format!("order {number}"), order)
+    }
+
+    /// Saves an order with its invoice, a file.
+    pub(super) fn order_with_invoice(&self, number: u32) -> Result<Sold, Failure> {
+        let lines = [(12, "Chai", 1_800), (6, "Chartreuse verte", 1_850), (40, "Konbu", 600)];
+        let invoice = Invoice { number, seller: self.name, customer: "Alfreds Futterkiste, Berlin", lines: &lines };
+        let page = invoice.to_svg().into_bytes();
+        let (bytes, file) = (page.len() as u64, invoice.file_name());
+        let replies = self.ask(Request::PutContent { upload: None, data: page, end: true })?;
+        let hash = replies.into_iter().find_map(|reply| match reply {
+            Reply::ContentPut { hash, .. } => hash,
+            _ => None,
+        });
+        let blob = hash.and_then(|hash| Blob::new(hash, bytes, &file, "image/svg+xml"));
+        let blob = blob.ok_or_else(|| Failure::failed("answer-unclear", "the node did not say what it took in"))?;
+        let order = ChangeRequest {
+            target: ChangeTarget::New { label: "order".to_owned(), entity: "Order".to_owned() },
+            values: vec![
+                ("OrderID".to_owned(), Input::Number(number.to_string())),
+                ("Customer".to_owned(), Input::Reference(ReferenceInput::Id(self.some_customer()?))),
+                ("File".to_owned(), Input::Blob(Box::new(blob))),
+            ],
+            expect: Vec::new(),
+            delete: None,
+        };
+        let request = SaveRequest { description: format!("order {number} with its invoice"), changes: vec![order] };
+        let saved = self.ask(Request::Save(request))?.into_iter().find_map(|reply| match reply {
+            Reply::Saved(saved) => saved.ids.first().map(|(_, id)| *id),
+            _ => None,
+        });
+        let order = saved.ok_or_else(|| Failure::failed("answer-unclear", "an order was saved without an id"))?;
+        Ok(Sold { order, file, bytes })
+    }
+
+    /// Whether the invoice of an order is here.
+    pub(super) fn has_invoice(&self, order: ObjectId) -> bool {
+        let request = Request::GetContent { object: order, attribute: "File".to_owned(), from: 0 };
+        let replies = self.ask(request).unwrap_or_default();
+        replies.iter().any(|reply| matches!(reply, Reply::ContentPart(part) if part.here))
     }
 
     pub(super) fn change_contact(&self, customer: ObjectId, contact: &str) -> Result<(), Failure> {

@@ -25,6 +25,7 @@
 //! 22. [`bad_lines`]: lines that lose, delay and cut off
 //! 23. [`backups`]: backups under load, and restores that are killed
 //! 24. [`contents`]: files in objects
+//! 25. [`sync_check`]: what was taken out or changed is found and mended
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 

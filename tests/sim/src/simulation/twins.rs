@@ -31,7 +31,9 @@ impl Simulation {
 
     /// The machine of a branch is copied with all that is on it, and the copy is started.
     pub(super) fn copy(&mut self, at: usize) {
-        if self.twins.is_some() || at == self.head || self.nodes[at].running().is_none() || self.put_back[at] {
+        // What waits at one that does not know yet that it was put back would be saved anew by both.
+        let is_put_back = self.put_back[at] || self.is_estranged[at];
+        if self.twins.is_some() || at == self.head || self.nodes[at].running().is_none() || is_put_back {
             return;
         }
         let backup = self.nodes[at].back_up();
