@@ -223,7 +223,8 @@ impl Loader {
         if let Err(message) = self.disk(path, false) {
             let near = nearest(wanted, BUILT_IN.iter().map(|(name, _)| *name));
             let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-            self.draft.problem(place, format!("{} {message}{near}", path.display()));
+            let path = shortened(&path.display().to_string());
+            self.draft.problem(place, format!("{path} {message}{near}"));
             self.incomplete = true;
         }
     }
@@ -249,7 +250,7 @@ impl Loader {
     }
 }
 
-/// The parser names what it found, however long that is.
+/// What the parser found and files that somebody named may be of any length.
 fn shortened(message: &str) -> String {
     const CHARACTERS: usize = 300;
     match message.char_indices().nth(CHARACTERS) {

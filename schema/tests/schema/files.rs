@@ -104,6 +104,13 @@ fn what_the_parser_says_of_a_long_name_is_cut() {
 }
 
 #[test]
+fn the_name_of_an_included_file_is_cut_where_it_is_long() {
+    let name = "x".repeat(5_000);
+    let told = project_of(&[("a.xml", &format!("<Schema><Include file='{name}'/></Schema>"))]).unwrap_err();
+    assert!(told.len() < 1_000 && told.contains("xxx…"), "{told}");
+}
+
+#[test]
 fn elements_and_attributes_that_nobody_knows() {
     check("<Entty name='A'/>", "a.xml:2:1: <Entty> cannot stand in Schema; did you mean Entity?");
     check("<Entity name='A' extend='B'/>", "a.xml:2:18: Entity has no attribute extend; did you mean extends?");
