@@ -12,6 +12,7 @@ use super::unclear;
 use crate::args::{self, BackupCommand};
 use crate::node::{self, Listed, Phase, Proof, Step};
 use crate::output::{Output, harmless};
+use crate::people;
 use crate::report::{Trouble, not_in_this_version};
 use crate::table::Rows;
 use crate::words::{Words, fill};
@@ -189,7 +190,8 @@ pub(super) fn show_latest(made: Option<&str>, proven: Option<&str>, output: &mut
     let Some(made) = made else { return };
     let words = output.words;
     let proven = proven.map_or_else(|| words.never_proven.to_owned(), |time| fill(words.proven_at, &[&short(time)]));
-    output.line(format!("  {:<9} {}   {proven}", words.backups, fill(words.last_backup, &[&short(made)])));
+    let last = fill(words.last_backup, &[&short(made)]);
+    people::entry(output, words.backups, &[format!("{last}   {proven}")]);
 }
 
 /// Day and minute of a time as it stands in a backup.
