@@ -6,12 +6,15 @@
 //!
 //! 1. [`Store`], [`View`] and [`Filling`]: the promises
 //! 2. [`batch`]: everything that can be written
-//! 3. [`sqlite`]: the embedded engine
-//! 4. [`bench`]: the plain engine doing the work of a node, to measure against
+//! 3. [`compile`] and [`names`]: queries and names of tables, for every engine
+//! 4. [`sqlite`]: the embedded engine
+//! 5. [`bench`]: the plain engine doing the work of a node, to measure against
 
 pub mod batch;
 pub mod bench;
+pub mod compile;
 mod error;
+pub mod names;
 pub mod sqlite;
 
 use std::path::Path;

@@ -10,7 +10,6 @@ pub mod ddl;
 mod filling;
 mod log_of_writes;
 mod migrate;
-pub mod names;
 mod opening;
 mod overlay;
 pub mod query;
@@ -27,6 +26,7 @@ use mytism_core::schema::Schema;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use crate::names;
 use crate::{Batch, Store, StoreError, View};
 pub use filling::SqliteFilling;
 use names::Names;

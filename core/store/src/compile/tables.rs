@@ -7,10 +7,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use mytism_core::id::{AttributeId, EntityId};
-use mytism_core::query::{Path, PathEnd};
+use mytism_core::query::{Path, PathEnd, ResultKind};
 use mytism_core::schema::Schema;
 
-use super::super::names::{Names, quoted};
+use super::dialect::Dialect;
+use crate::names::{Names, quoted};
 
 /// What the objects of the query's own entity are called in the statement.
 pub(super) const BASE: &str = "t0";
@@ -18,6 +19,7 @@ pub(super) const BASE: &str = "t0";
 pub(super) struct Tables<'a> {
     schema: &'a Schema,
     names: &'a Names,
+    dialect: &'a dyn Dialect,
     /// The entities whose tables hold the objects.
     concrete: &'a [EntityId],
     with_deleted: bool,
@@ -30,11 +32,17 @@ pub(super) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(entity: EntityId, schema: &'a Schema, names: &'a Names, with_deleted: bool) -> Self {
+    pub(super) fn new(
+        entity: EntityId,
+        schema: &'a Schema,
+        names: &'a Names,
+        with_deleted: bool,
+        dialect: &'a dyn Dialect,
+    ) -> Self {
         let concrete = concrete(schema, entity);
         let ways = HashMap::from([(Vec::new(), vec![BASE.to_owned()])]);
         let (used, joins) = (BTreeSet::new(), String::new());
-        Self { schema, names, concrete, with_deleted, used, joins, ways, count: 0 }
+        Self { schema, names, dialect, concrete, with_deleted, used, joins, ways, count: 0 }
     }
 
     /// What stands at the end of a path.
@@ -89,7 +97,7 @@ impl<'a> Tables<'a> {
 
     /// What must hold for an object to be looked at, where the tables alone do not say it.
     pub(super) fn condition(&self) -> Option<String> {
-        (self.concrete.len() == 1 && !self.with_deleted).then(|| format!("{BASE}._deleted = 0"))
+        (self.concrete.len() == 1 && !self.with_deleted).then(|| self.dialect.is_alive(&format!("{BASE}.")))
     }
 
     /// Everything behind `FROM`. To be asked for when all paths are known.
@@ -111,14 +119,20 @@ impl<'a> Tables<'a> {
 
     fn part(&self, entity: EntityId) -> String {
         let columns: String = self.columns().map(|column| format!(", {column}")).collect();
-        let alive = if self.with_deleted { "" } else { " WHERE _deleted = 0" };
+        let alive = if self.with_deleted { String::new() } else { format!(" WHERE {}", self.dialect.is_alive("")) };
         format!("SELECT id, {entity} AS _entity{columns} FROM {}{alive}", quoted(self.names.table(entity)))
     }
 
     /// An abstract entity with nothing below it has no objects.
     fn nothing(&self) -> String {
-        let columns: String = self.columns().map(|column| format!(", NULL AS {column}")).collect();
-        format!("SELECT NULL AS id, NULL AS _entity{columns} WHERE 0")
+        let none = |kind: &ResultKind| self.dialect.nothing(kind);
+        let mut columns = format!("{} AS id, {} AS _entity", none(&ResultKind::Integer), none(&ResultKind::Integer));
+        for attribute in &self.used {
+            let kind = self.schema.member_by_id(*attribute).and_then(|(_, member)| ResultKind::of(&member.kind));
+            let nothing = none(&kind.unwrap_or(ResultKind::Integer));
+            columns.push_str(&format!(", {nothing} AS {}", quoted(self.names.column(*attribute))));
+        }
+        format!("SELECT {columns} WHERE FALSE")
     }
 }
 

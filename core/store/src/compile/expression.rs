@@ -1,24 +1,25 @@
-//! Expressions in the engine's words. Conditions are 1, 0 or nothing there, as in the language.
+//! Expressions in an engine's words. Conditions are true, false or nothing there, as in the language.
 
 use mytism_core::query::{Aggregate, Comparison, Expr, Node, PathEnd, Pattern, ResultKind};
 use mytism_core::value::Value;
-use rusqlite::types::Value as SqlValue;
 
-use super::super::column::Form;
+use super::Parameter;
+use super::dialect::{Dialect, Sql};
 use super::tables::Tables;
 
 /// Writes expressions and gathers the values and tables that they need.
 pub(super) struct Writer<'a> {
     pub(super) tables: Tables<'a>,
-    pub(super) params: Vec<SqlValue>,
+    pub(super) dialect: &'a dyn Dialect,
+    pub(super) params: Vec<Parameter>,
     /// Columns and keys that are written already: the same expression must be the same text, with the same values, or
     /// the engine would not know it again in `GROUP BY`.
     written: Vec<(Expr, String)>,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) const fn new(tables: Tables<'a>) -> Self {
-        Self { tables, params: Vec::new(), written: Vec::new() }
+    pub(super) const fn new(tables: Tables<'a>, dialect: &'a dyn Dialect) -> Self {
+        Self { tables, dialect, params: Vec::new(), written: Vec::new() }
     }
 
     /// A column, or a key of a group or an order.
@@ -33,11 +34,13 @@ impl<'a> Writer<'a> {
 
     pub(super) fn sql(&mut self, expr: &Expr) -> String {
         match &expr.node {
-            Node::Value(value) => self.value(&expr.kind, value),
+            Node::Value(value) => self.bind(value.clone(), &expr.kind),
             Node::Path(path) => self.tables.path(path),
             Node::Compare { comparison, left, right } => self.compare(*comparison, left, right),
+            // Not even nothing is one of no values.
+            Node::In { list, .. } if list.is_empty() => "FALSE".to_owned(),
             Node::In { value, list } => {
-                let values: Vec<String> = list.iter().map(|one| self.value(&value.kind, one)).collect();
+                let values: Vec<String> = list.iter().map(|one| self.bind(one.clone(), &value.kind)).collect();
                 format!("({} IN ({}))", self.sql(value), values.join(", "))
             }
             Node::Like { value, pattern, blind } => self.like(value, pattern, *blind),
@@ -61,13 +64,9 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub(super) fn bind(&mut self, value: SqlValue) -> String {
-        self.params.push(value);
-        format!("?{}", self.params.len())
-    }
-
-    fn value(&mut self, kind: &ResultKind, value: &Value) -> String {
-        self.bind(Form::of_result(kind).write(value))
+    pub(super) fn bind(&mut self, value: Value, kind: &ResultKind) -> String {
+        self.params.push(Parameter { value, kind: kind.clone() });
+        self.dialect.parameter(self.params.len(), kind)
     }
 
     fn compare(&mut self, comparison: Comparison, left: &Expr, right: &Expr) -> String {
@@ -79,27 +78,23 @@ impl<'a> Writer<'a> {
             Comparison::Greater => ">",
             Comparison::AtLeast => ">=",
         };
-        let (a, b) = (Form::of_result(&left.kind), Form::of_result(&right.kind));
-        let (left, right) = (self.sql(left), self.sql(right));
-        match (a.scale(), b.scale()) {
-            (Some(one), Some(other)) if a != b => {
-                format!("(mytism_decimal_compare({left}, {one}, {right}, {other}) {sign} 0)")
-            }
-            _ => format!("({left} {sign} {right})"),
-        }
+        let (one, other) = (self.sql(left), self.sql(right));
+        self.dialect.compare(sign, Sql { text: &one, kind: &left.kind }, Sql { text: &other, kind: &right.kind })
     }
 
     fn like(&mut self, value: &Expr, pattern: &Expr, blind: bool) -> String {
         let text = self.sql(value);
-        let fits = format!("mytism_like({}, {text}, {})", self.sql(pattern), i32::from(blind));
+        let sought = self.sql(pattern);
+        let fits = self.dialect.like(&text, &sought, blind);
         let Node::Value(Value::Text(given)) = &pattern.node else { return fits };
         let prefix = Pattern::new(given, blind).prefix();
         if prefix.is_empty() {
             return fits;
         }
         // What fits begins so; said in this way, an index can find it.
-        let above = after_all(&prefix).map(|above| format!("{text} < {} AND ", self.bind(SqlValue::Text(above))));
-        format!("({text} >= {} AND {}{fits})", self.bind(SqlValue::Text(prefix)), above.unwrap_or_default())
+        let above = after_all(&prefix).map(|above| self.bind(Value::Text(above), &ResultKind::Text));
+        let above = above.map(|above| format!("{text} < {above} AND ")).unwrap_or_default();
+        format!("({text} >= {} AND {above}{fits})", self.bind(Value::Text(prefix), &ResultKind::Text))
     }
 
     /// Conditions in a balanced tree, since the engine refuses deep ones and would make a chain one.
@@ -110,23 +105,14 @@ impl<'a> Writer<'a> {
 
     fn aggregate(&mut self, function: Aggregate, argument: Option<&Expr>, kind: &ResultKind) -> String {
         let Some(argument) = argument else { return "count(*)".to_owned() };
-        let form = Form::of_result(&argument.kind);
         let inner = self.sql(argument);
-        match (function, form) {
-            (Aggregate::Sum, Form::Wide { .. }) => format!("mytism_decimal_sum({inner})"),
-            (Aggregate::Avg, _) => {
-                let scale = Form::of_result(kind).scale().unwrap_or(0);
-                let further = scale.saturating_sub(form.scale().unwrap_or(0));
-                format!("mytism_decimal_avg({inner}, {further})")
-            }
-            _ => format!("{}({inner})", function.name()),
-        }
+        self.dialect.aggregate(function, Sql { text: &inner, kind: &argument.kind }, kind)
     }
 }
 
 fn balanced(parts: &[String], word: &str) -> String {
     match parts {
-        [] => "1".to_owned(),
+        [] => "TRUE".to_owned(),
         [only] => only.clone(),
         several => {
             let (before, behind) = several.split_at(several.len() / 2);
