@@ -9,11 +9,13 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::blob::Blob;
 use crate::failure::nearest;
+use crate::float::Float;
+use crate::json;
 use crate::numeral::Written;
 use crate::operation::Input;
 use crate::schema::{EnumWord, Kind};
-use crate::time::{Date, Timestamp};
-use crate::value::{TEXT_BYTES_MAX, Value};
+use crate::time::{Date, TimeOfDay, Timestamp};
+use crate::value::{TEXT_BYTES_MAX, Uuid, Value};
 
 /// A value that does not fit; says what was expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -35,7 +37,9 @@ pub fn value(kind: &Kind, input: &Input, zone: &TimeZone) -> Result<Value, Misfi
             _ => Err(misfit(kind, &given.to_string())),
         },
         Input::Number(digits) => match kind {
-            Kind::Date | Kind::Datetime | Kind::Bool | Kind::Enum(_) | Kind::Blob => Err(misfit(kind, digits)),
+            Kind::Date | Kind::Time | Kind::Datetime | Kind::Uuid | Kind::Bool | Kind::Enum(_) | Kind::Blob => {
+                Err(misfit(kind, digits))
+            }
             _ => from_text(kind, digits, zone),
         },
         Input::Text(text) => from_text(kind, text, zone),
@@ -59,9 +63,13 @@ pub fn from_text(kind: &Kind, text: &str, zone: &TimeZone) -> Result<Value, Misf
         _ if text.trim().is_empty() => Ok(Value::Null),
         Kind::Integer => integer(text).map(Value::Integer).ok_or_else(|| misfit(kind, text)),
         Kind::Decimal { precision, scale } => decimal(text, *precision, *scale).map(Value::Decimal),
+        Kind::Float => float(text).map(Value::Float).ok_or_else(|| misfit(kind, text)),
         Kind::Bool => boolean(text).map(Value::Bool).ok_or_else(|| misfit(kind, text)),
         Kind::Date => date(text).map(Value::Date).ok_or_else(|| misfit(kind, text)),
+        Kind::Time => TimeOfDay::parse(text).map(Value::Time).ok_or_else(|| misfit(kind, text)),
         Kind::Datetime => Timestamp::parse(text, zone).map(Value::Datetime).ok_or_else(|| misfit(kind, text)),
+        Kind::Uuid => uuid(text).map(Value::Uuid).ok_or_else(|| misfit(kind, text)),
+        Kind::Json => json_text(text).map(Value::Json),
         Kind::Blob => Blob::parse(text).map(|blob| Value::Blob(Box::new(blob))).ok_or_else(|| misfit(kind, text)),
         Kind::Enum(words) => match words.iter().find(|word| word.name == text.trim()) {
             Some(word) => Ok(Value::Enum(word.id)),
@@ -116,6 +124,27 @@ fn decimal(text: &str, precision: u32, scale: u32) -> Result<Decimal, Misfit> {
     })
 }
 
+/// The nearest number to the digits.
+fn float(text: &str) -> Option<Float> {
+    Written::read(text)?;
+    text.trim().parse().ok().and_then(Float::new)
+}
+
+fn uuid(text: &str) -> Option<Uuid> {
+    let text = text.trim();
+    // Of the forms that there are, the usual one alone: groups of digits, with or without braces.
+    (text.len() == 36 || text.len() == 38).then(|| Uuid::try_parse(text).ok()).flatten()
+}
+
+/// JSON as it was written; only its texts are brought to NFC, like all texts.
+fn json_text(text: &str) -> Result<String, Misfit> {
+    let text = normal(text)?;
+    match json::check(&text) {
+        Ok(()) => Ok(text),
+        Err(at) => Err(Misfit(format!("{} is no JSON from byte {} on", quoted(&text), at + 1))),
+    }
+}
+
 fn boolean(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "ja" => Some(true),
@@ -151,8 +180,12 @@ fn misfit(kind: &Kind, given: &str) -> Misfit {
         Kind::Decimal { precision, scale } => {
             format!("a number with a point, like 19.99 (decimal({precision},{scale}))")
         }
+        Kind::Float => "a number like 0.25 or 1e-3".to_owned(),
         Kind::Bool => "true or false".to_owned(),
         Kind::Date => "a day like 2026-11-23".to_owned(),
+        Kind::Time => "a time of the day like 14:30 or 14:30:05".to_owned(),
+        Kind::Uuid => "a UUID like 01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+        Kind::Json => "JSON".to_owned(),
         Kind::Datetime => "a time like 2026-11-23T14:30:00Z".to_owned(),
         Kind::Enum(words) => {
             format!("one of {}", words.iter().map(|word| word.name.as_str()).collect::<Vec<_>>().join(", "))
@@ -256,6 +289,38 @@ mod tests {
         check(&Kind::Text, "a\0", "error: a text may not hold the character U+0000");
         check(&Kind::String { max: 5 }, "01581", "Text(\"01581\")");
         check(&Kind::Text, "", "Text(\"\")");
+    }
+
+    #[test]
+    fn measured_numbers() {
+        check(&Kind::Float, "0.1", "Float(0.1)");
+        check(&Kind::Float, " -0 ", "Float(0)");
+        check(&Kind::Float, "1e300", "Float(1e300)");
+        check(&Kind::Float, "1e-400", "Float(0)");
+        check(&Kind::Float, "", "Null");
+        for odd in ["1e400", "NaN", "inf", "-infinity", "0x10", "1_000", "0,5", "1e"] {
+            let expected = format!("error: \"{odd}\" is given, a number like 0.25 or 1e-3 is expected");
+            check(&Kind::Float, odd, &expected);
+        }
+    }
+
+    #[test]
+    fn times_uuids_and_json() {
+        check(&Kind::Time, "14:30", "Time(14:30:00)");
+        let time = "a time of the day like 14:30 or 14:30:05 is expected";
+        check(&Kind::Time, "24:00", &format!("error: \"24:00\" is given, {time}"));
+        let uuid = "01234567-89AB-cdef-0123-456789abcdef";
+        check(&Kind::Uuid, uuid, &format!("Uuid({})", uuid.to_lowercase()));
+        check(&Kind::Uuid, &format!("{{{uuid}}}"), &format!("Uuid({})", uuid.to_lowercase()));
+        let expected = "a UUID like 01234567-89ab-cdef-0123-456789abcdef is expected";
+        check(
+            &Kind::Uuid,
+            "0123456789abcdef0123456789abcdef",
+            &format!("error: \"0123456789abcdef0123456789abcdef\" is given, {expected}"),
+        );
+        check(&Kind::Json, "{\"a\": 1.10}", "Json(\"{\\\"a\\\": 1.10}\")");
+        check(&Kind::Json, "{\"a\": }", "error: \"{\"a\": }\" is no JSON from byte 7 on");
+        check(&Kind::Json, " ", "Null");
     }
 
     #[test]

@@ -21,9 +21,11 @@
 pub mod blob;
 pub mod change;
 pub mod failure;
+pub mod float;
 pub mod id;
 pub mod input;
 pub mod journal;
+pub mod json;
 pub mod merge;
 pub mod notation;
 pub mod number;

@@ -54,7 +54,7 @@ impl Style {
     pub fn value(&self, kind: &Kind, text: &str) -> Result<Value, Misfit> {
         let plain = |text: &str| input::from_text(kind, text, &self.zone);
         match (kind, &self.date) {
-            (Kind::Integer | Kind::Decimal { .. }, _) if !text.trim().is_empty() => {
+            (Kind::Integer | Kind::Decimal { .. } | Kind::Float, _) if !text.trim().is_empty() => {
                 plain(&number::plain(text, self.decimal).ok_or_else(|| number::misfit(text, self.decimal))?)
             }
             (Kind::Date, Some(pattern)) if !text.trim().is_empty() => {
@@ -75,7 +75,9 @@ impl Style {
     pub fn text(&self, value: &Value) -> String {
         match (value, &self.date) {
             (Value::Null, _) => String::new(),
-            (Value::Decimal(_), _) if self.decimal == Some(Decimal::Comma) => value.to_string().replace('.', ","),
+            (Value::Decimal(_) | Value::Float(_), _) if self.decimal == Some(Decimal::Comma) => {
+                value.to_string().replace('.', ",")
+            }
             (Value::Date(date), Some(pattern)) => pattern.write(date.civil().at(0, 0, 0, 0), false),
             (Value::Datetime(time), _) => self.moment(*time).unwrap_or_else(|| time.to_string()),
             _ => value.to_string(),

@@ -101,12 +101,20 @@ pub enum KindDef {
         /// Digits after the point, at most `precision`.
         scale: u32,
     },
+    /// A number with a floating point.
+    Float,
     /// Yes, no or nothing.
     Bool,
     /// A day.
     Date,
+    /// A time of the day.
+    Time,
     /// A moment.
     Datetime,
+    /// A number that is nowhere else.
+    Uuid,
+    /// JSON, as it was written.
+    Json,
     /// The content of a file.
     Blob,
     /// One word of a list.
@@ -280,12 +288,20 @@ pub enum Kind {
         /// Digits after the point.
         scale: u32,
     },
+    /// A number with a floating point.
+    Float,
     /// Yes, no or nothing.
     Bool,
     /// A day.
     Date,
+    /// A time of the day.
+    Time,
     /// A moment.
     Datetime,
+    /// A number that is nowhere else.
+    Uuid,
+    /// JSON, as it was written.
+    Json,
     /// The content of a file.
     Blob,
     /// One word of a list.
@@ -358,7 +374,11 @@ impl Kind {
             Self::Decimal { .. } => "decimal",
             Self::Bool => "bool",
             Self::Date => "date",
+            Self::Float => "float",
+            Self::Time => "time",
             Self::Datetime => "datetime",
+            Self::Uuid => "uuid",
+            Self::Json => "json",
             Self::Blob => "blob",
             Self::Enum(_) => "enum",
             Self::ToOne { .. } => "to-one",

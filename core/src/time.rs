@@ -140,6 +140,59 @@ impl fmt::Debug for Date {
     }
 }
 
+/// A time of the day, to the microsecond; as text `HH:MM:SS`, with a fraction where there is one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeOfDay(civil::Time);
+
+impl TimeOfDay {
+    /// Microseconds of a day.
+    pub const MICROS: i64 = 86_400_000_000;
+
+    /// The time that lies `micros` behind midnight; `None` outside of one day.
+    #[must_use]
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+        let part = |number: i64| i8::try_from(number).ok();
+        let nanoseconds = i32::try_from(fraction * 1_000).ok()?;
+        civil::Time::new(part(seconds / 3600)?, part(seconds / 60 % 60)?, part(seconds % 60)?, nanoseconds)
+            .ok()
+            .map(Self)
+    }
+
+    /// Microseconds behind midnight.
+    #[must_use]
+    pub fn micros(self) -> i64 {
+        let seconds = (i64::from(self.0.hour()) * 60 + i64::from(self.0.minute())) * 60 + i64::from(self.0.second());
+        seconds * 1_000_000 + i64::from(self.0.subsec_nanosecond() / 1_000)
+    }
+
+    /// Reads `HH:MM`, `HH:MM:SS` and `HH:MM:SS.ffffff`. What is finer than a microsecond is no time here.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let bytes = text.as_bytes();
+        let digits = |byte: &u8| byte.is_ascii_digit();
+        let is_plain = bytes.len() >= 5 && bytes.iter().all(|byte| digits(byte) || matches!(byte, b':' | b'.'));
+        let time =
+            if is_plain && bytes.get(2) == Some(&b':') { text.parse::<civil::Time>().ok()? } else { return None };
+        // The parser takes a leap second for the second before it.
+        let is_leap = text.get(6..8) == Some("60");
+        (!is_leap && time.subsec_nanosecond() % 1_000 == 0).then_some(Self(time))
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +232,30 @@ mod tests {
         for micros in [MICROS_MIN, MICROS_MAX] {
             let _day = Timestamp(micros).day_in(&berlin);
         }
+    }
+
+    #[test]
+    fn times_of_the_day_keep_their_borders() {
+        let check = |text: &str, expected: Option<(&str, i64)>| {
+            let time = TimeOfDay::parse(text);
+            assert_eq!(
+                time.map(|time| (time.to_string(), time.micros())),
+                expected.map(|(t, m)| (t.to_owned(), m)),
+                "{text}"
+            );
+            assert_eq!(time.and_then(|time| TimeOfDay::from_micros(time.micros())), time, "{text}");
+        };
+        check("00:00", Some(("00:00:00", 0)));
+        check(" 07:05:09 ", Some(("07:05:09", 25_509_000_000)));
+        check("12:00:00.250", Some(("12:00:00.25", 43_200_250_000)));
+        check("23:59:59.999999", Some(("23:59:59.999999", TimeOfDay::MICROS - 1)));
+        for text in
+            ["", "24:00", "12", "1:00", "12:60", "12:00:60", "12:00:00.0000001", "12:00Z", "T12:00", "12h", "-1:00"]
+        {
+            check(text, None);
+        }
+        assert_eq!(TimeOfDay::from_micros(TimeOfDay::MICROS), None);
+        assert_eq!(TimeOfDay::from_micros(-1), None);
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use rust_decimal::Decimal;
+pub use uuid::Uuid;
 
 use crate::blob::Blob;
+use crate::float::Float;
 use crate::id::{EnumId, ObjectId};
-use crate::time::{Date, Timestamp};
+use crate::time::{Date, TimeOfDay, Timestamp};
 
 /// The largest text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -30,12 +32,20 @@ pub enum Value {
     Integer(i64),
     /// An exact number, at the scale that its attribute declares.
     Decimal(Decimal),
+    /// A number with a floating point.
+    Float(Float),
     /// UTF-8 in NFC without U+0000.
     Text(String),
+    /// JSON, as it was written.
+    Json(String),
     /// A day.
     Date(Date),
+    /// A time of the day.
+    Time(TimeOfDay),
     /// A moment.
     Datetime(Timestamp),
+    /// A number that is nowhere else.
+    Uuid(Uuid),
     /// One word of the attribute's list.
     Enum(EnumId),
     /// Another object.
@@ -83,9 +93,13 @@ impl Value {
             Self::Bool(_) => "bool",
             Self::Integer(_) => "integer",
             Self::Decimal(_) => "decimal",
+            Self::Float(_) => "float",
             Self::Text(_) => "text",
+            Self::Json(_) => "json",
             Self::Date(_) => "date",
+            Self::Time(_) => "time",
             Self::Datetime(_) => "datetime",
+            Self::Uuid(_) => "uuid",
             Self::Enum(_) => "enum",
             Self::Reference(_) => "reference",
             Self::Blob(_) => "blob",
@@ -102,9 +116,12 @@ impl Value {
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(b)),
             (Self::Decimal(a), Self::Decimal(b)) => Some(a.cmp(b)),
+            (Self::Float(a), Self::Float(b)) => Some(a.cmp(b)),
             (Self::Text(a), Self::Text(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
             (Self::Date(a), Self::Date(b)) => Some(a.cmp(b)),
+            (Self::Time(a), Self::Time(b)) => Some(a.cmp(b)),
             (Self::Datetime(a), Self::Datetime(b)) => Some(a.cmp(b)),
+            (Self::Uuid(a), Self::Uuid(b)) => Some(a.cmp(b)),
             (Self::Enum(a), Self::Enum(b)) => Some(a.cmp(b)),
             (Self::Reference(a), Self::Reference(b)) => Some(a.cmp(b)),
             _ => None,
@@ -120,9 +137,12 @@ impl fmt::Display for Value {
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
             Self::Decimal(value) => value.fmt(f),
-            Self::Text(value) => f.write_str(value),
+            Self::Float(value) => value.fmt(f),
+            Self::Text(value) | Self::Json(value) => f.write_str(value),
             Self::Date(value) => value.fmt(f),
+            Self::Time(value) => value.fmt(f),
             Self::Datetime(value) => value.fmt(f),
+            Self::Uuid(value) => value.fmt(f),
             Self::Enum(value) => value.fmt(f),
             Self::Reference(value) => value.fmt(f),
             Self::Blob(value) => value.fmt(f),

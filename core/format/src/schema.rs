@@ -145,7 +145,7 @@ fn read_rule(fields: &MapReader<'_>) -> Result<Option<ConflictRule>, FormatError
 }
 
 /// Kinds are told apart by a number that is never used again: 1 string, 2 text, 3 integer, 4 decimal, 5 bool, 6 date,
-/// 7 datetime, 8 enum, 9 blob, 20 to-one, 21 to-many, 22 many-to-many.
+/// 7 datetime, 8 enum, 9 blob, 10 float, 11 time, 12 uuid, 13 json, 20 to-one, 21 to-many, 22 many-to-many.
 fn write_kind(kind: &KindDef) -> Result<Vec<u8>, FormatError> {
     let plain = |number| MapWriter::new(1).unsigned("t", number).finish();
     Ok(match kind {
@@ -161,6 +161,10 @@ fn write_kind(kind: &KindDef) -> Result<Vec<u8>, FormatError> {
         KindDef::Date => plain(6),
         KindDef::Datetime => plain(7),
         KindDef::Blob => plain(9),
+        KindDef::Float => plain(10),
+        KindDef::Time => plain(11),
+        KindDef::Uuid => plain(12),
+        KindDef::Json => plain(13),
         KindDef::Enum(words) => {
             MapWriter::new(2).unsigned("t", 8).binary("w", &list(words.iter().map(write_word))?).finish()
         }
@@ -197,6 +201,10 @@ fn read_kind(body: &[u8]) -> Result<KindDef, FormatError> {
         6 => KindDef::Date,
         7 => KindDef::Datetime,
         9 => KindDef::Blob,
+        10 => KindDef::Float,
+        11 => KindDef::Time,
+        12 => KindDef::Uuid,
+        13 => KindDef::Json,
         8 => KindDef::Enum(elements(fields.binary("w")?).map(|body| read_word(body?)).collect::<Result<_, _>>()?),
         20 => KindDef::ToOne {
             target: target()?,
@@ -317,6 +325,10 @@ mod tests {
             KindDef::Date,
             KindDef::Datetime,
             KindDef::Blob,
+            KindDef::Float,
+            KindDef::Time,
+            KindDef::Uuid,
+            KindDef::Json,
             KindDef::Enum(words),
             KindDef::ToOne { target: "Other".into(), on_delete: OnDelete::Cascade },
             KindDef::ToMany { target: "Other".into(), by: "One".into() },

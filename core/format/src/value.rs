@@ -4,17 +4,23 @@
 //! |---|---|
 //! | nothing | nil |
 //! | bool, integer, text | as MessagePack has them |
+//! | float | as MessagePack has it, 64 bits |
 //! | decimal | extension 1: scale (u8), then the digits as a two's complement number, big-endian, as short as possible |
 //! | date | extension 2: days since 1970-01-01, i32 big-endian |
 //! | datetime | extension 3: microseconds since 1970-01-01T00:00:00Z, i64 big-endian |
 //! | enum | extension 4: id of the word, u32 big-endian |
 //! | reference | extension 5: id of the object, i64 big-endian |
+//! | json | extension 6: the text as written |
 //! | blob | extension 7: hash (32 bytes), bytes (u64), name and media type, each behind its length (u16) |
+//! | time | extension 9: microseconds since midnight, i64 big-endian |
+//! | uuid | extension 10: its 16 bytes |
 
 use mytism_core::blob::Blob;
+use mytism_core::float::Float;
 use mytism_core::id::{EnumId, Hash, ObjectId};
-use mytism_core::time::{Date, Timestamp};
-use mytism_core::value::{TEXT_BYTES_MAX, Value};
+use mytism_core::json;
+use mytism_core::time::{Date, TimeOfDay, Timestamp};
+use mytism_core::value::{TEXT_BYTES_MAX, Uuid, Value};
 use rmp::Marker;
 use rust_decimal::Decimal;
 
@@ -25,7 +31,10 @@ const DATE: i8 = 2;
 const DATETIME: i8 = 3;
 const ENUM: i8 = 4;
 const REFERENCE: i8 = 5;
+const JSON: i8 = 6;
 const BLOB: i8 = 7;
+const TIME: i8 = 9;
+const UUID: i8 = 10;
 
 const WHAT: &str = "a value";
 
@@ -37,6 +46,19 @@ pub fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Bool(truth) => rmp::encode::write_bool(out, *truth).map_err(drop),
         Value::Integer(number) => rmp::encode::write_sint(out, *number).map(drop).map_err(drop),
         Value::Text(text) => rmp::encode::write_str(out, text).map_err(drop),
+        Value::Float(number) => rmp::encode::write_f64(out, number.get()).map_err(drop),
+        Value::Json(text) => {
+            extension(out, JSON, text.as_bytes());
+            Ok(())
+        }
+        Value::Time(time) => {
+            extension(out, TIME, &time.micros().to_be_bytes());
+            Ok(())
+        }
+        Value::Uuid(uuid) => {
+            extension(out, UUID, uuid.as_bytes());
+            Ok(())
+        }
         Value::Decimal(number) => {
             extension(out, DECIMAL, &decimal_bytes(number));
             Ok(())
@@ -94,6 +116,7 @@ pub fn read_value(bytes: &[u8]) -> Result<Value, FormatError> {
         Marker::I16 => array(rest).map(|b| Value::Integer(i64::from(i16::from_be_bytes(b)))),
         Marker::I32 => array(rest).map(|b| Value::Integer(i64::from(i32::from_be_bytes(b)))),
         Marker::I64 => array(rest).map(|b| Value::Integer(i64::from_be_bytes(b))),
+        Marker::F64 => Float::new(f64::from_be_bytes(array(rest)?)).map(Value::Float).ok_or(invalid("float")),
         Marker::FixStr(length) => text(rest, usize::from(length)),
         Marker::Str8 => prefixed::<1>(rest).and_then(|(length, rest)| text(rest, length)),
         Marker::Str16 => prefixed::<2>(rest).and_then(|(length, rest)| text(rest, length)),
@@ -105,6 +128,7 @@ pub fn read_value(bytes: &[u8]) -> Result<Value, FormatError> {
         Marker::FixExt16 => extended(rest, 16),
         Marker::Ext8 => prefixed::<1>(rest).and_then(|(length, rest)| extended(rest, length)),
         Marker::Ext16 => prefixed::<2>(rest).and_then(|(length, rest)| extended(rest, length)),
+        Marker::Ext32 => prefixed::<4>(rest).and_then(|(length, rest)| extended(rest, length)),
         _ => Err(invalid("kind")),
     }
 }
@@ -167,8 +191,19 @@ fn extended(bytes: &[u8], length: usize) -> Result<Value, FormatError> {
         ENUM => array(body).map(|b| Value::Enum(EnumId(u32::from_be_bytes(b)))),
         REFERENCE => ObjectId::new(i64::from_be_bytes(array(body)?)).map(Value::Reference).ok_or(invalid("reference")),
         BLOB => blob(body).map(|blob| Value::Blob(Box::new(blob))).ok_or(invalid("blob")),
+        JSON => json_text(body).map(Value::Json),
+        TIME => TimeOfDay::from_micros(i64::from_be_bytes(array(body)?)).map(Value::Time).ok_or(invalid("time")),
+        UUID => array(body).map(|bytes| Value::Uuid(Uuid::from_bytes(bytes))),
         _ => Err(invalid("extension")),
     }
+}
+
+fn json_text(bytes: &[u8]) -> Result<String, FormatError> {
+    if bytes.len() > TEXT_BYTES_MAX {
+        return Err(FormatError::TooLarge { what: "a text", limit: "16 MiB" });
+    }
+    let text = str::from_utf8(bytes).map_err(|_| invalid("json"))?;
+    json::check(text).map(|()| text.to_owned()).map_err(|_| invalid("json"))
 }
 
 fn counted_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
@@ -278,7 +313,7 @@ mod tests {
             "c1",
             "c0c0",
             "a2",
-            "cb0000000000000000",
+            "cb7ff8000000000000",
             "d60200",
             "d7050000000000000000",
             "c7110100",

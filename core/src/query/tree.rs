@@ -232,12 +232,20 @@ pub enum ResultKind {
         /// Digits after the point.
         scale: u32,
     },
+    /// A number with a floating point.
+    Float,
     /// Text.
     Text,
+    /// JSON.
+    Json,
     /// A day.
     Date,
+    /// A time of the day.
+    Time,
     /// A moment.
     Datetime,
+    /// A number that is nowhere else.
+    Uuid,
     /// The content of a file.
     Blob,
     /// One word of a list.
@@ -256,7 +264,11 @@ impl ResultKind {
             Kind::Decimal { precision, scale } => Some(Self::Decimal { precision: *precision, scale: *scale }),
             Kind::Bool => Some(Self::Bool),
             Kind::Date => Some(Self::Date),
+            Kind::Float => Some(Self::Float),
+            Kind::Time => Some(Self::Time),
             Kind::Datetime => Some(Self::Datetime),
+            Kind::Uuid => Some(Self::Uuid),
+            Kind::Json => Some(Self::Json),
             Kind::Blob => Some(Self::Blob),
             Kind::Enum(words) => Some(Self::Enum(words.clone())),
             Kind::ToOne { target, .. } => Some(Self::Reference(*target)),
@@ -279,7 +291,11 @@ impl ResultKind {
             Self::Decimal { .. } => "decimal",
             Self::Text => "text",
             Self::Date => "date",
+            Self::Float => "float",
+            Self::Time => "time",
             Self::Datetime => "datetime",
+            Self::Uuid => "uuid",
+            Self::Json => "json",
             Self::Blob => "blob",
             Self::Enum(_) => "enum",
             Self::Reference(_) => "object",

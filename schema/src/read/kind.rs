@@ -9,7 +9,9 @@ use crate::words::{Words, cut, hint};
 /// Characters of a string that does not say.
 const STRING_MAX_DEFAULT: u32 = 255;
 /// Types of attributes, in the order in which they are listed.
-const ATTRIBUTE_TYPES: [&str; 9] = ["string", "text", "integer", "decimal", "bool", "date", "datetime", "blob", "enum"];
+const ATTRIBUTE_TYPES: [&str; 13] = [
+    "string", "text", "integer", "decimal", "float", "bool", "date", "time", "datetime", "uuid", "json", "blob", "enum",
+];
 /// Types of relations.
 const RELATION_TYPES: [&str; 3] = ["to-one", "to-many", "many-to-many"];
 /// What happens when the target of a reference is deleted.
@@ -61,7 +63,11 @@ pub(super) fn of_attribute(
         ("integer", []) => Some(KindDef::Integer),
         ("bool", []) => Some(KindDef::Bool),
         ("date", []) => Some(KindDef::Date),
+        ("float", []) => Some(KindDef::Float),
+        ("time", []) => Some(KindDef::Time),
         ("datetime", []) => Some(KindDef::Datetime),
+        ("uuid", []) => Some(KindDef::Uuid),
+        ("json", []) => Some(KindDef::Json),
         ("blob", []) => Some(KindDef::Blob),
         ("enum", []) => enum_of(node, words, file, at),
         _ if ATTRIBUTE_TYPES.contains(&name) => {

@@ -135,8 +135,8 @@ fn elements_and_attributes_that_nobody_knows() {
 fn words_that_do_not_fit() {
     check_member("<Attribute name='a' type='strng'/>", "a.xml:3:21: there is no type strng; did you mean string?");
     check_member(
-        "<Attribute name='a' type='float'/>",
-        "a.xml:3:21: there is no type float; possible are string, text, integer, decimal, bool, date, datetime, blob, enum",
+        "<Attribute name='a' type='money'/>",
+        "a.xml:3:21: there is no type money; possible are string, text, integer, decimal, float, bool, date, time, datetime, uuid, json, blob, enum",
     );
     check_member(
         "<Attribute name='a' type='to-one'/>",

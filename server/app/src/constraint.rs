@@ -134,10 +134,14 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         }
         (Kind::Enum(words), Value::Enum(id)) => words.iter().any(|word| word.id == *id),
         (Kind::Text, Value::Text(text)) => is_normal(text),
+        (Kind::Json, Value::Json(text)) => is_normal(text) && mytism_core::json::check(text).is_ok(),
         (Kind::Integer, Value::Integer(_))
         | (Kind::Bool, Value::Bool(_))
         | (Kind::Date, Value::Date(_))
+        | (Kind::Float, Value::Float(_))
+        | (Kind::Time, Value::Time(_))
         | (Kind::Datetime, Value::Datetime(_))
+        | (Kind::Uuid, Value::Uuid(_))
         | (Kind::Blob, Value::Blob(_))
         | (Kind::ToOne { .. }, Value::Reference(_)) => true,
         _ => false,

@@ -36,6 +36,10 @@ fn plain(value: &Value) -> Json {
         Value::Decimal(number) => Json::from(number.to_string()),
         Value::Text(text) => Json::from(text.as_str()),
         Value::Date(date) => Json::from(date.to_string()),
+        Value::Float(number) => Json::from(number.get()),
+        Value::Time(time) => Json::from(time.to_string()),
+        Value::Uuid(uuid) => Json::from(uuid.to_string()),
+        Value::Json(text) => Json::from(text.as_str()),
         Value::Datetime(time) => Json::from(time.to_string()),
         // Only a value whose attribute the schema does not know comes without its word.
         Value::Enum(word) => Json::from(word.0),
@@ -330,9 +334,10 @@ pub(crate) fn void_number(line: &VoidNumberLine) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mytism_core::float::Float;
     use mytism_core::id::{EnumId, NodeId};
     use mytism_core::operation::ObjectDetail;
-    use mytism_core::time::{Date, Timestamp};
+    use mytism_core::time::{Date, TimeOfDay, Timestamp};
 
     fn id(number: i64) -> ObjectId {
         ObjectId::new(number).unwrap()
@@ -389,6 +394,10 @@ mod tests {
         check(value(Value::Integer(i64::MIN)), "\"-9223372036854775808\"");
         check(text("a\"b"), r#""a\"b""#);
         check(value(Value::Date(Date::new(2026, 11, 23).unwrap())), "\"2026-11-23\"");
+        check(value(Value::Float(Float::new(0.1).unwrap())), "0.1");
+        check(value(Value::Float(Float::new(1e300).unwrap())), "1e300");
+        check(value(Value::Time(TimeOfDay::parse("07:05").unwrap())), "\"07:05:00\"");
+        check(value(Value::Json("{\"a\": 1.10}".to_owned())), "\"{\\\"a\\\": 1.10}\"");
         check(value(Value::Datetime(made().time)), "\"2026-11-23T03:53:00Z\"");
         check(value(Value::Enum(EnumId(3))), "3");
         check(value(Value::Reference(id(7))), r#"{"ref":7,"text":"7"}"#);

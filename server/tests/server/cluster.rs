@@ -203,6 +203,7 @@ fn short_pauses(directory: &Path) {
     std::fs::write(path, text).unwrap();
 }
 
+/// Copies what stands still. A running program's passing files may go while this looks at them.
 fn copy_directory(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     let permissions = std::fs::metadata(from).unwrap().permissions();
@@ -214,7 +215,10 @@ fn copy_directory(from: &Path, to: &Path) {
         if kind.is_dir() {
             copy_directory(&entry.path(), &target);
         } else if kind.is_file() {
-            std::fs::copy(entry.path(), &target).unwrap();
+            match std::fs::copy(entry.path(), &target) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }

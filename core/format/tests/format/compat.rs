@@ -21,6 +21,7 @@ const ENTRY_REFUSED: &[u8] = include_bytes!("../../../../tests/compat/v1/entry_r
 const SCHEMA: &[u8] = include_bytes!("../../../../tests/compat/v1/schema.bin");
 const OBJECT: &[u8] = include_bytes!("../../../../tests/compat/v1/object.bin");
 const VALUES: &[u8] = include_bytes!("../../../../tests/compat/v1/values.bin");
+const ADDED_VALUES: &[u8] = include_bytes!("../../../../tests/compat/v1/values_added.bin");
 
 /// The values of a file, each with its length (u32 big-endian) before it.
 fn listed(mut bytes: &[u8]) -> Vec<&[u8]> {
@@ -71,8 +72,9 @@ fn objects_keep_their_meaning() {
 
 #[test]
 fn values_keep_their_meaning() {
-    let read: Result<Vec<_>, _> = listed(VALUES).into_iter().map(read_value).collect();
-    assert_eq!(read, Ok(examples::values()));
+    let read = |file| listed(file).into_iter().map(read_value).collect::<Result<Vec<_>, _>>();
+    assert_eq!(read(VALUES), Ok(examples::values()));
+    assert_eq!(read(ADDED_VALUES), Ok(examples::added_values()));
 }
 
 #[test]
@@ -86,4 +88,5 @@ fn what_is_written_is_the_first_form() {
     object::write(&mut written, &examples::object_state()).unwrap();
     assert_eq!(written, OBJECT);
     assert_eq!(examples::values().iter().map(value_bytes).collect::<Vec<_>>(), listed(VALUES));
+    assert_eq!(examples::added_values().iter().map(value_bytes).collect::<Vec<_>>(), listed(ADDED_VALUES));
 }

@@ -4,9 +4,10 @@
 //! alters leaves and then makes the root anew, which gets past the hashes to the readers behind them.
 
 use mytism_core::change::{Change, Outcome, Override, Slot, Transaction};
+use mytism_core::float::Float;
 use mytism_core::id::{AttributeId, EntityId, EnumId, Hash, OBJECT_ID_MAX, ObjectId};
-use mytism_core::time::{Date, Timestamp};
-use mytism_core::value::Value;
+use mytism_core::time::{Date, TimeOfDay, Timestamp};
+use mytism_core::value::{Uuid, Value};
 use mytism_format::envelope::{self, HEADER_BYTES};
 use mytism_format::hash::{self, Tree};
 use mytism_format::map::MapReader;
@@ -93,6 +94,10 @@ fn any_value() -> impl Strategy<Value = Value> {
         "\\PC{0,40}".prop_map(Value::Text),
         (-700_000i32..2_900_000).prop_filter_map("a day", Date::from_days).prop_map(Value::Date),
         any::<i64>().prop_map(|micros| Value::Datetime(Timestamp::saturating_from_micros(micros))),
+        any::<f64>().prop_filter_map("a number", Float::new).prop_map(Value::Float),
+        (0..TimeOfDay::MICROS).prop_filter_map("a time", TimeOfDay::from_micros).prop_map(Value::Time),
+        any::<[u8; 16]>().prop_map(|bytes| Value::Uuid(Uuid::from_bytes(bytes))),
+        "[a-z ]{0,40}".prop_map(|text| Value::Json(format!("[\"{text}\"]"))),
         any::<u32>().prop_map(|word| Value::Enum(EnumId(word))),
         (1..=OBJECT_ID_MAX).prop_filter_map("an id", ObjectId::new).prop_map(Value::Reference),
     ]

@@ -69,7 +69,7 @@ fn expected() -> Vec<(&'static str, Vec<u8>)> {
     let offered = [stored.hash, examples::stored_schema_transaction().hash];
     vec![
         ("envelope", record.clone()),
-        ("values", listed(examples::values().iter().map(value_bytes))),
+        ("values", listed(examples::values().iter().chain(&examples::added_values()).map(value_bytes))),
         ("salts", [0, 1].map(|number| examples::SECRET.salt(number)).concat()),
         ("leaf hash", hash::leaf(&examples::SECRET.salt(0), &record).0.to_vec()),
         ("root", root_of_three().0.to_vec()),

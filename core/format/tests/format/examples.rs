@@ -1,9 +1,10 @@
 //! The things whose bytes the document shows and `tests/compat/v1` keeps, made of fixed values.
 
 use mytism_core::change::{Change, Entry, Life, ObjectMeta, Outcome, Override, Slot, Stamp, Transaction};
+use mytism_core::float::Float;
 use mytism_core::id::{AttributeId, EntityId, EnumId, Hash, NodeId, ObjectId, Position, TransactionId, system};
 use mytism_core::schema::{EntityDef, EnumWordDef, KindDef, MemberDef, OnDelete, SchemaDef};
-use mytism_core::time::{Date, Timestamp};
+use mytism_core::time::{Date, TimeOfDay, Timestamp};
 use mytism_core::value::Value;
 use mytism_format::entry::{self, StoredEntry};
 use mytism_format::hash::Secret;
@@ -52,6 +53,16 @@ pub(crate) fn values() -> Vec<Value> {
         Value::Datetime(time(SAVED)),
         Value::Enum(EnumId(3)),
         Value::Reference(object(1_048_577)),
+    ]
+}
+
+/// One value of each kind that came later.
+pub(crate) fn added_values() -> Vec<Value> {
+    vec![
+        Value::Float(Float::new(0.1).unwrap()),
+        Value::Json("{\"a\": 1.10}".to_owned()),
+        Value::Time(TimeOfDay::parse("07:05:09.25").unwrap()),
+        Value::Uuid("01234567-89ab-cdef-0123-456789abcdef".parse().unwrap()),
     ]
 }
 

@@ -103,7 +103,9 @@ impl<'a> Checker<'a> {
                 (left, right)
             }
         };
-        if comparison.orders() && matches!(left.kind, ResultKind::Bool | ResultKind::Blob | ResultKind::Reference(_)) {
+        if comparison.orders()
+            && matches!(left.kind, ResultKind::Bool | ResultKind::Blob | ResultKind::Json | ResultKind::Reference(_))
+        {
             let message = format!("{} is of kind {}, which has no order", self.describe(&left), left.kind.name());
             let problem = Problem::new("type-mismatch", message, left_span);
             return Err(match left.kind {
@@ -229,7 +231,10 @@ fn aggregate_kind(function: Aggregate, kind: &ResultKind) -> Option<ResultKind> 
             Some(ResultKind::Decimal { precision: DECIMAL_DIGITS, scale: (*scale).max(MEAN_SCALE) })
         }
         (Aggregate::Sum | Aggregate::Avg, _) => None,
-        (Aggregate::Min | Aggregate::Max, ResultKind::Bool | ResultKind::Blob | ResultKind::Reference(_)) => None,
+        (
+            Aggregate::Min | Aggregate::Max,
+            ResultKind::Bool | ResultKind::Blob | ResultKind::Json | ResultKind::Reference(_),
+        ) => None,
         (Aggregate::Min | Aggregate::Max, kind) => Some(kind.clone()),
     }
 }

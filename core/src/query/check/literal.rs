@@ -149,7 +149,11 @@ fn schema_kind(kind: &ResultKind) -> Kind {
         ResultKind::Decimal { precision, scale } => Kind::Decimal { precision: *precision, scale: *scale },
         ResultKind::Text | ResultKind::Reference(_) => Kind::Text,
         ResultKind::Date => Kind::Date,
+        ResultKind::Float => Kind::Float,
+        ResultKind::Time => Kind::Time,
         ResultKind::Datetime => Kind::Datetime,
+        ResultKind::Uuid => Kind::Uuid,
+        ResultKind::Json => Kind::Json,
         ResultKind::Blob => Kind::Blob,
         ResultKind::Enum(words) => Kind::Enum(words.clone()),
     }

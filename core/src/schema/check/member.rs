@@ -87,7 +87,11 @@ impl Place<'_, '_> {
             KindDef::Decimal { precision, scale } => self.decimal(*precision, *scale),
             KindDef::Bool => Some(Kind::Bool),
             KindDef::Date => Some(Kind::Date),
+            KindDef::Float => Some(Kind::Float),
+            KindDef::Time => Some(Kind::Time),
             KindDef::Datetime => Some(Kind::Datetime),
+            KindDef::Uuid => Some(Kind::Uuid),
+            KindDef::Json => Some(Kind::Json),
             KindDef::Blob => Some(Kind::Blob),
             KindDef::Enum(words) => Some(Kind::Enum(self.words(words))),
             KindDef::ToOne { target, on_delete } => {
@@ -198,11 +202,11 @@ impl Place<'_, '_> {
         if member.unique && matches!(kind, Kind::Text) {
             self.problem("unique", || "is a text, which cannot be unique; a string can".to_owned());
         }
-        if matches!(kind, Kind::Blob) {
-            let options =
-                [("unique", member.unique), ("indexed", member.indexed), ("default", member.default.is_some())];
+        if matches!(kind, Kind::Blob | Kind::Json) {
+            let has_default = member.default.is_some() && matches!(kind, Kind::Blob);
+            let options = [("unique", member.unique), ("indexed", member.indexed), ("default", has_default)];
             for (field, _) in options.into_iter().filter(|(_, set)| *set) {
-                self.problem(field, || format!("has {field}, which goes with no blob"));
+                self.problem(field, || format!("has {field}, which goes with no {}", kind.name()));
             }
         }
     }

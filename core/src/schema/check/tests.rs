@@ -93,7 +93,11 @@ fn kind_of(text: &str, next: &mut (u32, u32, u32)) -> KindDef {
         "decimal" => KindDef::Decimal { precision: number(0), scale: number(1) },
         "bool" => KindDef::Bool,
         "date" => KindDef::Date,
+        "float" => KindDef::Float,
+        "time" => KindDef::Time,
         "datetime" => KindDef::Datetime,
+        "uuid" => KindDef::Uuid,
+        "json" => KindDef::Json,
         "blob" => KindDef::Blob,
         "enum" => KindDef::Enum(
             inside()

@@ -6,19 +6,24 @@
 //! | integer | `INTEGER` |
 //! | decimal of up to 18 digits | `INTEGER`, times 10 to the power of the scale |
 //! | decimal of more digits | `BLOB` of 16 bytes: the same number, big-endian, with its sign bit turned over |
+//! | float | `REAL` |
 //! | string, text | `TEXT` in UTF-8 |
+//! | json | `TEXT`, as it was written |
 //! | date | `TEXT` `YYYY-MM-DD` |
+//! | time | `TEXT` `HH:MM:SS`, with a fraction where there is one, without zeros at its end |
+//! | uuid | `TEXT`, in small letters |
 //! | blob | `TEXT`: hash, bytes, media type and name, with blanks between |
 //! | datetime | `INTEGER` microseconds since 1970 in UTC |
 //! | enum | `INTEGER`, the id of the word |
 //! | to-one | `INTEGER`, the id of the object |
 
 use mytism_core::blob::Blob;
+use mytism_core::float::Float;
 use mytism_core::id::{EnumId, ObjectId};
 use mytism_core::query::ResultKind;
 use mytism_core::schema::Kind;
-use mytism_core::time::{Date, Timestamp};
-use mytism_core::value::Value;
+use mytism_core::time::{Date, TimeOfDay, Timestamp};
+use mytism_core::value::{Uuid, Value};
 use rusqlite::types::{Value as SqlValue, ValueRef};
 use rust_decimal::Decimal;
 
@@ -34,9 +39,13 @@ pub(super) enum Form {
     Integer,
     Narrow { scale: u32 },
     Wide { scale: u32 },
+    Float,
     Text,
+    Json,
     Date,
+    Time,
     Datetime,
+    Uuid,
     Blob,
     Enum,
     Reference,
@@ -55,7 +64,11 @@ impl Form {
             Kind::Decimal { precision, scale } => Self::decimal(*precision, *scale),
             Kind::String { .. } | Kind::Text => Self::Text,
             Kind::Date => Self::Date,
+            Kind::Float => Self::Float,
+            Kind::Json => Self::Json,
+            Kind::Time => Self::Time,
             Kind::Datetime => Self::Datetime,
+            Kind::Uuid => Self::Uuid,
             Kind::Blob => Self::Blob,
             Kind::Enum(_) => Self::Enum,
             Kind::ToOne { .. } | Kind::ToMany { .. } | Kind::ManyToMany { .. } | Kind::Owners { .. } => Self::Reference,
@@ -70,7 +83,11 @@ impl Form {
             ResultKind::Decimal { precision, scale } => Self::decimal(*precision, *scale),
             ResultKind::Text => Self::Text,
             ResultKind::Date => Self::Date,
+            ResultKind::Float => Self::Float,
+            ResultKind::Json => Self::Json,
+            ResultKind::Time => Self::Time,
             ResultKind::Datetime => Self::Datetime,
+            ResultKind::Uuid => Self::Uuid,
             ResultKind::Blob => Self::Blob,
             ResultKind::Enum(_) => Self::Enum,
             ResultKind::Reference(_) => Self::Reference,
@@ -90,7 +107,8 @@ impl Form {
     pub(super) const fn sql_type(self) -> &'static str {
         match self {
             Self::Wide { .. } => "BLOB",
-            Self::Text | Self::Date | Self::Blob => "TEXT",
+            Self::Float => "REAL",
+            Self::Text | Self::Json | Self::Date | Self::Time | Self::Uuid | Self::Blob => "TEXT",
             Self::Bool | Self::Integer | Self::Narrow { .. } | Self::Datetime | Self::Enum | Self::Reference => {
                 "INTEGER"
             }
@@ -104,8 +122,11 @@ impl Form {
             Value::Bool(value) => SqlValue::Integer(i64::from(*value)),
             Value::Integer(value) => SqlValue::Integer(*value),
             Value::Decimal(value) => self.write_decimal(*value),
-            Value::Text(value) => SqlValue::Text(value.clone()),
+            Value::Float(value) => SqlValue::Real(value.get()),
+            Value::Text(value) | Value::Json(value) => SqlValue::Text(value.clone()),
             Value::Date(value) => SqlValue::Text(value.to_string()),
+            Value::Time(value) => SqlValue::Text(value.to_string()),
+            Value::Uuid(value) => SqlValue::Text(value.to_string()),
             Value::Datetime(value) => SqlValue::Integer(value.micros()),
             Value::Blob(value) => SqlValue::Text(value.to_string()),
             Value::Enum(value) => SqlValue::Integer(i64::from(value.0)),
@@ -130,7 +151,13 @@ impl Form {
             (Self::Integer, ValueRef::Integer(number)) => Some(Value::Integer(number)),
             (Self::Narrow { scale } | Self::Wide { scale }, stored) => decimal(stored, scale).map(Value::Decimal),
             (Self::Text, ValueRef::Text(bytes)) => str::from_utf8(bytes).ok().map(Value::from),
+            (Self::Float, ValueRef::Real(number)) => Float::new(number).map(Value::Float),
+            (Self::Json, ValueRef::Text(bytes)) => str::from_utf8(bytes).ok().map(|text| Value::Json(text.to_owned())),
             (Self::Date, ValueRef::Text(bytes)) => str::from_utf8(bytes).ok().and_then(Date::parse).map(Value::Date),
+            (Self::Time, ValueRef::Text(bytes)) => {
+                str::from_utf8(bytes).ok().and_then(TimeOfDay::parse).map(Value::Time)
+            }
+            (Self::Uuid, ValueRef::Text(bytes)) => Uuid::try_parse_ascii(bytes).ok().map(Value::Uuid),
             (Self::Datetime, ValueRef::Integer(number)) => Timestamp::from_micros(number).map(Value::Datetime),
             (Self::Blob, ValueRef::Text(bytes)) => {
                 str::from_utf8(bytes).ok().and_then(Blob::parse).map(|blob| Value::Blob(Box::new(blob)))
@@ -217,6 +244,13 @@ mod tests {
         let blob = Blob::new(mytism_core::id::Hash([0xab; 32]), 5, "a b.txt", "text/plain").unwrap();
         let stored = SqlValue::Text(format!("{} 5 text/plain a b.txt", "ab".repeat(32)));
         check(&Kind::Blob, Value::Blob(Box::new(blob)), stored);
+        let float = Value::Float(Float::new(-0.0).unwrap());
+        check(&Kind::Float, float, SqlValue::Real(0.0));
+        let time = Value::Time(TimeOfDay::parse("07:05:09.250").unwrap());
+        check(&Kind::Time, time, SqlValue::Text("07:05:09.25".to_owned()));
+        let uuid = "01234567-89ab-cdef-0123-456789abcdef";
+        check(&Kind::Uuid, Value::Uuid(uuid.parse().unwrap()), SqlValue::Text(uuid.to_owned()));
+        check(&Kind::Json, Value::Json("[1, 2]".to_owned()), SqlValue::Text("[1, 2]".to_owned()));
         check(&Kind::Enum(vec![]), Value::Enum(EnumId(7)), SqlValue::Integer(7));
         check(&Kind::Integer, Value::Null, SqlValue::Null);
     }
@@ -229,6 +263,9 @@ mod tests {
         check(&Kind::Integer, ValueRef::Text(b"5"));
         check(&Kind::Text, ValueRef::Text(&[0xff]));
         check(&Kind::Date, ValueRef::Text(b"1996-13-01"));
+        check(&Kind::Time, ValueRef::Text(b"24:00:00"));
+        check(&Kind::Uuid, ValueRef::Text(b"01234567"));
+        check(&Kind::Float, ValueRef::Integer(1));
         check(&Kind::Blob, ValueRef::Text(b"5 text/plain a"));
         check(&DATETIME, ValueRef::Integer(i64::MAX));
         check(&decimal_kind(28, 2), ValueRef::Blob(&[0; 15]));

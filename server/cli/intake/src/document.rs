@@ -208,11 +208,19 @@ fn input(json: &Json, path: &Path<'_>) -> Result<Input, Failure> {
             let part = |name: &str| found.get(name).map_or(Ok(Vec::new()), |json| references(json, &path.below(name)));
             Ok(Input::Difference { add: part("add")?, remove: part("remove")? })
         }
+        Json::Object(found) if found.contains_key("json") => {
+            fields(json, path, &["json"])?;
+            // What it holds is kept as the text that it is.
+            Ok(found
+                .get("json")
+                .filter(|json| !json.is_null())
+                .map_or(Input::Null, |json| Input::Text(json.to_string())))
+        }
         Json::Object(found) if found.contains_key("hash") => {
             content(json, path).map(|blob| Input::Blob(Box::new(blob)))
         }
         Json::Object(_) => {
-            let hint = "a reference is {\"ref\":…}, a file is {\"file\":\"path\"}, a change of a set is \
+            let hint = "a reference is {\"ref\":…}, a file is {\"file\":\"path\"}, JSON is {\"json\":…}, a change of a set is \
                         {\"add\":[…],\"remove\":[…]}";
             Err(path.wrong("this object is no value").hint(hint))
         }

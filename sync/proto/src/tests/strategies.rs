@@ -2,11 +2,12 @@
 
 use mytism_core::blob::Blob;
 use mytism_core::failure::{Failure, FailureKind, Place};
+use mytism_core::float::Float;
 use mytism_core::id::{EnumId, Hash, NodeId, OBJECT_ID_MAX, ObjectId, Position, TransactionId};
 use mytism_core::number::{Lease, LeaseWish, Number};
 use mytism_core::operation::*;
-use mytism_core::time::{Date, Timestamp};
-use mytism_core::value::Value;
+use mytism_core::time::{Date, TimeOfDay, Timestamp};
+use mytism_core::value::{Uuid, Value};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -323,6 +324,10 @@ fn value() -> impl Strategy<Value = Value> {
         text().prop_map(Value::Text),
         (-700_000i32..2_900_000).prop_map(|days| Value::Date(Date::from_days(days).unwrap())),
         time().prop_map(Value::Datetime),
+        any::<f64>().prop_filter_map("a number", Float::new).prop_map(Value::Float),
+        (0..TimeOfDay::MICROS).prop_map(|micros| Value::Time(TimeOfDay::from_micros(micros).unwrap())),
+        any::<[u8; 16]>().prop_map(|bytes| Value::Uuid(Uuid::from_bytes(bytes))),
+        "[a-z ]{0,9}".prop_map(|text| Value::Json(format!("[\"{text}\"]"))),
         any::<u32>().prop_map(|word| Value::Enum(EnumId(word))),
         object().prop_map(Value::Reference),
         blob().prop_map(Value::Blob),

@@ -13,7 +13,10 @@ use serde_json::{Value as Json, json};
 
 use crate::trade::repository;
 
-const COLUMNS: [&str; 11] = ["Key", "Count", "Price", "Name", "Note", "Good", "Day", "Moment", "State", "Next", "Last"];
+const COLUMNS: [&str; 15] = [
+    "Key", "Count", "Price", "Name", "Note", "Good", "Day", "Moment", "State", "Weight", "Clock", "Mark", "Extra",
+    "Next", "Last",
+];
 
 fn kinds() -> PathBuf {
     repository().join("tests/e2e/tests/e2e/files.xml")
@@ -45,6 +48,24 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 1..5).prop_map(|parts| parts.concat())
 }
 
+/// Values of the kinds that are seldom.
+fn seldom() -> impl Strategy<Value = Json> {
+    let weight = any::<f64>().prop_filter("a number", |number| number.is_finite());
+    let extra = prop_oneof![
+        Just(r#"{"a": 1.10, "b":[null,true]}"#),
+        Just("\"=1+1\""),
+        Just("[\"Käse\",\n 1e2]"),
+        Just("null"),
+        Just("{}")
+    ];
+    (weight, 0i64..86_400_000_000, any::<u128>(), extra).prop_map(|(weight, clock, mark, extra)| {
+        let clock = jiff::civil::Time::midnight() + jiff::SignedDuration::from_micros(clock);
+        let mark = format!("{mark:032x}");
+        let mark = [&mark[..8], &mark[8..12], &mark[12..16], &mark[16..20], &mark[20..]].join("-");
+        json!({"Weight": weight + 0.0, "Clock": clock.to_string(), "Mark": mark, "Extra": extra})
+    })
+}
+
 fn thing() -> impl Strategy<Value = Json> {
     let some = |values: BoxedStrategy<Json>| prop_oneof![1 => Just(Json::Null), 3 => values].boxed();
     let moment = -2_000_000_000_000_000i64..4_000_000_000_000_000;
@@ -62,13 +83,15 @@ fn thing() -> impl Strategy<Value = Json> {
         some(day.boxed()),
         some(moment.boxed()),
         some(state),
-        any::<proptest::sample::Index>(),
+        (any::<proptest::sample::Index>(), prop_oneof![1 => Just(json!({})), 3 => seldom()]),
     )
-        .prop_map(|(count, price, name, note, good, day, moment, state, next)| {
-            json!({
+        .prop_map(|(count, price, name, note, good, day, moment, state, (next, seldom))| {
+            let mut values = json!({
                 "Count": count, "Price": price, "Name": name, "Note": note, "Good": good, "Day": day,
                 "Moment": moment, "State": state, "Next": next.index(ROWS), "Last": 1,
-            })
+            });
+            values.as_object_mut().unwrap().extend(seldom.as_object().unwrap().clone());
+            values
         })
 }
 

@@ -69,6 +69,10 @@ impl<'s> Pool<'s> {
             Kind::Decimal { .. } => Input::Number(format!("{number}.5")),
             Kind::Bool => Input::Bool(number.is_multiple_of(2)),
             Kind::Date => Input::Text(format!("2020-01-0{}", number + 1)),
+            Kind::Float => Input::Number(format!("{number}.25")),
+            Kind::Time => Input::Text(format!("0{number}:30")),
+            Kind::Uuid => Input::Text(format!("00000000-0000-0000-0000-00000000000{number}")),
+            Kind::Json => Input::Text(format!("{{\"n\": {number}}}")),
             Kind::Datetime => Input::Text(format!("2020-01-0{}T00:00:00Z", number + 1)),
             // Contents lie beside what is tried here.
             Kind::Blob => return None,
