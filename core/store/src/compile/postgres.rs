@@ -7,8 +7,11 @@
 //! | bool | `boolean` |
 //! | integer | `bigint` |
 //! | decimal | `numeric` |
-//! | string, text, blob | `text`, columns with `COLLATE "C"` |
+//! | float | `double precision` |
+//! | string, text, json, blob | `text`, columns with `COLLATE "C"` |
 //! | date | `date` |
+//! | time | `time` |
+//! | uuid | `uuid` |
 //! | datetime | `timestamptz` |
 //! | enum | `integer`, the id of the word |
 //! | to-one, ids | `bigint` |
@@ -89,8 +92,11 @@ pub const fn sql_type(kind: &ResultKind) -> &'static str {
         ResultKind::Bool => "boolean",
         ResultKind::Integer | ResultKind::Reference(_) => "bigint",
         ResultKind::Decimal { .. } => "numeric",
-        ResultKind::Text | ResultKind::Blob => "text",
+        ResultKind::Float => "double precision",
+        ResultKind::Text | ResultKind::Json | ResultKind::Blob => "text",
         ResultKind::Date => "date",
+        ResultKind::Time => "time",
+        ResultKind::Uuid => "uuid",
         ResultKind::Datetime => "timestamptz",
         ResultKind::Enum(_) => "integer",
     }
