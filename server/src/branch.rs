@@ -14,7 +14,9 @@ use mytism_sync::{Done, Effect, Job};
 use mytism_transport::connection::{PeerConnection, Purpose, Transport};
 use mytism_transport::connector::Connector;
 use mytism_transport::identity::PublicKey;
+use mytism_transport::stream::FrameStream;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::check;
@@ -104,10 +106,10 @@ fn jittered(pause: Duration) -> Duration {
 /// One line, from the search for the head office to its end.
 async fn session(shared: &Arc<Shared>, connector: &Connector, key: PublicKey, name: &str) -> Result<(), LineEnd> {
     let connection = reach(shared, connector, key).await?;
-    let stream = connection.open(Purpose::Feed).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
+    let stream = connection.open(Purpose::Control).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
     let mut line = Line::new(stream);
     let _files = contents::spawn(shared, &connection, name);
-    let result = talk(shared, &mut line, &connection, name).await;
+    let result = talk(shared, &connection, &mut line, name).await;
     shared.line_up.send_replace(None);
     if let Err(end) = &result
         && let Some(message) = end.reject()
@@ -135,7 +137,7 @@ async fn reach(shared: &Shared, connector: &Connector, key: PublicKey) -> Result
 }
 
 /// One conversation with the head office, until one side ends it.
-async fn talk(shared: &Arc<Shared>, line: &mut Line, connection: &PeerConnection, name: &str) -> Result<(), LineEnd> {
+async fn talk(shared: &Arc<Shared>, connection: &PeerConnection, line: &mut Line, name: &str) -> Result<(), LineEnd> {
     let mut commits = shared.commits.subscribe();
     let mut stopping = shared.stopping();
     let mut resting = shared.peers.resting();
@@ -146,6 +148,7 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, connection: &PeerConnection
     let greeting = tokio::time::sleep(GREETING_DEADLINE);
     tokio::pin!(greeting);
     let mut is_talking = false;
+    let feed = line.await_feed();
     end.start(&mut out);
     loop {
         for effect in out.drain(..) {
@@ -161,8 +164,10 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, connection: &PeerConnection
         tokio::select! {
             message = line.next() => {
                 let message = message?;
-                if let PeerMessage::Entries { head, .. } = &message {
-                    traffic.on_told(*head);
+                match &message {
+                    PeerMessage::Entries { head, .. } => traffic.on_told(*head),
+                    PeerMessage::Welcome { .. } | PeerMessage::Recover { .. } => open_feed(connection, &feed).await?,
+                    _ => {}
                 }
                 end.on_message(message, shared.now(), &mut out)?;
             }
@@ -184,6 +189,14 @@ async fn talk(shared: &Arc<Shared>, line: &mut Line, connection: &PeerConnection
             () = stopping.wait() => return Err(LineEnd::Stopping),
         }
     }
+}
+
+/// From now on entries and offers may pass, each side's in a stream that delays nothing else.
+async fn open_feed(connection: &PeerConnection, feed: &mpsc::Sender<FrameStream>) -> Result<(), LineEnd> {
+    let stream = connection.open(Purpose::Feed).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
+    // A head office that says it twice has one already; that is its end's to judge.
+    let _twice = feed.try_send(stream);
+    Ok(())
 }
 
 fn connected(shared: &Shared, name: &str, transport: Transport) {

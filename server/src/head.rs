@@ -16,7 +16,8 @@ use mytism_transport::Limits;
 use mytism_transport::connection::{PeerConnection, Purpose, Transport};
 use mytism_transport::identity::PublicKey;
 use mytism_transport::listener::Listener;
-use tokio::sync::Notify;
+use mytism_transport::stream::FrameStream;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::account::{EXPORTER_LABEL, Verifier};
@@ -82,11 +83,15 @@ pub(crate) fn limits(live: &Live) -> Limits {
 
 /// One connection. How long the other side may say nothing is bounded by the listener, which cuts strangers off.
 async fn serve(shared: Arc<Shared>, registry: Arc<Registry>, connection: PeerConnection) {
-    let Ok((_, stream)) = connection.accept_stream().await else { return };
+    let Ok((purpose, stream)) = connection.accept_stream().await else { return };
     let mut line = Line::new(stream);
+    // A branch of the first version has one stream for everything.
+    let feed = (purpose == Purpose::Control).then(|| line.await_feed());
     let end = match line.greeting().await {
         Ok(_) if shared.peers.resting().is_on() => Err(LineEnd::Resting),
-        Ok(hello @ PeerMessage::Hello { .. }) => feed(&shared, &registry, &connection, &mut line, hello).await,
+        Ok(hello @ PeerMessage::Hello { .. }) => {
+            feed_branch(&shared, &registry, &connection, (&mut line, feed), hello).await
+        }
         Ok(PeerMessage::Join { name, proof }) => join(&shared, &connection, &mut line, &name, &proof).await,
         Ok(PeerMessage::HistoryWant { node, below }) => {
             history::serve(&shared, &connection, &mut line, node, below).await
@@ -189,11 +194,11 @@ fn enrol(
     Ok(shared.app.enrol(known.node, &key)?)
 }
 
-async fn feed(
+async fn feed_branch(
     shared: &Arc<Shared>,
     registry: &Arc<Registry>,
     connection: &PeerConnection,
-    line: &mut Line,
+    (line, feed): (&mut Line, Option<mpsc::Sender<FrameStream>>),
     hello: PeerMessage,
 ) -> Result<(), LineEnd> {
     let PeerMessage::Hello { node, run, .. } = hello else {
@@ -206,7 +211,7 @@ async fn feed(
     };
     connection.welcome();
     let presence = registry.enter(node, run).await?;
-    let _streams = accept_streams(shared, connection, &name);
+    let _streams = accept_streams(shared, connection, &name, feed);
     let peer = Peer { node, key, name: &name, transport: connection.transport() };
     let mut was_talking = false;
     let result = talk(shared, line, hello, &peer, &presence, &mut was_talking).await;
@@ -231,7 +236,12 @@ async fn feed(
 }
 
 /// Takes in what a known branch opens beside its line, as long as what is returned is kept.
-fn accept_streams(shared: &Arc<Shared>, connection: &PeerConnection, name: &str) -> JoinSet<()> {
+fn accept_streams(
+    shared: &Arc<Shared>,
+    connection: &PeerConnection,
+    name: &str,
+    feed: Option<mpsc::Sender<FrameStream>>,
+) -> JoinSet<()> {
     let mut accepting = JoinSet::new();
     let (shared, connection, name) = (Arc::clone(shared), connection.clone(), name.to_owned());
     accepting.spawn(async move {
@@ -242,6 +252,12 @@ fn accept_streams(shared: &Arc<Shared>, connection: &PeerConnection, name: &str)
                 stream = connection.accept_stream() => match stream {
                     Ok((Purpose::Blob, stream)) => {
                         streams.spawn(contents::serve(Arc::clone(&shared), stream, name.clone()));
+                    }
+                    Ok((Purpose::Feed, stream)) => {
+                        if let Some(feed) = &feed {
+                            // Where the line has one, or has ended, this one ends too.
+                            let _turned_away = feed.try_send(stream);
+                        }
                     }
                     Ok((Purpose::Bulk, stream)) => {
                         streams.spawn(check::serve(Arc::clone(&shared), stream));

@@ -1,7 +1,11 @@
 //! A line to another node: messages in, messages out.
 //!
-//! Sending never waits, since a task of its own writes; what waits there is bounded by the windows of the two sides, and
-//! a peer that lets more pile up is cut off.
+//! Two streams: the one on which the two greeted each other, and one for the feed, so that a queue of entries delays
+//! nothing else; each keeps its own order, and none is kept between them. The branch opens the second when it is
+//! welcome. Where there is one only, as for a join or with a branch of the first version, it carries everything.
+//!
+//! Sending never waits, since tasks of its own write; what waits there is bounded by the windows of the two sides, and a
+//! peer that lets more pile up is cut off.
 
 use std::time::Duration;
 
@@ -10,20 +14,48 @@ use mytism_core::failure::Failure;
 use mytism_proto::frame::GREETING_BODY_MAX;
 use mytism_proto::{PeerMessage, ProtoError};
 use mytism_sync::Violation;
-use mytism_transport::stream::{FrameReader, FrameStream};
+use mytism_transport::FrameError;
+use mytism_transport::stream::{FrameReader, FrameStream, FrameWriter};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
-/// Messages that wait to be written at most.
+/// Messages that wait to be written on a stream at most.
 const WAITING: usize = 4_096;
 /// How long the first message of a peer may take.
 pub(crate) const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 
 /// See the module. Dropping it ends the writing.
 pub(crate) struct Line {
-    reader: FrameReader,
-    out: Option<mpsc::Sender<Vec<u8>>>,
-    writer: JoinHandle<()>,
+    control: FrameReader,
+    feed: FeedIn,
+    out: Option<Out>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+/// How the feed comes in.
+enum FeedIn {
+    /// With everything else.
+    Shared,
+    /// Over a stream that comes here.
+    Awaited(mpsc::Receiver<FrameStream>),
+    Own(FrameReader),
+    /// It has ended, so the rest ends too until then; why is said there.
+    Ended(Instant),
+}
+
+/// Ways out.
+struct Out {
+    control: mpsc::Sender<Vec<u8>>,
+    feed: FeedOut,
+}
+
+enum FeedOut {
+    /// With everything else.
+    Shared,
+    /// Gathered until the stream is there.
+    Awaited(mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>),
+    Own(mpsc::Sender<Vec<u8>>),
 }
 
 /// Why a line ends.
@@ -81,45 +113,78 @@ impl LineEnd {
 }
 
 impl Line {
+    /// Over one stream, which carries everything.
     pub(crate) fn new(stream: FrameStream) -> Self {
-        let (reader, mut writer) = stream.split();
-        let (out, mut waiting) = mpsc::channel::<Vec<u8>>(WAITING);
-        let writer = tokio::spawn(async move {
-            while let Some(frame) = waiting.recv().await {
-                if writer.send(&frame).await.is_err() {
-                    return;
-                }
-            }
-            // The line ends in order; a peer that is gone by now needs no farewell.
-            let _gone = writer.finish().await;
-        });
-        Self { reader, out: Some(out), writer }
+        let (control, writer) = stream.split();
+        let (out, waiting) = mpsc::channel(WAITING);
+        let writers = vec![tokio::spawn(write(writer, waiting))];
+        Self { control, feed: FeedIn::Shared, out: Some(Out { control: out, feed: FeedOut::Shared }), writers }
     }
 
-    /// The next message. May be dropped at any time.
+    /// From here on the feed goes over a stream of its own, which is to be given to what is returned. A second one is
+    /// turned away.
+    pub(crate) fn await_feed(&mut self) -> mpsc::Sender<FrameStream> {
+        let (give, awaited) = mpsc::channel(1);
+        self.feed = FeedIn::Awaited(awaited);
+        if let Some(out) = &mut self.out {
+            let (feed, waiting) = mpsc::channel(WAITING);
+            out.feed = FeedOut::Awaited(feed, waiting);
+        }
+        give
+    }
+
+    fn attach_feed(&mut self, stream: FrameStream) {
+        let Some(out) = &mut self.out else { return };
+        match std::mem::replace(&mut out.feed, FeedOut::Shared) {
+            FeedOut::Awaited(feed, waiting) => {
+                let (reader, writer) = stream.split();
+                self.feed = FeedIn::Own(reader);
+                self.writers.push(tokio::spawn(write(writer, waiting)));
+                out.feed = FeedOut::Own(feed);
+            }
+            other => out.feed = other,
+        }
+    }
+
+    /// The next message of either stream. May be dropped at any time.
     pub(crate) async fn next(&mut self) -> Result<PeerMessage, LineEnd> {
+        /// How long the reason for an end may take.
+        const REASON: Duration = Duration::from_secs(1);
         loop {
-            let frame = match self.reader.next().await {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Err(LineEnd::Lost("the other side closed the line".to_owned())),
-                Err(error) => return Err(LineEnd::Lost(error.to_string())),
+            let read = match &mut self.feed {
+                FeedIn::Shared => self.control.next().await,
+                FeedIn::Awaited(streams) => tokio::select! {
+                    read = self.control.next() => read,
+                    Some(stream) = streams.recv() => {
+                        self.attach_feed(stream);
+                        continue;
+                    }
+                },
+                FeedIn::Own(feed) => tokio::select! {
+                    // What answers and ends goes first.
+                    biased;
+                    read = self.control.next() => read,
+                    read = feed.next() => match read {
+                        Ok(None) | Err(FrameError::Broken(_)) => {
+                            self.feed = FeedIn::Ended(Instant::now() + REASON);
+                            continue;
+                        }
+                        read => read,
+                    }
+                },
+                FeedIn::Ended(until) => timeout_at(*until, self.control.next()).await.unwrap_or(Ok(None)),
             };
-            match PeerMessage::decode(&frame) {
-                Ok(PeerMessage::Reject { code, message }) => return Err(LineEnd::Rejected { code, message }),
-                Ok(message) => return Ok(message),
-                Err(ProtoError::Skip { .. }) => {}
-                Err(error) => {
-                    return Err(Violation { code: "unreadable-message", message: error.to_string() }.into());
-                }
+            if let Some(message) = understood(read)? {
+                return Ok(message);
             }
         }
     }
 
     /// The first message of a peer that nobody knows yet: it may take little memory, be it as large as its type allows.
     pub(crate) async fn greeting(&mut self) -> Result<PeerMessage, LineEnd> {
-        self.reader.set_body_limit(Some(GREETING_BODY_MAX));
+        self.control.set_body_limit(Some(GREETING_BODY_MAX));
         let greeting = self.next().await;
-        self.reader.set_body_limit(None);
+        self.control.set_body_limit(None);
         greeting
     }
 
@@ -134,8 +199,7 @@ impl Line {
     /// Sends a message, as soon as there is room.
     pub(crate) fn send(&self, message: &PeerMessage) -> Result<(), LineEnd> {
         let frame = message.encode().map_err(|error| LineEnd::Own(Failure::failed("unsendable", error.to_string())))?;
-        let out = self.out.as_ref().ok_or_else(|| LineEnd::Lost("the line is closed".to_owned()))?;
-        out.try_send(frame).map_err(|error| match error {
+        self.way(message)?.try_send(frame).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 LineEnd::Violation(Violation { code: "too-slow", message: "the peer reads too slowly".to_owned() })
             }
@@ -143,11 +207,19 @@ impl Line {
         })
     }
 
+    fn way(&self, message: &PeerMessage) -> Result<&mpsc::Sender<Vec<u8>>, LineEnd> {
+        let out = self.out.as_ref().ok_or_else(|| LineEnd::Lost("the line is closed".to_owned()))?;
+        Ok(match &out.feed {
+            FeedOut::Own(feed) | FeedOut::Awaited(feed, _) if message.is_feed() => feed,
+            FeedOut::Own(_) | FeedOut::Awaited(..) | FeedOut::Shared => &out.control,
+        })
+    }
+
     /// Sends a message of a bulk transfer, waiting for room.
     pub(crate) async fn send_when_ready(&self, message: &PeerMessage) -> Result<(), LineEnd> {
         /// So many parts of a snapshot may wait in memory.
         const AHEAD: usize = 4;
-        let out = self.out.as_ref().ok_or_else(|| LineEnd::Lost("the line is closed".to_owned()))?;
+        let out = self.way(message)?;
         while out.max_capacity() - out.capacity() > AHEAD {
             if out.is_closed() {
                 return Err(LineEnd::Lost("the other side is gone".to_owned()));
@@ -161,16 +233,44 @@ impl Line {
     pub(crate) async fn finish(mut self) {
         const FAREWELL: Duration = Duration::from_secs(2);
         self.out.take();
-        if tokio::time::timeout(FAREWELL, &mut self.writer).await.is_err() {
-            self.writer.abort();
+        let until = Instant::now() + FAREWELL;
+        for writer in &mut self.writers {
+            if timeout_at(until, &mut *writer).await.is_err() {
+                writer.abort();
+            }
         }
+    }
+}
+
+async fn write(mut writer: FrameWriter, mut waiting: mpsc::Receiver<Vec<u8>>) {
+    while let Some(frame) = waiting.recv().await {
+        if writer.send(&frame).await.is_err() {
+            return;
+        }
+    }
+    // The line ends in order; a peer that is gone by now needs no farewell.
+    let _gone = writer.finish().await;
+}
+
+/// The message in what was read; nothing where it may be passed over.
+fn understood(read: Result<Option<Vec<u8>>, FrameError>) -> Result<Option<PeerMessage>, LineEnd> {
+    let frame = match read {
+        Ok(Some(frame)) => frame,
+        Ok(None) => return Err(LineEnd::Lost("the other side closed the line".to_owned())),
+        Err(error) => return Err(LineEnd::Lost(error.to_string())),
+    };
+    match PeerMessage::decode(&frame) {
+        Ok(PeerMessage::Reject { code, message }) => Err(LineEnd::Rejected { code, message }),
+        Ok(message) => Ok(Some(message)),
+        Err(ProtoError::Skip { .. }) => Ok(None),
+        Err(error) => Err(Violation { code: "unreadable-message", message: error.to_string() }.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use mytism_core::time::Timestamp;
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -213,6 +313,40 @@ mod tests {
         let ping = PeerMessage::Ping { sent: Timestamp::saturating_from_micros(1) };
         let mut sent = (0..=2 * WAITING).map(|_| line.send(&ping));
         assert_eq!(code(sent.find_map(Result::err).unwrap()), "too-slow");
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_nobody_reads_does_not_delay_the_rest() {
+        let (mut line, mut there) = line();
+        let entries = |size| PeerMessage::Offer { transactions: vec![vec![7; size]], signature: Vec::new() };
+        let ping = PeerMessage::Ping { sent: Timestamp::saturating_from_micros(1) };
+        let give = line.await_feed();
+        line.send(&entries(3)).unwrap();
+        line.send(&ping).unwrap();
+        let mut bytes = vec![0; ping.encode().unwrap().len()];
+        there.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(PeerMessage::decode(&bytes).unwrap(), ping, "the feed waits for its stream");
+
+        let (here, mut feed) = tokio::io::duplex(64);
+        let (input, output) = tokio::io::split(here);
+        give.send(FrameStream::new(input, output)).await.unwrap();
+        there.write_all(&ping.encode().unwrap()).await.unwrap();
+        assert_eq!(line.next().await.unwrap(), ping);
+        feed.write_all(&entries(5).encode().unwrap()).await.unwrap();
+        assert_eq!(line.next().await.unwrap(), entries(5));
+        line.send(&entries(1_000_000)).unwrap();
+        line.send(&ping).unwrap();
+        there.read_exact(&mut bytes).await.unwrap();
+        let mut first = vec![0; entries(3).encode().unwrap().len()];
+        feed.read_exact(&mut first).await.unwrap();
+        assert_eq!(PeerMessage::decode(&first).unwrap(), entries(3), "nothing of it is lost");
+
+        // The end of either is the end of the line, and the reason still arrives.
+        drop(feed);
+        let why = PeerMessage::Reject { code: "why".to_owned(), message: String::new() };
+        there.write_all(&why.encode().unwrap()).await.unwrap();
+        assert!(matches!(line.next().await, Err(LineEnd::Rejected { code, .. }) if code == "why"));
+        assert!(matches!(line.next().await, Err(LineEnd::Lost(_))));
     }
 
     #[tokio::test]

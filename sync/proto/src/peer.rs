@@ -383,6 +383,13 @@ impl PeerMessage {
         wire::read(kind, body)?.ok_or(ProtoError::Unexpected { message: kind.name })
     }
 
+    /// Whether it goes over the stream for the log and what is offered to it, so that nothing else waits behind it. The
+    /// order of such messages and others among each other is not kept on their way.
+    #[must_use]
+    pub const fn is_feed(&self) -> bool {
+        matches!(self, Self::Offer { .. } | Self::Entries { .. } | Self::Ack { .. })
+    }
+
     /// How many bytes the body will have, not less than needed where it matters.
     pub(crate) fn room(&self) -> usize {
         /// A length, a key and the map around them.

@@ -1,10 +1,14 @@
-//! Lines between nodes: when a message arrives, if it does. A line keeps the order of what is sent over it, as a stream
-//! does, but for the faults that say otherwise; one that lost a message is dead and both ends notice it later.
+//! Lines between nodes: when a message arrives, if it does. A line keeps the order of what is sent over each of its two
+//! streams, but for the faults that say otherwise, and none between them: the feed is often late, since much waits in it.
+//! One that lost a message is dead and both ends notice it later.
 
 use mytism_disk_under_test::Dice;
 
 use mytism_sync::branch_end::BranchEnd;
 use mytism_sync::head_end::HeadEnd;
+
+/// How long something may wait in the feed behind what is sent there, in microseconds.
+const FEED_WAITS: u64 = 400_000;
 
 /// Towards the head office or away from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,8 +78,10 @@ pub struct Line {
     pub branch: (usize, u64),
     /// The head office's.
     pub head: (usize, u64),
-    /// When the last message each way arrives.
-    last: [u64; 2],
+    /// When the last message of each stream arrives, each way.
+    last: [[u64; 2]; 2],
+    /// When the first message arrives, each way; the feed is opened after that.
+    first: [Option<u64>; 2],
     /// Whether a message was lost.
     pub is_dead: bool,
     /// The branch's end, while it is open.
@@ -98,23 +104,34 @@ impl Line {
     #[must_use]
     pub fn new(branch: (usize, u64), head: (usize, u64)) -> Self {
         let (branch_end, head_end) = (Some(BranchEnd::new()), Some(HeadEnd::new()));
-        Self { branch, head, last: [0; 2], is_dead: false, branch_end, head_end }
+        Self { branch, head, last: [[0; 2]; 2], first: [None; 2], is_dead: false, branch_end, head_end }
     }
 
-    /// What becomes of a message that is sent now; counts what befell it.
-    pub fn fate(&mut self, cable: &mut Cable, way: Way, now: u64, dice: &mut Dice) -> (Fate, Option<&'static str>) {
+    /// What becomes of a message that is sent now over one of the streams; counts what befell it.
+    pub fn fate(
+        &mut self,
+        cable: &mut Cable,
+        way: Way,
+        is_feed: bool,
+        now: u64,
+        dice: &mut Dice,
+    ) -> (Fate, Option<&'static str>) {
         if self.is_dead || !cable.is_open(way, now) {
             self.is_dead = true;
             return (Fate::Lost, None);
         }
-        let arrives = now + cable.takes(now, dice);
+        let mut arrives = now + cable.takes(now, dice);
+        if is_feed && dice.throw().is_multiple_of(4) {
+            arrives += dice.throw() % FEED_WAITS;
+        }
         if cable.late > 0 {
             cable.late -= 1;
             // Others overtake it, and it overtakes others.
             return (Fate::Arrives(vec![arrives + dice.throw() % 100_000]), Some("fault reordered message"));
         }
-        let last = &mut self.last[way as usize];
-        let arrives = arrives.max(*last + 1);
+        let last = &mut self.last[way as usize][usize::from(is_feed)];
+        let first = self.first[way as usize].get_or_insert(arrives);
+        let arrives = arrives.max(*last + 1).max(*first);
         *last = arrives;
         if cable.twice > 0 {
             cable.twice -= 1;

@@ -25,7 +25,8 @@
 //! 22. [`bad_lines`]: lines that lose, delay and cut off
 //! 23. [`backups`]: backups under load, and restores that are killed
 //! 24. [`contents`]: files in objects
-//! 25. [`sync_check`]: what was taken out or changed is found and mended
+//! 25. [`strangers`]: peers that mean no good
+//! 26. [`sync_check`]: what was taken out or changed is found and mended
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -52,6 +53,7 @@ mod rare;
 mod real_input;
 mod rehearsal;
 mod round_trip;
+mod strangers;
 mod sync_check;
 mod sync_lines;
 mod trade;

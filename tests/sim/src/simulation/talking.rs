@@ -126,7 +126,7 @@ impl Simulation {
         let bytes = message.encode().expect("what is said can be sent");
         let cable = &mut self.cables[line.branch.0];
         let was_dead = line.is_dead;
-        let (fate, befell) = line.fate(cable, way, self.now, &mut self.dice);
+        let (fate, befell) = line.fate(cable, way, message.is_feed(), self.now, &mut self.dice);
         if let Some(name) = befell {
             self.counters.add(name);
         }
