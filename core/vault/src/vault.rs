@@ -21,7 +21,8 @@ pub struct Vault(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) places: Places,
-    /// Held for writing while something is removed, so that nobody counts on a chunk in the moment before it goes.
+    /// Held for writing while something is removed, so that nobody counts on a chunk in the moment before it goes, and
+    /// while all is counted.
     pub(crate) gate: RwLock<()>,
     usage: Mutex<Option<Usage>>,
     /// Bytes that were written and not made durable.
@@ -161,8 +162,12 @@ impl Vault {
     /// # Errors
     /// When the disk cannot be read.
     pub fn usage(&self) -> Result<Usage, VaultError> {
-        let mut usage = self.0.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(usage) = *usage {
+        if let Some(usage) = self.counted() {
+            return Ok(usage);
+        }
+        // Nothing may come or go meanwhile: what is found here and told of by who brings it would count twice.
+        let _still = self.0.gate.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(usage) = self.counted() {
             return Ok(usage);
         }
         let mut counted = Usage::default();
@@ -173,7 +178,7 @@ impl Vault {
                 Ok(())
             })?;
         }
-        *usage = Some(counted);
+        *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
         Ok(counted)
     }
 
@@ -191,8 +196,14 @@ impl Vault {
         Ok(())
     }
 
-    /// What was counted is counted anew when somebody asks.
+    fn counted(&self) -> Option<Usage> {
+        *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was counted is counted anew when somebody asks. Not to be called by who holds the gate.
     pub(crate) fn recount(&self) {
+        // A count that goes on now may have seen what is gone.
+        let _not_while_counting = self.0.gate.read().unwrap_or_else(PoisonError::into_inner);
         *self.0.usage.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

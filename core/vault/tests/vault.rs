@@ -108,6 +108,26 @@ fn a_reader_goes_to_any_byte() {
 }
 
 #[test]
+fn what_comes_while_all_is_counted_counts_once() {
+    let root = tempfile::tempdir().unwrap();
+    let mut here = 0;
+    for round in 0..60 {
+        // Nothing is counted yet.
+        let vault = Vault::open(root.path()).unwrap();
+        std::thread::scope(|scope| {
+            for place in 0..4 {
+                let vault = vault.clone();
+                scope.spawn(move || (0..4).for_each(|step| drop(put(&vault, &noise(round * 16 + place * 4 + step, 100)))));
+            }
+            std::thread::sleep(Duration::from_micros(100 * (round % 20)));
+            vault.usage().unwrap();
+        });
+        here += 16;
+        assert_eq!(vault.usage().unwrap().contents, here, "in round {round}");
+    }
+}
+
+#[test]
 fn what_is_there_is_stored_once() {
     let root = tempfile::tempdir().unwrap();
     let vault = Vault::open(root.path()).unwrap();

@@ -47,6 +47,10 @@ fn what_moved_is_told_at_both_ends() {
         let saved = node.project().save(&order(number));
         saved["transaction"].as_str().unwrap_or_default().to_owned()
     };
+    // What was committed before the line came up has waited for it, and is not timed.
+    for node in [&head, &branch] {
+        wait_until("the line is up", PATIENCE, || line(node)["state"] == "connected");
+    }
     let down = saved(&head, 100);
     wait_until("it has arrived", PATIENCE, || line(&branch)["last_received"]["transaction"] == down.as_str());
     wait_until("it is confirmed", PATIENCE, || line(&head)["lag_ms"].is_number());
