@@ -14,9 +14,7 @@ use mytism_sync::{Done, Effect, Job};
 use mytism_transport::connection::{PeerConnection, Purpose, Transport};
 use mytism_transport::connector::Connector;
 use mytism_transport::identity::PublicKey;
-use mytism_transport::stream::FrameStream;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::check;
@@ -148,7 +146,6 @@ async fn talk(shared: &Arc<Shared>, connection: &PeerConnection, line: &mut Line
     let greeting = tokio::time::sleep(GREETING_DEADLINE);
     tokio::pin!(greeting);
     let mut is_talking = false;
-    let feed = line.await_feed();
     end.start(&mut out);
     loop {
         for effect in out.drain(..) {
@@ -166,7 +163,7 @@ async fn talk(shared: &Arc<Shared>, connection: &PeerConnection, line: &mut Line
                 let message = message?;
                 match &message {
                     PeerMessage::Entries { head, .. } => traffic.on_told(*head),
-                    PeerMessage::Welcome { .. } | PeerMessage::Recover { .. } => open_feed(connection, &feed).await?,
+                    PeerMessage::Welcome { feed: Some(true), .. } => open_feed(connection, line).await?,
                     _ => {}
                 }
                 end.on_message(message, shared.now(), &mut out)?;
@@ -191,11 +188,13 @@ async fn talk(shared: &Arc<Shared>, connection: &PeerConnection, line: &mut Line
     }
 }
 
-/// From now on entries and offers may pass, each side's in a stream that delays nothing else.
-async fn open_feed(connection: &PeerConnection, feed: &mpsc::Sender<FrameStream>) -> Result<(), LineEnd> {
-    let stream = connection.open(Purpose::Feed).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
-    // A head office that says it twice has one already; that is its end's to judge.
-    let _twice = feed.try_send(stream);
+/// From now on entries and offers pass in a stream of their own, which delays nothing else. A head office that says it
+/// twice has one already; that is its end's to judge.
+async fn open_feed(connection: &PeerConnection, line: &mut Line) -> Result<(), LineEnd> {
+    let opened = tokio::time::timeout(GREETING_DEADLINE, connection.open(Purpose::Feed)).await;
+    let refused = |_| LineEnd::Lost("the head office takes no further stream".to_owned());
+    let stream = opened.map_err(refused)?.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
+    line.attach_feed(stream);
     Ok(())
 }
 

@@ -75,7 +75,8 @@ async fn answer(shared: &Arc<Shared>, line: &mut Line) -> Result<(), LineEnd> {
         let (held, reply) = done.await?;
         holding = held;
         if let Some(reply) = reply {
-            line.send(&reply)?;
+            // Whoever asks for much and reads nothing is not read on.
+            line.send_when_ready(&reply).await?;
         }
     }
 }

@@ -255,7 +255,8 @@ fn accept_streams(
                     }
                     Ok((Purpose::Feed, stream)) => {
                         if let Some(feed) = &feed {
-                            // Where the line has one, or has ended, this one ends too.
+                            // There is room for one, which the line takes when it is next asked for a message. Where it
+                            // has one or has ended, nobody takes any longer, and this one ends too.
                             let _turned_away = feed.try_send(stream);
                         }
                     }
@@ -406,7 +407,7 @@ fn connected(shared: &Shared, peer: &Peer<'_>, backlog: u64) {
 
 fn carry_out(
     shared: &Arc<Shared>,
-    line: &Line,
+    line: &mut Line,
     peer: &Peer<'_>,
     effect: Effect,
     work: &mut JoinSet<Result<Done, LineEnd>>,
@@ -416,6 +417,9 @@ fn carry_out(
         Effect::Send(message) => {
             announce(shared, peer.name, &message, traffic);
             line.send(&message)?;
+            if matches!(message, PeerMessage::Welcome { .. }) {
+                line.begin_feed();
+            }
         }
         Effect::Do(job) => {
             if let Job::TakeBack(frames) = &job {

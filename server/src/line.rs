@@ -1,12 +1,17 @@
 //! A line to another node: messages in, messages out.
 //!
 //! Two streams: the one on which the two greeted each other, and one for the feed, so that a queue of entries delays
-//! nothing else; each keeps its own order, and none is kept between them. The branch opens the second when it is
-//! welcome. Where there is one only, as for a join or with a branch of the first version, it carries everything.
+//! nothing else; each keeps its own order, and none is kept between them. The branch opens the second when the head
+//! office's welcome says that it takes one. Until then, and for good as for a join or with a node of the first version,
+//! the first stream carries everything.
 //!
-//! Sending never waits, since tasks of its own write; what waits there is bounded by the windows of the two sides, and a
-//! peer that lets more pile up is cut off.
+//! Why nothing stalls or is lost here: sending never waits, since tasks of its own write. What is sent while the feed has
+//! no stream yet is kept, in order, and goes first when it has one; only [`WAITING`] messages may wait for each stream,
+//! and where one more would have to, the line ends and the node tells why, so the two begin anew from what is durable.
+//! Bytes that wait are bounded by the windows of the two sides, before they come here. A stream of which one direction
+//! ends, be it the one that only writes, ends the line too, at once and not with the next message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mytism_app::AppError;
@@ -16,9 +21,9 @@ use mytism_proto::{PeerMessage, ProtoError};
 use mytism_sync::Violation;
 use mytism_transport::FrameError;
 use mytism_transport::stream::{FrameReader, FrameStream, FrameWriter};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Messages that wait to be written on a stream at most.
 const WAITING: usize = 4_096;
@@ -31,6 +36,8 @@ pub(crate) struct Line {
     feed: FeedIn,
     out: Option<Out>,
     writers: Vec<JoinHandle<()>>,
+    /// A stream takes no more.
+    cut: Arc<Notify>,
 }
 
 /// How the feed comes in.
@@ -40,8 +47,35 @@ enum FeedIn {
     /// Over a stream that comes here.
     Awaited(mpsc::Receiver<FrameStream>),
     Own(FrameReader),
-    /// It has ended, so the rest ends too until then; why is said there.
+    /// A stream has ended, so the line ends too until then; why may be said on the other one.
     Ended(Instant),
+}
+
+/// What comes in beside the first stream.
+enum Came {
+    /// A stream for the feed.
+    Stream(FrameStream),
+    Read(Result<Option<Vec<u8>>, FrameError>),
+    /// Nobody said why a stream ended.
+    Over,
+}
+
+impl FeedIn {
+    /// May be dropped at any time.
+    async fn next(&mut self) -> Came {
+        match self {
+            Self::Shared => std::future::pending().await,
+            Self::Awaited(streams) => match streams.recv().await {
+                Some(stream) => Came::Stream(stream),
+                None => std::future::pending().await,
+            },
+            Self::Own(reader) => Came::Read(reader.next().await),
+            Self::Ended(until) => {
+                sleep_until(*until).await;
+                Came::Over
+            }
+        }
+    }
 }
 
 /// Ways out.
@@ -117,33 +151,43 @@ impl Line {
     pub(crate) fn new(stream: FrameStream) -> Self {
         let (control, writer) = stream.split();
         let (out, waiting) = mpsc::channel(WAITING);
-        let writers = vec![tokio::spawn(write(writer, waiting))];
-        Self { control, feed: FeedIn::Shared, out: Some(Out { control: out, feed: FeedOut::Shared }), writers }
+        let cut = Arc::default();
+        let writers = vec![tokio::spawn(write(writer, waiting, Arc::clone(&cut)))];
+        let out = Some(Out { control: out, feed: FeedOut::Shared });
+        Self { control, feed: FeedIn::Shared, out, writers, cut }
     }
 
-    /// From here on the feed goes over a stream of its own, which is to be given to what is returned. A second one is
-    /// turned away.
+    /// A stream for the feed may come: it is to be given to what is returned. A second one is turned away. What is sent
+    /// goes over the first stream before [`Self::begin_feed`].
     pub(crate) fn await_feed(&mut self) -> mpsc::Sender<FrameStream> {
         let (give, awaited) = mpsc::channel(1);
         self.feed = FeedIn::Awaited(awaited);
-        if let Some(out) = &mut self.out {
-            let (feed, waiting) = mpsc::channel(WAITING);
-            out.feed = FeedOut::Awaited(feed, waiting);
-        }
         give
     }
 
-    fn attach_feed(&mut self, stream: FrameStream) {
-        let Some(out) = &mut self.out else { return };
-        match std::mem::replace(&mut out.feed, FeedOut::Shared) {
-            FeedOut::Awaited(feed, waiting) => {
-                let (reader, writer) = stream.split();
-                self.feed = FeedIn::Own(reader);
-                self.writers.push(tokio::spawn(write(writer, waiting)));
-                out.feed = FeedOut::Own(feed);
-            }
-            other => out.feed = other,
+    /// From here on the feed goes over a stream of its own, if one was awaited: the other side was told so.
+    pub(crate) fn begin_feed(&mut self) {
+        if let (FeedIn::Awaited(_), Some(out @ Out { feed: FeedOut::Shared, .. })) = (&self.feed, &mut self.out) {
+            let (feed, waiting) = mpsc::channel(WAITING);
+            out.feed = FeedOut::Awaited(feed, waiting);
         }
+    }
+
+    /// From here on the feed goes over this stream.
+    pub(crate) fn attach_feed(&mut self, stream: FrameStream) {
+        let Some(out) = &mut self.out else { return };
+        let (feed, waiting) = match std::mem::replace(&mut out.feed, FeedOut::Shared) {
+            FeedOut::Awaited(feed, waiting) => (feed, waiting),
+            FeedOut::Shared => mpsc::channel(WAITING),
+            other @ FeedOut::Own(_) => {
+                out.feed = other;
+                return;
+            }
+        };
+        let (reader, writer) = stream.split();
+        self.feed = FeedIn::Own(reader);
+        self.writers.push(tokio::spawn(write(writer, waiting, Arc::clone(&self.cut))));
+        out.feed = FeedOut::Own(feed);
     }
 
     /// The next message of either stream. May be dropped at any time.
@@ -151,28 +195,29 @@ impl Line {
         /// How long the reason for an end may take.
         const REASON: Duration = Duration::from_secs(1);
         loop {
-            let read = match &mut self.feed {
-                FeedIn::Shared => self.control.next().await,
-                FeedIn::Awaited(streams) => tokio::select! {
-                    read = self.control.next() => read,
-                    Some(stream) = streams.recv() => {
-                        self.attach_feed(stream);
-                        continue;
-                    }
+            let came = tokio::select! {
+                // What answers and ends goes first.
+                biased;
+                read = self.control.next() => Some(Came::Read(read)),
+                came = self.feed.next() => match came {
+                    Came::Read(Ok(None) | Err(FrameError::Broken(_))) => None,
+                    came => Some(came),
                 },
-                FeedIn::Own(feed) => tokio::select! {
-                    // What answers and ends goes first.
-                    biased;
-                    read = self.control.next() => read,
-                    read = feed.next() => match read {
-                        Ok(None) | Err(FrameError::Broken(_)) => {
-                            self.feed = FeedIn::Ended(Instant::now() + REASON);
-                            continue;
-                        }
-                        read => read,
+                () = self.cut.notified() => None,
+            };
+            let read = match came {
+                Some(Came::Stream(stream)) => {
+                    self.attach_feed(stream);
+                    continue;
+                }
+                Some(Came::Read(read)) => read,
+                Some(Came::Over) => Ok(None),
+                None => {
+                    if !matches!(self.feed, FeedIn::Ended(_)) {
+                        self.feed = FeedIn::Ended(Instant::now() + REASON);
                     }
-                },
-                FeedIn::Ended(until) => timeout_at(*until, self.control.next()).await.unwrap_or(Ok(None)),
+                    continue;
+                }
             };
             if let Some(message) = understood(read)? {
                 return Ok(message);
@@ -215,14 +260,19 @@ impl Line {
         })
     }
 
-    /// Sends a message of a bulk transfer, waiting for room.
+    /// Sends a message of a bulk transfer, waiting for room. Who takes nothing for ten minutes is cut off.
     pub(crate) async fn send_when_ready(&self, message: &PeerMessage) -> Result<(), LineEnd> {
         /// So many parts of a snapshot may wait in memory.
         const AHEAD: usize = 4;
+        const STUCK: Duration = Duration::from_secs(600);
         let out = self.way(message)?;
+        let began = Instant::now();
         while out.max_capacity() - out.capacity() > AHEAD {
             if out.is_closed() {
                 return Err(LineEnd::Lost("the other side is gone".to_owned()));
+            }
+            if began.elapsed() > STUCK {
+                return Err(Violation { code: "too-slow", message: "the peer reads nothing".to_owned() }.into());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -242,9 +292,10 @@ impl Line {
     }
 }
 
-async fn write(mut writer: FrameWriter, mut waiting: mpsc::Receiver<Vec<u8>>) {
+async fn write(mut writer: FrameWriter, mut waiting: mpsc::Receiver<Vec<u8>>, cut: Arc<Notify>) {
     while let Some(frame) = waiting.recv().await {
         if writer.send(&frame).await.is_err() {
+            cut.notify_one();
             return;
         }
     }
@@ -269,6 +320,7 @@ fn understood(read: Result<Option<Vec<u8>>, FrameError>) -> Result<Option<PeerMe
 
 #[cfg(test)]
 mod tests {
+    use mytism_core::id::{Hash, Position};
     use mytism_core::time::Timestamp;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -321,6 +373,11 @@ mod tests {
         let entries = |size| PeerMessage::Offer { transactions: vec![vec![7; size]], signature: Vec::new() };
         let ping = PeerMessage::Ping { sent: Timestamp::saturating_from_micros(1) };
         let give = line.await_feed();
+        line.send(&entries(2)).unwrap();
+        let mut first = vec![0; entries(2).encode().unwrap().len()];
+        there.read_exact(&mut first).await.unwrap();
+        assert_eq!(PeerMessage::decode(&first).unwrap(), entries(2), "the feed has not begun");
+        line.begin_feed();
         line.send(&entries(3)).unwrap();
         line.send(&ping).unwrap();
         let mut bytes = vec![0; ping.encode().unwrap().len()];
@@ -347,6 +404,20 @@ mod tests {
         there.write_all(&why.encode().unwrap()).await.unwrap();
         assert!(matches!(line.next().await, Err(LineEnd::Rejected { code, .. }) if code == "why"));
         assert!(matches!(line.next().await, Err(LineEnd::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_no_more_ends_the_line_before_anybody_says_something() {
+        let (mut line, _there) = line();
+        let (here, feed) = tokio::io::duplex(64);
+        let (_reading, output) = tokio::io::split(here);
+        // Nothing ever comes in over the feed, and nobody reads what goes out.
+        let (input, _silent) = tokio::io::duplex(64);
+        line.attach_feed(FrameStream::new(input, output));
+        drop(feed);
+        line.send(&PeerMessage::Ack { position: Position::default(), hash: Hash::default() }).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(20), line.next()).await;
+        assert!(matches!(ended, Ok(Err(LineEnd::Lost(_)))), "{ended:?}");
     }
 
     #[tokio::test]

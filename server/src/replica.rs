@@ -242,6 +242,7 @@ fn welcome(app: &App, errand: &Errand, knowledge: &Knowledge, hash: Hash) -> Pee
         hash,
         // Set when it is sent.
         time: mytism_core::time::Timestamp::saturating_from_micros(0),
+        feed: Some(true),
     }
 }
 

@@ -249,6 +249,7 @@ mod tests {
             position: at(number),
             hash: Hash([9; 32]),
             time: now(),
+            feed: None,
         }
     }
 

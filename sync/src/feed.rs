@@ -31,6 +31,9 @@ pub struct Feed {
     waiting: VecDeque<Vec<Vec<u8>>>,
     bytes_waiting: usize,
     admitting: bool,
+    /// Whether ids or leases are looked for; who asks again meanwhile gets the one answer.
+    giving_block: bool,
+    granting: bool,
 }
 
 impl Feed {
@@ -49,6 +52,8 @@ impl Feed {
             waiting: VecDeque::new(),
             bytes_waiting: 0,
             admitting: false,
+            giving_block: false,
+            granting: false,
         }
     }
 
@@ -109,8 +114,16 @@ impl Feed {
         match message {
             PeerMessage::Ack { position, .. } => self.on_ack(position, out)?,
             PeerMessage::Offer { transactions, .. } => self.on_offer(transactions, ids, out)?,
-            PeerMessage::BlockRequest { .. } => out.push(Effect::Do(Job::GiveBlock)),
-            PeerMessage::LeaseRequest { wishes } => out.push(Effect::Do(Job::GrantLeases(wishes))),
+            PeerMessage::BlockRequest { .. } => {
+                if !std::mem::replace(&mut self.giving_block, true) {
+                    out.push(Effect::Do(Job::GiveBlock));
+                }
+            }
+            PeerMessage::LeaseRequest { wishes } => {
+                if !std::mem::replace(&mut self.granting, true) {
+                    out.push(Effect::Do(Job::GrantLeases(wishes)));
+                }
+            }
             PeerMessage::Ping { sent } => out.push(Effect::Send(PeerMessage::Pong { ping: sent, time: now })),
             PeerMessage::Pong { .. } => {}
             _ => return Err(Violation::unexpected("a message of the other side")),
@@ -176,11 +189,13 @@ impl Feed {
 
     /// Leases of numbers for the branch; also said when there are none, so that it may ask again.
     pub fn on_leases(&mut self, leases: Vec<Lease>, out: &mut Vec<Effect>) {
+        self.granting = false;
         out.push(Effect::Send(PeerMessage::LeaseGrant { leases }));
     }
 
     /// Blocks of ids for the branch.
     pub fn on_block(&mut self, blocks: Vec<i64>, out: &mut Vec<Effect>) {
+        self.giving_block = false;
         out.push(Effect::Send(PeerMessage::BlockGrant { blocks }));
     }
 }
@@ -255,6 +270,27 @@ mod tests {
         assert_eq!(feed.on_message(ack, &[], now(), &mut out).unwrap_err().code, "unexpected-message");
         assert!(feed.on_message(PeerMessage::Done {}, &[], now(), &mut out).is_err());
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn who_asks_again_before_the_answer_gets_one_answer() {
+        let mut feed = Feed::new(NodeId(2), 0, at(0));
+        let mut out = Vec::new();
+        let ask = |feed: &mut Feed| {
+            let mut out = Vec::new();
+            for message in [PeerMessage::BlockRequest { free: 0 }, PeerMessage::LeaseRequest { wishes: Vec::new() }] {
+                feed.on_message(message, &[], now(), &mut out).unwrap();
+            }
+            out
+        };
+        let jobs = [Effect::Do(Job::GiveBlock), Effect::Do(Job::GrantLeases(Vec::new()))];
+        assert_eq!(ask(&mut feed), jobs);
+        assert_eq!(ask(&mut feed), []);
+        feed.on_block(vec![17], &mut out);
+        assert_eq!(ask(&mut feed), jobs[..1]);
+        feed.on_block(vec![18], &mut out);
+        feed.on_leases(Vec::new(), &mut out);
+        assert_eq!(ask(&mut feed), jobs);
     }
 
     #[test]

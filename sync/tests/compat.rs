@@ -63,6 +63,7 @@ fn welcome() -> PeerMessage {
         position: at(9),
         hash: HASH,
         time: time(),
+        feed: None,
     }
 }
 

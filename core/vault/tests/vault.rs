@@ -117,7 +117,11 @@ fn what_comes_while_all_is_counted_counts_once() {
         std::thread::scope(|scope| {
             for place in 0..4 {
                 let vault = vault.clone();
-                scope.spawn(move || (0..4).for_each(|step| drop(put(&vault, &noise(round * 16 + place * 4 + step, 100)))));
+                scope.spawn(move || {
+                    for step in 0..4 {
+                        put(&vault, &noise(round * 16 + place * 4 + step, 100));
+                    }
+                });
             }
             std::thread::sleep(Duration::from_micros(100 * (round % 20)));
             vault.usage().unwrap();

@@ -56,6 +56,8 @@ pub enum PeerMessage {
         hash: Hash,
         /// My clock, for the measuring of offsets.
         time: Timestamp,
+        /// Whether I take a stream of its own for what [`Self::is_feed`]; without it all goes over this one.
+        feed: Option<bool>,
     },
     /// Either side, at any time: the reason why the sender closes now. Nothing follows.
     Reject {

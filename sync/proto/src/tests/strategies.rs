@@ -116,9 +116,11 @@ pub(super) fn peer_message() -> BoxedStrategy<PeerMessage> {
                 P::Hello { protocol, cluster, node, incarnation, run, name, position, hash, ladder, newest }
             }
         ),
-        (who(), time()).prop_map(|((protocol, cluster, node, incarnation, run, name, position, hash), time)| {
-            P::Welcome { protocol, cluster, node, incarnation, run, name, position, hash, time }
-        }),
+        (who(), time(), of(any::<bool>())).prop_map(
+            |((protocol, cluster, node, incarnation, run, name, position, hash), time, feed)| {
+                P::Welcome { protocol, cluster, node, incarnation, run, name, position, hash, time, feed }
+            }
+        ),
         (text(), text()).prop_map(|(code, message)| P::Reject { code, message }),
         (position(), hash()).prop_map(|(to, hash)| P::RollBack { to, hash }),
         (any::<u32>(), blocks()).prop_map(|(incarnation, blocks)| P::Renew { incarnation, blocks }),

@@ -69,7 +69,7 @@ messages! {
         WELCOME Welcome {
             "v" protocol: u16, "c" cluster: Hash, "n" node: NodeId, "i" incarnation: u32, "r" run: u64,
             "a" name: String, "p" position: Position, "h" hash: Hash, "t" time: Timestamp,
-        };
+        } optional { "f" feed: bool };
         REJECT Reject { "c" code: String, "m" message: String };
         ROLL_BACK RollBack { "p" to: Position, "h" hash: Hash };
         RENEW Renew { "i" incarnation: u32, "b" blocks: Vec<i64> };
