@@ -1,7 +1,7 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`catch_up`], [`lag`], [`journal`], [`past`], [`blob`]: what is measured, each with a sketch of what it should cost
+//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`catch_up`], [`lag`], [`join`], [`journal`], [`past`], [`blob`]: what is measured, each with a sketch of what it should cost
 //! 2. [`plain`], [`postgres`], [`tls`]: the other side
 //! 3. [`node`], [`processes`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
@@ -11,6 +11,7 @@ mod catch_up;
 mod commit;
 mod figures;
 mod import;
+mod join;
 mod journal;
 mod lag;
 mod log;
@@ -57,13 +58,14 @@ enum Bench {
     Replicate(replicate::Parameters),
     CatchUp(catch_up::Parameters),
     Lag(lag::Parameters),
+    Join(join::Parameters),
     Journal(journal::Parameters),
     Past(past::Parameters),
     Blob(blob::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 14] = [
+const BENCHES: [(&str, Bench); 15] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("protocol", Bench::Protocol(protocol::Parameters { clients: 1 })),
@@ -73,6 +75,7 @@ const BENCHES: [(&str, Bench); 14] = [
     ("replicate", Bench::Replicate(replicate::Parameters { transactions: 20_000 })),
     ("catch-up", Bench::CatchUp(catch_up::Parameters { transactions: 100_000 })),
     ("lag", Bench::Lag(lag::Parameters)),
+    ("join", Bench::Join(join::Parameters { objects: 1_000_000 })),
     ("journal", Bench::Journal(journal::Parameters { rows: 1_000_000 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 10 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 1_000 })),
@@ -96,6 +99,7 @@ impl Bench {
             Self::Replicate(parameters) => replicate::run(parameters, settings),
             Self::CatchUp(parameters) => catch_up::run(parameters, settings),
             Self::Lag(parameters) => lag::run(parameters, settings),
+            Self::Join(parameters) => join::run(parameters, settings),
             Self::Journal(journal::Parameters { rows }) if settings.long => {
                 journal::run(journal::Parameters { rows: rows * 10 }, settings)
             }
@@ -144,9 +148,8 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => {
-                failure.hint("there are: commit, protocol, import, log, replicate, catch-up, lag, journal, past, blob")
-            }
+            None => failure
+                .hint("there are: commit, protocol, import, log, replicate, catch-up, lag, join, journal, past, blob"),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

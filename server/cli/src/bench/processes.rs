@@ -1,6 +1,6 @@
 //! Nodes as processes of their own, for measurements. They end with the values here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mytism_client::Client;
 use mytism_core::failure::Failure;
@@ -38,6 +38,17 @@ impl Elsewhere {
 
     /// A branch of this head office that serves.
     pub(super) fn branch(&self, scratch: &Scratch, name: &str) -> Result<Self, Failure> {
+        let path = self.account(scratch, name)?;
+        let directory = scratch.path().join(name);
+        let options = JoinOptions { directory: directory.clone(), account: path, ..JoinOptions::default() };
+        mytism_server::join(&options, &mut |_| {})?;
+        let mut node = Self { project: directory, pid: 0 };
+        node.start()?;
+        Ok(node)
+    }
+
+    /// Makes a branch known; returns its account file.
+    pub(super) fn account(&self, scratch: &Scratch, name: &str) -> Result<PathBuf, Failure> {
         let request = Request::AddNode { name: name.to_owned(), valid_days: 1 };
         let mut account = None;
         self.client()?.call(request, &mut |reply| {
@@ -49,12 +60,12 @@ impl Elsewhere {
         let path = scratch.path().join(format!("{name}.init-syncaccount"));
         std::fs::write(&path, account.unwrap_or_default())
             .map_err(|error| Failure::failed("file-error", format!("cannot write {}: {error}", path.display())))?;
-        let directory = scratch.path().join(name);
-        let options = JoinOptions { directory: directory.clone(), account: path, ..JoinOptions::default() };
-        mytism_server::join(&options, &mut |_| {})?;
-        let mut node = Self { project: directory, pid: 0 };
-        node.start()?;
-        Ok(node)
+        Ok(path)
+    }
+
+    /// Its project directory.
+    pub(super) fn project(&self) -> &Path {
+        &self.project
     }
 
     /// Starts it.
