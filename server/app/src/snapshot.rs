@@ -40,13 +40,21 @@ pub struct Snapshot {
     /// What is still to be read; the first one is being read.
     entities: VecDeque<EntityId>,
     last_object: i64,
-    /// Objects that were read and are in no part yet.
-    ahead: VecDeque<ObjectState>,
+    parting: Parting,
     last_entry: u64,
 }
 
+/// Makes parts of objects. Needs no view, so it can do so beside the reading.
+#[derive(Default)]
+struct Parting {
+    /// Objects that were read and are in no part yet.
+    ahead: VecDeque<ObjectState>,
+    /// The part that is not full yet.
+    part: Part,
+}
+
 /// Bytes of a part with the number of things in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Part {
     /// Records one behind the other.
     pub bytes: Vec<u8>,
@@ -65,7 +73,7 @@ impl App {
         let mut entities: Vec<_> = self.schema().entities().filter(|entity| !entity.is_abstract).collect();
         entities.sort_unstable_by_key(|entity| entity.id);
         let entities = entities.into_iter().map(|entity| entity.id).collect();
-        Ok(Snapshot { view, head, entities, last_object: 0, ahead: VecDeque::new(), last_entry: 0 })
+        Ok(Snapshot { view, head, entities, last_object: 0, parting: Parting::default(), last_entry: 0 })
     }
 }
 
@@ -83,28 +91,34 @@ impl Snapshot {
     /// # Errors
     /// When the database cannot be read.
     pub fn next_objects(&mut self) -> Result<Option<Part>, AppError> {
-        let mut part = Part { bytes: Vec::new(), count: 0 };
         loop {
-            while let Some(state) = self.ahead.pop_front() {
-                object::write(&mut part.bytes, &state)?;
-                part.count += 1;
-                if is_border(state.id) || part.count >= OBJECTS.0 || part.bytes.len() >= OBJECTS.1 {
-                    return Ok(Some(part));
+            if let Some(part) = self.parting.full()? {
+                return Ok(Some(part));
+            }
+            match self.read_on()? {
+                Some(objects) if objects.is_empty() => {
+                    if let Some(part) = self.parting.rest() {
+                        return Ok(Some(part));
+                    }
                 }
-            }
-            let Some(entity) = self.entities.front() else { break };
-            self.ahead = self.view.objects_of(*entity, self.last_object, ROWS)?.into();
-            if let Some(last) = self.ahead.back() {
-                self.last_object = last.id.get();
-                continue;
-            }
-            self.entities.pop_front();
-            self.last_object = 0;
-            if part.count > 0 {
-                break;
+                Some(objects) => self.parting.add(objects),
+                None => return Ok(None),
             }
         }
-        Ok((part.count > 0).then_some(part))
+    }
+
+    /// The next objects of the entity that is being read, and nothing where these were all; `None` behind the last
+    /// entity.
+    fn read_on(&mut self) -> Result<Option<Vec<ObjectState>>, AppError> {
+        let Some(entity) = self.entities.front() else { return Ok(None) };
+        let objects = self.view.objects_of(*entity, self.last_object, ROWS)?;
+        if let Some(last) = objects.last() {
+            self.last_object = last.id.get();
+        } else {
+            self.entities.pop_front();
+            self.last_object = 0;
+        }
+        Ok(Some(objects))
     }
 
     /// The next entries of the log, each as the length of the entry (u32 big-endian), the entry, the length of the
@@ -123,6 +137,31 @@ impl Snapshot {
     fn last_entry(&self) -> Result<Part, AppError> {
         let row = self.view.log_row(self.head.position.number)?.ok_or_else(empty_log)?;
         entries(&[row])
+    }
+}
+
+impl Parting {
+    fn add(&mut self, objects: Vec<ObjectState>) {
+        self.ahead.extend(objects);
+    }
+
+    /// A part that ends where it should; `None` when more objects are needed for one.
+    fn full(&mut self) -> Result<Option<Part>, AppError> {
+        while let Some(state) = self.ahead.pop_front() {
+            let part = &mut self.part;
+            object::write(&mut part.bytes, &state)?;
+            part.count += 1;
+            if is_border(state.id) || part.count >= OBJECTS.0 || part.bytes.len() >= OBJECTS.1 {
+                return Ok(self.rest());
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last part of an entity, which ends with its objects; `None` where it would be empty.
+    fn rest(&mut self) -> Option<Part> {
+        let part = std::mem::take(&mut self.part);
+        (part.count > 0).then_some(part)
     }
 }
 

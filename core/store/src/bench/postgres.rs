@@ -21,6 +21,19 @@ pub const LAGS: &str = "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY lag),
 /// How sure the making of rows is does not matter to who follows later.
 pub const UNSURE: &str = "SET synchronous_commit = off";
 
+/// Customers as a node has them, with the same indexes and bookkeeping; for both clusters.
+pub const CUSTOMERS: &str = "CREATE TABLE customers(id bigint PRIMARY KEY, customerid text, companyname text,
+    address text, city text, created_time bigint, created_user bigint, created_node int, changed_time bigint,
+    changed_user bigint, changed_node int, version bigint, deleted int); CREATE INDEX ON customers(customerid);
+    CREATE INDEX ON customers(companyname);";
+/// Lets another cluster have all customers.
+pub const PUBLISH_CUSTOMERS: &str = "CREATE PUBLICATION c FOR TABLE customers";
+/// How many tables of customers are not copied yet.
+pub const CUSTOMERS_MISSING: &str = "SELECT count(*) FROM pg_subscription_rel JOIN pg_subscription s ON s.oid = srsubid
+    WHERE s.subname = 'c' AND srsubstate NOT IN ('s', 'r')";
+/// Follows no more, and has no customers.
+pub const FORGET_CUSTOMERS: [&str; 2] = ["DROP SUBSCRIPTION c", "TRUNCATE customers"];
+
 /// Follows the cluster that a line leads to.
 #[must_use]
 pub fn follow(line: &str) -> String {
@@ -38,5 +51,21 @@ pub fn make(rows: u64, pause_seconds: f64) -> String {
          VALUES (i, i, i * 7919 % 1000, now(), now(), i % 500 + 0.25, 'Lager ' || i % 1000,
              'Speicherstraße ' || i % 300, 'Hamburg', (20000 + i % 1000)::text, 'Deutschland');
          COMMIT; {pause} END LOOP; END $$"
+    )
+}
+
+/// Gets all customers of the cluster that a line leads to, and then follows.
+#[must_use]
+pub fn follow_customers(line: &str) -> String {
+    format!("CREATE SUBSCRIPTION c CONNECTION '{line}' PUBLICATION c")
+}
+
+/// Makes so many customers at once.
+#[must_use]
+pub fn make_customers(rows: u64) -> String {
+    format!(
+        "INSERT INTO customers SELECT i, 'C' || lpad(i::text, 7, '0'), 'Firma ' || left(md5(i::text), 16), 'Weg ' || i,
+         'Ort ' || i % 97, 1795404600000000 + i, 2, 1, 1795404600000000 + i, 2, 1, i, 0
+         FROM generate_series(0, {rows} - 1) AS i"
     )
 }

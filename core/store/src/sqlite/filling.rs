@@ -63,7 +63,7 @@ impl SqliteFilling {
 
 impl Filling for SqliteFilling {
     fn objects(&mut self, objects: &[ObjectState]) -> Result<(), StoreError> {
-        objects.iter().try_for_each(|object| write::insert_row(&self.connection, &self.shared, object))
+        write::insert_rows(&self.connection, &self.shared, objects)
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -72,6 +72,7 @@ impl Filling for SqliteFilling {
 
     fn finish(self: Box<Self>) -> Result<(), StoreError> {
         self.list_objects()?;
+        opening::prepare_for_indexes(&self.connection)?;
         for statement in ddl::create_indexes(&self.shared.schema, &self.shared.names) {
             self.connection.execute_batch(&statement)?;
         }

@@ -175,22 +175,56 @@ pub(super) fn insert(connection: &Connection, shared: &Shared, object: &ObjectSt
 }
 
 /// Makes an object but for the note which entity it is of.
-pub(super) fn insert_row(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
-    let id = object.id.get();
+fn insert_row(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
     let statements = entity_statements(shared, object.entity)?;
-    let mut values = Vec::with_capacity(1 + META_COUNT + statements.columns.len());
-    values.push(Sql::Integer(id));
-    values.extend(meta_values(&object.meta)?);
+    let mut statement = connection.prepare_cached(&statements.insert)?;
+    insert_with(&mut statement, statements, object)?;
+    elements(connection, shared, object)
+}
+
+/// Makes many objects but for the notes which entities they are of. Looking for the statement costs as much as a column
+/// does, so that it is looked for where the entity changes.
+pub(super) fn insert_rows(connection: &Connection, shared: &Shared, objects: &[ObjectState]) -> Result<(), StoreError> {
+    for alike in objects.chunk_by(|one, next| one.entity == next.entity) {
+        let Some(first) = alike.first() else { continue };
+        let statements = entity_statements(shared, first.entity)?;
+        let mut statement = connection.prepare_cached(&statements.insert)?;
+        for object in alike {
+            insert_with(&mut statement, statements, object)?;
+            elements(connection, shared, object)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_with(
+    statement: &mut rusqlite::CachedStatement<'_>,
+    statements: &EntityStatements,
+    object: &ObjectState,
+) -> Result<(), StoreError> {
+    let mut place = 1;
+    let mut bind = |value: &Sql| {
+        let bound = statement.raw_bind_parameter(place, value);
+        place += 1;
+        bound
+    };
+    bind(&Sql::Integer(object.id.get()))?;
+    meta_values(&object.meta)?.iter().try_for_each(&mut bind)?;
     for (attribute, kind) in &statements.columns {
         let slot = Slot::attribute(*attribute);
         let value = object.slots.iter().find(|(found, _)| *found == slot).map_or(&Value::Null, |(_, value)| value);
-        values.push(to_sql(kind, value));
+        bind(&to_sql(kind, value))?;
     }
-    connection.prepare_cached(&statements.insert)?.execute(params_from_iter(values))?;
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Puts the elements of an object into its sets.
+fn elements(connection: &Connection, shared: &Shared, object: &ObjectState) -> Result<(), StoreError> {
     for (slot, value) in &object.slots {
         if let (Some(element), Value::Bool(true)) = (slot.element, value) {
             let set = shared.statements.set(slot.attribute).ok_or_else(|| unknown("relation", slot.attribute.0))?;
-            connection.prepare_cached(&set.insert)?.execute([id, element.get()])?;
+            connection.prepare_cached(&set.insert)?.execute([object.id.get(), element.get()])?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use mytism_core::id::Hash;
 use mytism_format::hash;
 use mytism_format::manifest::{self, Content, Manifest, Part};
+use mytism_format::object::ObjectState;
 use mytism_store::StoreError;
 
 use crate::error::AppError;
@@ -18,8 +19,10 @@ use crate::{App, history};
 
 /// Stored bytes of a part at most: what one message takes, with room for what stands around it.
 pub const PART_BYTES_MAX: u64 = 48 << 20;
-/// Parts that wait to be compressed.
+/// Parts that wait to be written.
 const WAITING: usize = 2;
+/// Readings of some hundred objects that wait to be packed.
+const READ: usize = 32;
 /// The fastest level: what it saves on the line is worth its time on any.
 const LEVEL: i32 = 1;
 
@@ -41,9 +44,9 @@ impl App {
         let schema = mytism_format::schema::write(self.schema().def())?;
         let cluster = history::cluster(&*snapshot.view)?;
         let parts = std::thread::scope(|scope| -> Result<Vec<Part>, AppError> {
-            let (raw, unpacked) = mpsc::sync_channel::<(Content, super::Part)>(WAITING);
+            let (raw, unpacked) = mpsc::sync_channel::<Read>(READ);
             let (packed, stored) = mpsc::sync_channel::<(Hash, Vec<u8>)>(WAITING);
-            // Reading and compressing take about the same time, and the disk has one of its own.
+            // Reading takes about as long as packing, and the disk has a time of its own.
             let packing = scope.spawn(move || pack_all(unpacked, &packed));
             let writing = scope.spawn(move || {
                 stored.into_iter().try_for_each(|(hash, bytes)| write_file(&part_file(directory, hash), &bytes))
@@ -64,45 +67,71 @@ impl App {
     }
 }
 
+/// What was read.
+enum Read {
+    /// Objects of one entity; none where these were all.
+    Objects(Vec<ObjectState>),
+    /// The last entry of the log.
+    Log(super::Part),
+}
+
 fn read_all(
     snapshot: &mut super::Snapshot,
-    raw: &mpsc::SyncSender<(Content, super::Part)>,
+    raw: &mpsc::SyncSender<Read>,
     total: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), AppError> {
     let mut done = 0;
-    while let Some(part) = snapshot.next_objects()? {
-        done += part.count;
-        if raw.send((Content::Objects, part)).is_err() {
+    while let Some(objects) = snapshot.read_on()? {
+        done += objects.len() as u64;
+        if raw.send(Read::Objects(objects)).is_err() {
             return Ok(());
         }
         progress(done, total.max(done));
     }
     let last = snapshot.last_entry()?;
     // The other end tells by itself why it takes no more.
-    let _ended = raw.send((Content::Log, last));
+    let _ended = raw.send(Read::Log(last));
     Ok(())
 }
 
-fn pack_all(
-    unpacked: mpsc::Receiver<(Content, super::Part)>,
-    packed: &mpsc::SyncSender<(Hash, Vec<u8>)>,
-) -> Result<Vec<Part>, AppError> {
+fn pack_all(read: mpsc::Receiver<Read>, packed: &mpsc::SyncSender<(Hash, Vec<u8>)>) -> Result<Vec<Part>, AppError> {
     let mut parts = Vec::new();
-    for (content, raw) in unpacked {
-        let stored = zstd::bulk::compress(&raw.bytes, LEVEL)
-            .map_err(|error| AppError::failed("internal", format!("cannot compress a part of a snapshot: {error}")))?;
-        let (bytes, raw_bytes) = (stored.len() as u64, raw.bytes.len() as u64);
-        if bytes > PART_BYTES_MAX {
-            return Err(AppError::failed("too-large", "an object is too large for a part of a snapshot"));
-        }
-        let hash = hash::chunk(&stored);
-        parts.push(Part { hash, content, count: raw.count, bytes, raw_bytes });
-        if packed.send((hash, stored)).is_err() {
-            break;
+    let mut parting = super::Parting::default();
+    for read in read {
+        match read {
+            Read::Log(last) => pack(Content::Log, &last, &mut parts, packed)?,
+            Read::Objects(objects) => {
+                let is_end = objects.is_empty();
+                parting.add(objects);
+                while let Some(part) = parting.full()? {
+                    pack(Content::Objects, &part, &mut parts, packed)?;
+                }
+                if let Some(part) = if is_end { parting.rest() } else { None } {
+                    pack(Content::Objects, &part, &mut parts, packed)?;
+                }
+            }
         }
     }
     Ok(parts)
+}
+
+/// Compresses a part and hands it on. Who takes it tells by itself why he takes no more.
+fn pack(
+    content: Content,
+    raw: &super::Part,
+    parts: &mut Vec<Part>,
+    packed: &mpsc::SyncSender<(Hash, Vec<u8>)>,
+) -> Result<(), AppError> {
+    let stored = zstd::bulk::compress(&raw.bytes, LEVEL)
+        .map_err(|error| AppError::failed("internal", format!("cannot compress a part of a snapshot: {error}")))?;
+    let (bytes, raw_bytes) = (stored.len() as u64, raw.bytes.len() as u64);
+    if bytes > PART_BYTES_MAX {
+        return Err(AppError::failed("too-large", "an object is too large for a part of a snapshot"));
+    }
+    let hash = hash::chunk(&stored);
+    parts.push(Part { hash, content, count: raw.count, bytes, raw_bytes });
+    packed.send((hash, stored)).map_err(|_| AppError::failed("internal", "writing a snapshot broke off"))
 }
 
 /// Where the manifest of a snapshot stands.

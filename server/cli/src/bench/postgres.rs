@@ -26,12 +26,6 @@ const FROM: u16 = 5501;
 const TO: u16 = 5502;
 /// How long replication may take to come to the end.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Customers as a node has them, with the same indexes and bookkeeping.
-const CUSTOMERS: &str = "CREATE TABLE customers(id bigint PRIMARY KEY, customerid text, companyname text, address text,
-    city text, created_time bigint, created_user bigint, created_node int, changed_time bigint, changed_user bigint,
-    changed_node int, version bigint, deleted int); CREATE INDEX ON customers(customerid);
-    CREATE INDEX ON customers(companyname);";
-
 /// Two clusters, of which the second one follows the first.
 pub(super) struct Pair {
     from: Cluster,
@@ -97,35 +91,28 @@ impl Pair {
 
     /// Fills the first one with so many customers, which the second one has not subscribed to.
     pub(super) fn fill_customers(&self, rows: u64) -> Result<(), Failure> {
-        self.from.sql(5501, &[CUSTOMERS])?;
-        self.to.sql(5502, &[CUSTOMERS])?;
-        let fill = format!(
-            "INSERT INTO customers SELECT i, 'C' || lpad(i::text, 7, '0'), 'Firma ' || left(md5(i::text), 16), 'Weg ' || i,
-             'Ort ' || i % 97, 1795404600000000 + i, 2, 1, 1795404600000000 + i, 2, 1, i, 0
-             FROM generate_series(0, {rows} - 1) AS i"
-        );
-        self.from.sql(5501, &[&fill])?;
-        self.from.sql(5501, &["CREATE PUBLICATION c FOR TABLE customers"])?;
+        self.from.sql(FROM, &[statement::CUSTOMERS])?;
+        self.to.sql(TO, &[statement::CUSTOMERS])?;
+        self.from.sql(FROM, &[&statement::make_customers(rows)])?;
+        self.from.sql(FROM, &[statement::PUBLISH_CUSTOMERS])?;
         // Like the node's, its rows have been written some time ago.
-        self.from.sql(5501, &["CHECKPOINT"]).map(drop)
+        self.from.sql(FROM, &["CHECKPOINT"]).map(drop)
     }
 
     /// How long the second one takes to get all customers and be ready to follow. It has none afterwards.
     pub(super) fn copy_customers(&self) -> Result<Duration, Failure> {
-        let line = format!("host={} port=5501 dbname=postgres user=bench", self.directory.display());
+        let line = format!("host={} port={FROM} dbname=postgres user=bench", self.directory.display());
         let began = Instant::now();
-        self.to.sql(5502, &[&format!("CREATE SUBSCRIPTION c CONNECTION '{line}' PUBLICATION c")])?;
-        let missing = "SELECT count(*) FROM pg_subscription_rel JOIN pg_subscription s ON s.oid = srsubid
-                       WHERE s.subname = 'c' AND srsubstate NOT IN ('s', 'r')";
-        while self.to.sql(5502, &[missing])?.trim() != "0" {
+        self.to.sql(TO, &[&statement::follow_customers(&line)])?;
+        while self.to.sql(TO, &[statement::CUSTOMERS_MISSING])?.trim() != "0" {
             if began.elapsed() > PATIENCE {
                 return Err(failed("copy", "it takes too long"));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         let took = began.elapsed();
-        self.to.sql(5502, &["DROP SUBSCRIPTION c"])?;
-        self.to.sql(5502, &["TRUNCATE customers"])?;
+        let [rest, empty] = statement::FORGET_CUSTOMERS;
+        self.to.sql(TO, &[rest, empty])?;
         Ok(took)
     }
 
