@@ -4,6 +4,7 @@
 //!
 //! Names are labels of a schema version; what is stored and sent are the numeric ids.
 
+mod bounds;
 mod check;
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +13,7 @@ use crate::id::{AttributeId, EntityId, EnumId};
 use crate::number::Pattern;
 use crate::value::Value;
 
+pub use bounds::{Bounds, TextPattern};
 pub use check::{DefPath, SchemaProblem};
 
 /// A schema as written: names refer to names, and nothing is checked yet.
@@ -69,8 +71,21 @@ pub struct MemberDef {
     pub default: Option<String>,
     /// The number ranges from which a new object that gives none gets its value.
     pub number: Option<NumberDef>,
+    /// What its values must keep to.
+    pub bounds: BoundsDef,
     /// What becomes of conflicts; where it is missing, what the entity says.
     pub conflict: Option<ConflictRule>,
+}
+
+/// What values must keep to, as written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BoundsDef {
+    /// The least value, as text in the form of an import.
+    pub min: Option<String>,
+    /// The greatest value.
+    pub max: Option<String>,
+    /// The regular expression that the whole of a text must match.
+    pub pattern: Option<String>,
 }
 
 /// Where the value of an attribute is drawn from, as written.
@@ -254,6 +269,8 @@ pub struct Member {
     pub default: Value,
     /// The number ranges from which a new object that gives none gets its value.
     pub numbering: Option<Numbering>,
+    /// What its values must keep to.
+    pub bounds: Bounds,
     /// What becomes of conflicts.
     pub conflict: ConflictRule,
     /// The entity that declares it.

@@ -4,7 +4,9 @@ mod kind;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mytism_core::schema::{ConflictRule, DefPath, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, SchemaDef};
+use mytism_core::schema::{
+    BoundsDef, ConflictRule, DefPath, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, SchemaDef,
+};
 use roxmltree::Node;
 
 use crate::source::Place;
@@ -118,6 +120,7 @@ fn member(node: Node<'_, '_>, file: InFile, at: DefPath, draft: &mut Draft, read
         unique: stands_in_row && words.flag("unique"),
         indexed: stands_in_row && words.flag("indexed"),
         default: if stands_in_row && !is_reference { words.text("default") } else { None },
+        bounds: if stands_in_row && !is_reference { bounds(&mut words, kind.as_ref()) } else { BoundsDef::default() },
         number: if stands_in_row && !is_reference { number(&mut words) } else { None },
         conflict: if stands_in_row { conflict(&mut words) } else { None },
         id: id(&mut words, "id", file),
@@ -133,11 +136,18 @@ fn member(node: Node<'_, '_>, file: InFile, at: DefPath, draft: &mut Draft, read
 
 /// The number ranges that an attribute gets its values from.
 fn number(words: &mut Words<'_, '_, '_>) -> Option<NumberDef> {
-    let (range, pattern) = (words.name("number"), words.name("pattern"));
-    if range.is_none() && pattern.is_some() {
-        words.problem("pattern", "a pattern needs number=\"…\", the name of the number ranges".to_owned());
+    words.name("number").map(|range| NumberDef { range, pattern: words.name("pattern") })
+}
+
+/// What values must keep to. The `pattern` of what gets numbers is that of the numbers, the `max` of a string its length.
+fn bounds(words: &mut Words<'_, '_, '_>, kind: Option<&KindDef>) -> BoundsDef {
+    let is_numbered = words.text("number").is_some();
+    let is_string = matches!(kind, None | Some(KindDef::String { .. }));
+    BoundsDef {
+        min: words.text("min"),
+        max: if is_string { None } else { words.text("max") },
+        pattern: if is_numbered { None } else { words.text("pattern") },
     }
-    range.map(|range| NumberDef { range, pattern })
 }
 
 /// What becomes of conflicts.

@@ -24,12 +24,13 @@ mod switch;
 mod unpack;
 pub mod verify;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 
 use mytism_core::failure::Failure;
 
-use crate::project::{Project, file_failure, make_directory};
+use crate::lock::{Held, hold};
+use crate::project::{Project, file_failure};
 use manifest::Manifest;
 
 pub(crate) use make::make;
@@ -119,27 +120,6 @@ pub(crate) fn find(project: &Project, name: &str) -> Result<PathBuf, Failure> {
         false => format!("there is no backup {}", path.display()),
     };
     Err(Failure::usage("unknown-backup", message).hint("`./mytism backup list` tells which there are"))
-}
-
-/// A lock that goes with this value. Nobody waits for it.
-#[derive(Debug)]
-struct Held(#[allow(dead_code, reason = "the lock goes with the file")] File);
-
-/// Takes a lock.
-///
-/// # Errors
-/// `project-in-use` with the message, where another process holds it.
-fn hold(path: &Path, message: &str, hint: &str) -> Result<Held, Failure> {
-    if let Some(parent) = path.parent() {
-        make_directory(parent)?;
-    }
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(|error| file_failure("open", path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Held(file)),
-        Err(TryLockError::WouldBlock) => Err(Failure::failed("project-in-use", message).hint(hint)),
-        Err(TryLockError::Error(error)) => Err(file_failure("lock", path, &error)),
-    }
 }
 
 /// Makes what was done to the names in a directory survive the loss of power.

@@ -22,7 +22,7 @@ use crate::contents;
 use crate::line::{GREETING_DEADLINE, Line, LineEnd};
 use crate::markers;
 use crate::node::Shared;
-use crate::peers::{CONNECTED, CONNECTING};
+use crate::peers::{CONNECTED, state_after};
 use crate::replica::{self, Errand};
 use crate::traffic::Traffic;
 
@@ -45,7 +45,6 @@ pub(crate) async fn follow(shared: Arc<Shared>, key: PublicKey) {
         let began = std::time::Instant::now();
         let end = tokio::select! {
             () = stopping.wait() => return,
-            () = resting.begins() => Err(LineEnd::Resting),
             end = session(&shared, &connector, key, &name) => end,
         };
         let Err(end) = end else { return };
@@ -82,7 +81,7 @@ fn ended(shared: &Shared, name: &str, end: &LineEnd) {
             shared.tell("disconnected", name, end.to_string());
             peer.seen = Some(shared.now());
         }
-        CONNECTING.clone_into(&mut peer.state);
+        state_after(end).clone_into(&mut peer.state);
         peer.pending = waiting;
         peer.rest_ms = None;
         // That it rests is no error, and what went wrong before is the past.
@@ -103,7 +102,12 @@ fn jittered(pause: Duration) -> Duration {
 
 /// One line, from the search for the head office to its end.
 async fn session(shared: &Arc<Shared>, connector: &Connector, key: PublicKey, name: &str) -> Result<(), LineEnd> {
-    let connection = reach(shared, connector, key).await?;
+    let mut resting = shared.peers.resting();
+    let connection = tokio::select! {
+        () = resting.begins() => return Err(LineEnd::Resting),
+        // Once there is a line, it ends in order: the other side is told why.
+        reached = reach(shared, connector, key) => reached?,
+    };
     let stream = connection.open(Purpose::Control).await.map_err(|lost| LineEnd::Lost(lost.to_string()))?;
     let mut line = Line::new(stream);
     let _files = contents::spawn(shared, &connection, name);

@@ -27,7 +27,7 @@ use crate::contents;
 use crate::history;
 use crate::line::{Line, LineEnd};
 use crate::node::Shared;
-use crate::peers::{CONNECTED, CONNECTING};
+use crate::peers::{CONNECTED, CONNECTING, state_after};
 use crate::replica::{self, Errand};
 use crate::snapshots::Held;
 use crate::traffic::Traffic;
@@ -220,7 +220,8 @@ async fn feed_branch(
         if peer.state == CONNECTED {
             peer.seen = Some(shared.now());
         }
-        CONNECTING.clone_into(&mut peer.state);
+        let state = result.as_ref().err().map_or(CONNECTING, state_after);
+        state.clone_into(&mut peer.state);
         peer.rest_ms = None;
         if let Err(end) = &result
             && !matches!(end, LineEnd::Stopping)

@@ -26,6 +26,7 @@ use crate::head::blocking;
 use crate::history;
 use crate::ledger::FileLedger;
 use crate::line::{Line, LineEnd};
+use crate::lock::hold;
 use crate::markers;
 use crate::project::{Project, file_failure, write_durably};
 use crate::setup::{Ports, header, set, set_ports};
@@ -97,6 +98,10 @@ const WAITING: usize = 2;
 pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Result<JoinReport, Failure> {
     let account = read_account(options)?;
     let project = Project::at(&options.directory);
+    project.refuse_living()?;
+    // Before the key is made: a second key in its place would be one that the head office does not know.
+    let message = format!("another program is making a project in {}", options.directory.display());
+    let _nobody_else = hold(&project.state().join("join.lock"), &message, "wait until it is done")?;
     unfinished::clear(&project)?;
     project.create()?;
     let key = load_or_make_key(&project)?;

@@ -34,6 +34,7 @@ mod identity;
 pub mod join;
 mod ledger;
 mod line;
+mod lock;
 mod markers;
 pub mod node;
 pub mod operations;

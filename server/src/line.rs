@@ -30,6 +30,9 @@ const WAITING: usize = 4_096;
 /// How long the first message of a peer may take.
 pub(crate) const GREETING_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Lines rest until they are resumed.
+const RESTING: &str = "lines-rest";
+
 /// See the module. Dropping it ends the writing.
 pub(crate) struct Line {
     control: FrameReader,
@@ -130,6 +133,11 @@ impl From<AppError> for LineEnd {
 }
 
 impl LineEnd {
+    /// Whether the other side said that its lines rest.
+    pub(crate) fn is_rest_there(&self) -> bool {
+        matches!(self, Self::Rejected { code, .. } if code == RESTING)
+    }
+
     /// What the other side is told, where there is something to tell.
     pub(crate) fn reject(&self) -> Option<PeerMessage> {
         match self {
@@ -139,7 +147,7 @@ impl LineEnd {
             }
             Self::Resting => {
                 let message = "the lines of the other node rest until they are resumed there".to_owned();
-                Some(Violation { code: "lines-rest", message }.reject())
+                Some(Violation { code: RESTING, message }.reject())
             }
             Self::Lost(_) | Self::Rejected { .. } | Self::Again | Self::Stopping => None,
         }

@@ -171,7 +171,7 @@ fn open_patiently(project: &Project) -> Result<Arc<App>, Failure> {
     loop {
         match open(project) {
             Err(failure) if failure.code == "project-in-use" => {
-                if Presence::read(project).is_some() || begun.elapsed() > COMMAND_PATIENCE {
+                if is_running(project) || begun.elapsed() > COMMAND_PATIENCE {
                     return Err(failure);
                 }
                 std::thread::sleep(Duration::from_millis(20));
@@ -181,10 +181,22 @@ fn open_patiently(project: &Project) -> Result<Arc<App>, Failure> {
     }
 }
 
+/// Whether it is the node that holds the data. What a killed one wrote about itself may still be there, and its number
+/// may be another process's by now.
+fn is_running(project: &Project) -> bool {
+    match (Presence::read(project), holder(&project.lock_file())) {
+        (Some(presence), Some(holder)) => presence.ready.pid == holder.pid,
+        // Where the system does not tell who holds it.
+        (presence, None) => presence.is_some(),
+        (None, Some(_)) => false,
+    }
+}
+
 pub(crate) fn in_use(project: &Project) -> Failure {
     let directory = project.directory().display();
+    let presence = Presence::read(project).filter(|_| is_running(project));
     let holder = holder(&project.lock_file()).map(|holder| holder.to_string());
-    let message = match (Presence::read(project), holder) {
+    let message = match (presence, holder) {
         (Some(Presence { ready: Ready { pid, node, .. }, .. }), holder) => {
             let holder = holder.unwrap_or_else(|| format!("process {pid}"));
             format!("{directory} is in use: its node {node} runs already, as {holder}")
@@ -403,4 +415,26 @@ async fn listen(shared: &Shared) -> Result<Listener, Failure> {
         Failure::failed("port-in-use", error.to_string())
             .hint("choose another port: [SocketProtocol] tlsPort in mytism.ini")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::hold;
+
+    #[test]
+    fn who_holds_the_data_is_the_node_or_a_command() {
+        let root = tempfile::tempdir().unwrap();
+        let project = Project::at(root.path());
+        assert!(!is_running(&project));
+        let _held = hold(&project.lock_file(), "held", "wait").unwrap();
+        let ready = |pid| Ready { pid, node: "berlin".into(), role: "branch", plain: None, tls: None, http: None };
+        // The first process of a machine runs always; it stands for one that got the number of a killed node.
+        let _left = presence::write(&project, &ready(1)).unwrap();
+        assert!(!is_running(&project));
+        assert!(!in_use(&project).message.contains("runs already"), "{:?}", in_use(&project));
+        let _own = presence::write(&project, &ready(std::process::id())).unwrap();
+        assert!(is_running(&project));
+        assert!(in_use(&project).message.contains("its node berlin runs already"), "{:?}", in_use(&project));
+    }
 }

@@ -1,7 +1,7 @@
 //! The lines to other nodes, as `status` and those who watch see them, and whether they rest.
 //!
 //! What is told of a line since the start lies in memory; when a node was last connected, and that the lines rest, also
-//! stands beside the database. It knows no line itself.
+//! stands beside the database. Of a line itself it knows why it ended, and no more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +14,7 @@ use mytism_core::operation::PeerStatus;
 use mytism_core::time::Timestamp;
 use tokio::sync::watch;
 
+use crate::line::LineEnd;
 use crate::project::{Project, file_failure, write_durably};
 
 /// A line carries messages.
@@ -22,6 +23,11 @@ pub(crate) const CONNECTED: &str = "connected";
 pub(crate) const CONNECTING: &str = "connecting";
 /// A line rests.
 pub(crate) const STOPPED: &str = "stopped";
+
+/// The state of a line that has ended.
+pub(crate) fn state_after(end: &LineEnd) -> &'static str {
+    if end.is_rest_there() { STOPPED } else { CONNECTING }
+}
 
 /// The pace of a line is measured over spans of at least this.
 const PACE_SPAN: Duration = Duration::from_secs(1);

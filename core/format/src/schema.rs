@@ -3,7 +3,9 @@
 //!
 //! Lists stand as bytes in a field: each element with its length (u32 big-endian) before it.
 
-use mytism_core::schema::{ConflictRule, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef};
+use mytism_core::schema::{
+    BoundsDef, ConflictRule, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef,
+};
 
 use crate::FormatError;
 use crate::map::{MapReader, MapWriter};
@@ -82,6 +84,9 @@ fn write_member(member: &MemberDef) -> Result<Vec<u8>, FormatError> {
         member.default.is_some(),
         number.is_some(),
         member.conflict.is_some(),
+        member.bounds.min.is_some(),
+        member.bounds.max.is_some(),
+        member.bounds.pattern.is_some(),
     ];
     let present = optional.into_iter().filter(|present| *present).count() + usize::from(pattern.is_some());
     let mut map = Fields::new(5 + present);
@@ -90,6 +95,9 @@ fn write_member(member: &MemberDef) -> Result<Vec<u8>, FormatError> {
     map.text("df", member.default.as_deref());
     map.text("nr", number.map(|number| number.range.as_str()));
     map.text("np", pattern);
+    map.text("mi", member.bounds.min.as_deref());
+    map.text("ma", member.bounds.max.as_deref());
+    map.text("pa", member.bounds.pattern.as_deref());
     map.number("cf", member.conflict.map(rule_number));
     let kind = write_kind(&member.kind)?;
     Ok(map
@@ -118,6 +126,11 @@ fn read_member(body: &[u8]) -> Result<MemberDef, FormatError> {
                 Some(NumberDef { range: range.to_owned(), pattern: fields.text_if("np")?.map(str::to_owned) })
             }
             None => None,
+        },
+        bounds: BoundsDef {
+            min: fields.text_if("mi")?.map(str::to_owned),
+            max: fields.text_if("ma")?.map(str::to_owned),
+            pattern: fields.text_if("pa")?.map(str::to_owned),
         },
         conflict: read_rule(&fields)?,
     })
@@ -306,6 +319,7 @@ mod tests {
             indexed: true,
             default: Some("x".into()),
             number: None,
+            bounds: BoundsDef::default(),
             conflict: None,
         };
         let numbered = |pattern: Option<&str>| MemberDef {

@@ -19,6 +19,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
         indexed: false,
         default: None,
         number: None,
+        bounds: crate::schema::BoundsDef::default(),
         conflict: None,
     }
 }

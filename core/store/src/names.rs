@@ -203,6 +203,7 @@ mod tests {
             indexed: false,
             default: None,
             number: None,
+            bounds: mytism_core::schema::BoundsDef::default(),
             conflict: None,
         }
     }

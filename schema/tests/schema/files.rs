@@ -240,7 +240,28 @@ fn numbers_of_ranges() {
     );
     check_member(
         "<Attribute name='a' type='string' pattern='{n}'/>",
-        "a.xml:3:35: a pattern needs number=\"…\", the name of the number ranges",
+        "a.xml:3:35: A.a has a pattern that is not understood: repetition operator missing expression",
+    );
+    check_member(
+        "<Attribute name='a' type='string' min='1'/>",
+        "a.xml:3:35: A.a has min, which goes with numbers, days and times alone",
+    );
+    check_member(
+        "<Attribute name='a' type='decimal(4,2)' min='-1.5' max='x'/>",
+        "a.xml:3:52: A.a has a max that does not fit: \"x\" is given, a number with a point, like 19.99 (decimal(4,2)) is \
+         expected",
+    );
+    check_member(
+        "<Attribute name='a' type='date' min='2026-01-02' max='2026-01-01'/>",
+        "a.xml:3:50: A.a has the least value 2026-01-02 and the greatest one 2026-01-01, so that nothing fits",
+    );
+    check_member(
+        "<Attribute name='a' type='integer' min='1' default='0'/>",
+        "a.xml:3:44: A.a has a default that does not fit: \"0\" is given, 1 or more is expected",
+    );
+    check_member(
+        "<Attribute name='a' type='bool' pattern='x'/>",
+        "a.xml:3:33: A.a is a bool, which no pattern goes with; a string or a text has one",
     );
     check_member(
         "<Relation name='a' type='to-one' target='User' number='N'/>",

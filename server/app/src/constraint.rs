@@ -105,6 +105,9 @@ fn check_value(
         let message = format!("{}.{} cannot hold {} \"{value}\"", entity.name, member.name, value.kind_name());
         return Err(AppError::refused("wrong-value", message));
     }
+    if let Err(misfit) = member.bounds.check(value) {
+        return Err(AppError::refused("out-of-bounds", format!("{}.{}: {misfit}", entity.name, member.name)));
+    }
     if let (Kind::ToOne { target, .. }, Value::Reference(to)) = (&member.kind, value) {
         check_target(workspace, id, member, *target, *to)?;
     }

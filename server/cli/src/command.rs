@@ -4,7 +4,8 @@
 //!    `systemd` leaves it to the service manager
 //! 2. [`objects`]: query, show, history, save; [`undo`]
 //! 3. [`journal`]: what became visible, and who follows it
-//! 4. [`import`] and [`export`]: rows in files, written and read as `files` says
+//! 4. [`import`] and [`export`]: rows in files, written and read as `files` says; `destination` is a file that is
+//!    written whole or not at all
 //! 5. [`cluster`]: status, nodes, conflicts; [`sync`]: the lines to other nodes; [`quarantine`]: refused transactions
 //! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one
 //! 7. [`numbers`]: number ranges
@@ -17,6 +18,7 @@ mod backup;
 pub(crate) mod blobs;
 mod cluster;
 mod configuration;
+mod destination;
 mod export;
 mod files;
 mod import;

@@ -122,12 +122,16 @@ pub(crate) fn entry(output: &mut Output<'_>, label: &str, lines: &[String]) {
 fn health(status: &Status, output: &Output<'_>) -> String {
     let words = output.words;
     let saves_nothing = matches!(status.state.as_deref(), Some("recovering" | "deposed"));
-    let trouble = match status.sync.iter().find(|peer| peer.state != "connected") {
+    // That lines rest is a task, not a trouble.
+    let rests = |peer: &mytism_core::operation::PeerStatus| peer.state == "stopped" || status.lines_rest == Some(true);
+    let mut away = status.sync.iter().filter(|peer| peer.state != "connected" && !rests(peer));
+    let trouble = match (away.next(), away.count()) {
         _ if saves_nothing => Some(words.saves_nothing.to_owned()),
-        // That they rest is a task, not a trouble.
-        Some(_) if status.lines_rest == Some(true) => None,
-        Some(peer) => Some(lines::out_of_reach(peer, words)),
-        None => None,
+        (Some(peer), 0) => Some(lines::out_of_reach(peer, words)),
+        (Some(peer), others) => {
+            Some(fill(words.and_others, &[&lines::out_of_reach(peer, words), &words.count(others as u64)]))
+        }
+        (None, _) => None,
     };
     let (text, colour) = match trouble {
         Some(trouble) => (fill(words.health_attention, &[&trouble]), "\u{1b}[33m"),

@@ -101,6 +101,7 @@ words! {
     health_attention: "attention: {}", "Achtung: {}";
     saves_nothing: "nothing is saved here", "hier wird nichts gespeichert";
     out_of_reach: "{} is out of reach", "{} ist nicht erreichbar";
+    and_others: "{}, {} more are too", "{}, {} weitere auch nicht";
     out_of_reach_since: "{} is out of reach since {}", "{} ist seit {} nicht erreichbar";
     // objects
     object: "object {}", "Objekt {}";

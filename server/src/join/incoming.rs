@@ -23,10 +23,9 @@ use crate::project::{Project, file_failure, make_directory};
 /// Parts that are unpacked and wait to be written: some ten megabytes each.
 const READY: usize = 1;
 
-/// A snapshot on its way. Nobody else fetches one to the same place meanwhile.
+/// A snapshot on its way. Whoever fetches one sees to it that nobody else fetches one to the same place meanwhile.
 #[derive(Clone)]
 pub(super) struct Incoming {
-    _lock: Arc<fs::File>,
     directory: PathBuf,
     data: PathBuf,
     manifest: Arc<Manifest>,
@@ -47,10 +46,7 @@ impl Incoming {
         })?;
         let directory = place(project);
         make_directory(&directory)?;
-        let lock = directory.join("lock");
-        let held = lock_file(project, &lock)?;
-        let parts = known.parts.iter().map(|part| part_file(&directory, part.hash));
-        let named: HashSet<PathBuf> = parts.chain([lock]).collect();
+        let named: HashSet<PathBuf> = known.parts.iter().map(|part| part_file(&directory, part.hash)).collect();
         let entries = fs::read_dir(&directory).map_err(|error| file_failure("read", &directory, &error))?;
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
             if !named.contains(&path) {
@@ -58,13 +54,7 @@ impl Incoming {
             }
         }
         keep_manifest(&directory, manifest).map_err(|error| error.failure())?;
-        Ok(Self {
-            _lock: Arc::new(held),
-            directory,
-            data: project.data(),
-            manifest: Arc::new(known),
-            schema: Arc::new(schema),
-        })
+        Ok(Self { directory, data: project.data(), manifest: Arc::new(known), schema: Arc::new(schema) })
     }
 
     pub(super) fn manifest(&self) -> &Manifest {
@@ -198,19 +188,6 @@ impl Incoming {
 
     fn database(&self) -> PathBuf {
         self.directory.join("database")
-    }
-}
-
-fn lock_file(project: &Project, path: &Path) -> Result<fs::File, Failure> {
-    let opened = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    let file = opened.map_err(|error| file_failure("open", path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            let message = format!("another program is making a project in {}", project.directory().display());
-            Err(Failure::failed("project-in-use", message).hint("wait until it is done"))
-        }
-        Err(fs::TryLockError::Error(error)) => Err(file_failure("lock", path, &error)),
     }
 }
 

@@ -56,6 +56,26 @@ fn a_branch_works_before_its_history_is_here() {
     assert_eq!(history(&branch), history(head.node()));
 }
 
+/// Only one of them may make the key that the head office gets to know.
+#[test]
+fn two_joins_at_once_make_one_branch() {
+    let head = head_with(3);
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..8 {
+        let name = format!("branch{number}");
+        let (project, account) = (root.path().join(&name), head.account(&name));
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let join = || head.join_into(&project, &account).map_err(|failure| failure.code);
+            let both = [scope.spawn(join), scope.spawn(join)];
+            both.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let refused: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+        assert!(matches!(refused[..], [code] if code == "project-in-use" || code == "project-exists"), "{results:?}");
+        let branch = Node::new(project, None);
+        wait_until("the branch is known", || branch.status().sync[0].state == "connected");
+    }
+}
+
 #[test]
 fn history_goes_on_where_it_stopped() {
     let head = head_with(1_200);

@@ -185,6 +185,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
         indexed: false,
         default,
         number: None,
+        bounds: mytism_core::schema::BoundsDef::default(),
         conflict: None,
     }
 }

@@ -4,7 +4,7 @@ use super::name::{quoted, suggestion};
 use super::outline::Outline;
 use super::{DefPath, Problems, member};
 use crate::id::{AttributeId, EntityId};
-use crate::schema::{ConflictRule, Entity, EntityDef, Kind, KindDef, Member, MemberDef};
+use crate::schema::{Bounds, ConflictRule, Entity, EntityDef, Kind, KindDef, Member, MemberDef};
 use crate::value::Value;
 
 /// All entities in the order of the definition; only whole where no problem was found.
@@ -90,6 +90,7 @@ fn add_owners(outline: &Outline<'_>, own: &mut [Vec<Member>]) {
                 indexed: false,
                 default: Value::Null,
                 numbering: None,
+                bounds: Bounds::default(),
                 conflict: ConflictRule::default(),
                 declared_in: outline.id(target),
             });

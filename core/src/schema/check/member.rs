@@ -1,5 +1,6 @@
 //! What one attribute or relation holds: names looked up, limits kept, the default brought to its kind.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use jiff::tz::TimeZone;
@@ -11,7 +12,8 @@ use crate::id::{AttributeId, EnumId};
 use crate::input;
 use crate::number::Pattern;
 use crate::schema::{
-    ConflictRule, EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, Numbering, OnDelete,
+    Bounds, ConflictRule, EntityDef, EnumWord, EnumWordDef, Kind, KindDef, Member, MemberDef, Numbering, OnDelete,
+    TextPattern,
 };
 use crate::value::Value;
 
@@ -36,6 +38,7 @@ pub(super) fn checked(
     place.check_options(&kind);
     let default = place.default(&kind);
     let numbering = place.numbering(&kind);
+    let bounds = place.bounds(&kind, &default);
     let conflict = place.conflict(&kind);
     Some(Member {
         id: AttributeId(member.id.unwrap_or_default()),
@@ -46,6 +49,7 @@ pub(super) fn checked(
         indexed: member.indexed || member.unique || matches!(kind, Kind::ToOne { .. }),
         default,
         numbering,
+        bounds,
         conflict,
         declared_in: outline.id(index),
         kind,
@@ -224,6 +228,63 @@ impl Place<'_, '_> {
             });
         }
         rule.or(self.entity.conflict).unwrap_or_default()
+    }
+
+    /// What values must keep to; the default must too.
+    fn bounds(&mut self, kind: &Kind, default: &Value) -> Bounds {
+        let member = self.member;
+        let (min, max) = (
+            self.bound(kind, "min", member.bounds.min.as_deref()),
+            self.bound(kind, "max", member.bounds.max.as_deref()),
+        );
+        if min.order(&max).is_some_and(Ordering::is_gt) && !min.is_null() {
+            self.problem("max", || {
+                format!("has the least value {min} and the greatest one {max}, so that nothing fits")
+            });
+        }
+        let is_text = matches!(kind, Kind::String { .. } | Kind::Text);
+        let pattern = match member.bounds.pattern.as_deref().map(TextPattern::parse) {
+            None => None,
+            Some(_) if !is_text => {
+                self.problem("pattern", || {
+                    format!("is a {}, which no pattern goes with; a string or a text has one", kind.name())
+                });
+                None
+            }
+            Some(Ok(pattern)) => Some(pattern),
+            Some(Err(problem)) => {
+                self.problem("pattern", || format!("has a pattern that is not understood: {problem}"));
+                None
+            }
+        };
+        let bounds = Bounds { min, max, pattern };
+        if let Err(misfit) = bounds.check(default) {
+            self.problem("default", || format!("has a default that does not fit: {misfit}"));
+        }
+        bounds
+    }
+
+    fn bound(&mut self, kind: &Kind, field: &'static str, text: Option<&str>) -> Value {
+        let Some(text) = text else { return Value::Null };
+        let has_bounds = matches!(
+            kind,
+            Kind::Integer | Kind::Decimal { .. } | Kind::Float | Kind::Date | Kind::Time | Kind::Datetime
+        );
+        if !has_bounds {
+            self.problem(field, || format!("has {field}, which goes with numbers, days and times alone"));
+            return Value::Null;
+        }
+        match input::from_text(kind, text, &TimeZone::UTC) {
+            Ok(value) if !value.is_null() => value,
+            Ok(_) => {
+                self.problem(field, || format!("has an empty {field}; leave it out"));
+                Value::Null
+            }
+            Err(misfit) => {
+                self.problem(field, || format!("has a {field} that does not fit: {misfit}"));
+                Value::Null
+            }
+        }
     }
 
     fn numbering(&mut self, kind: &Kind) -> Option<Numbering> {

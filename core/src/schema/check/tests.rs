@@ -52,6 +52,7 @@ fn member(text: &str, next: &mut (u32, u32, u32)) -> MemberDef {
         indexed: false,
         default: None,
         number: None,
+        bounds: crate::schema::BoundsDef::default(),
         conflict: None,
     };
     next.1 += 1;

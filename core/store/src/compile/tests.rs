@@ -18,6 +18,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
         indexed: false,
         default: None,
         number: None,
+        bounds: mytism_core::schema::BoundsDef::default(),
         conflict: None,
     }
 }

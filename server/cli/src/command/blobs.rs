@@ -1,9 +1,8 @@
 //! Contents of files: into a save, and out of the node.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use mytism_core::input::normal;
 use mytism_core::operation::{ContentPart, Input, Operations, Reply, Request, SaveRequest};
 use mytism_intake::document::{Document, FileInput};
 
+use super::destination::{Destination, unwritable};
 use super::{one, say, unclear};
 use crate::args::{Blob as Arguments, BlobAction, BlobGet};
 use crate::json;
@@ -104,26 +104,14 @@ fn media_type_of(name: &str) -> String {
 /// Writes what an attribute holds to a file, under another name until all of it is there.
 fn get(node: &dyn Operations, arguments: &BlobGet, patience: Duration, output: &mut Output<'_>) -> Result<(), Failure> {
     let path = &arguments.out;
-    let unwritable = |error: io::Error| {
-        let code = if error.kind() == io::ErrorKind::StorageFull { "disk-full" } else { "file-unwritable" };
-        Failure::failed(code, format!("{} cannot be written: {error}", path.display()))
-    };
-    // Before anything is written: whether there is something to write.
+    let destination = Destination::create(path)?;
     let mut fetching = Fetching::begin(node, arguments, patience, output)?;
-    let temporary = beside(path);
-    let mut written = File::create(&temporary).map_err(unwritable).and_then(|mut file| {
-        while !fetching.part.data.is_empty() {
-            file.write_all(&fetching.part.data).map_err(unwritable)?;
-            fetching.next(node, arguments, patience, output)?;
-        }
-        file.sync_all().map_err(unwritable)
-    });
-    written = written.and_then(|()| fs::rename(&temporary, path).map_err(unwritable));
-    if let Err(failure) = written {
-        // Half a file is of no use.
-        let _left = fs::remove_file(&temporary);
-        return Err(failure);
+    while !fetching.part.data.is_empty() {
+        let written = destination.file().write_all(&fetching.part.data);
+        written.map_err(|error| unwritable(path, &error))?;
+        fetching.next(node, arguments, patience, output)?;
     }
+    destination.publish()?;
     let blob = &fetching.part.blob;
     if output.json {
         let mut document = json::blob(blob);
@@ -135,13 +123,6 @@ fn get(node: &dyn Operations, arguments: &BlobGet, patience: Duration, output: &
         output.line(fill(output.words.content_written, &[&name, &place, &bytes]));
     }
     Ok(())
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".part");
-    path.with_file_name(name)
 }
 
 /// A content on its way to a file.
@@ -221,6 +202,8 @@ fn told(part: &ContentPart, output: &Output<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use mytism_core::id::{Hash, ObjectId};
 
     use super::*;
@@ -315,7 +298,7 @@ mod tests {
         let node = Fake::new(|_| Ok(answer(0, b"abc", true)));
         let wish = BlobGet { out: root.path().join("missing").join("out"), ..wish(root.path()) };
         let output = &mut Output::to(io::sink(), true);
-        assert_eq!(get(&node, &wish, Duration::ZERO, output).unwrap_err().code, "file-unwritable");
+        assert_eq!(get(&node, &wish, Duration::ZERO, output).unwrap_err().code, "file-error");
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! `export`: what a query finds, into a file. The file is there whole or not at all.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mytism_core::failure::Failure;
 use mytism_core::operation::{Closed, Operations, Output as Out, QueryRequest, Reply, Request};
@@ -11,6 +10,7 @@ use mytism_intake::guard;
 use mytism_intake::layout::Quote;
 use serde_json::json;
 
+use super::destination::{self, Destination};
 use super::files::{self, Writing};
 use super::objects::query_request;
 use crate::output::Output;
@@ -28,8 +28,8 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut 
         files::refuse_all(&arguments.form)?;
     }
     let writing = files::writing(&arguments.form, output.words)?;
-    let temporary = Temporary::create(path)?;
-    let to = BufWriter::new(&temporary.file);
+    let destination = Destination::create(path)?;
+    let to = BufWriter::new(destination.file());
     let mut form = match arguments.format {
         args::Format::Csv => Form::csv(to, writing).map_err(|error| unwritable(path, &error))?,
         args::Format::Jsonl => Form::Json(to),
@@ -52,7 +52,7 @@ pub(crate) fn run(node: &dyn Operations, arguments: &args::Export, output: &mut 
         Some(Wrong::File(error)) => return Err(unwritable(path, &error).into()),
         None => ended.map_err(|error| unwritable(path, &error))?,
     }
-    temporary.publish(path)?;
+    destination.publish()?;
     if output.json {
         output.document(&json!({"file": path.to_string_lossy(), "rows": count}));
     } else {
@@ -67,49 +67,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
         let failure = Failure::refused("wrong-encoding", format!("cannot write {}: {error}", path.display()));
         return failure.hint("--encoding utf-8 has all characters");
     }
-    Failure::failed("file-error", format!("cannot write {}: {error}", path.display()))
-        .hint("check that its directory exists, may be written and has room")
-}
-
-/// A file beside the one that is wanted, taken away again where it is not finished.
-struct Temporary {
-    file: File,
-    path: PathBuf,
-    /// The file whose place it takes; where a link was named, what the link leads to.
-    wanted: PathBuf,
-    published: bool,
-}
-
-impl Temporary {
-    fn create(wanted: &Path) -> Result<Self, Failure> {
-        let Some(name) = wanted.file_name().filter(|_| !wanted.is_dir()) else {
-            return Err(Failure::usage("wrong-file", format!("{} is no name of a file", wanted.display())));
-        };
-        // A device or a pipe must not make way for a file.
-        if fs::metadata(wanted).is_ok_and(|there| !there.is_file()) {
-            return Err(Failure::usage("wrong-file", format!("{} is no ordinary file", wanted.display()))
-                .hint("`query` writes to the standard output"));
-        }
-        let resolved = fs::canonicalize(wanted).unwrap_or_else(|_| wanted.to_owned());
-        let path = resolved.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-        let file = File::create(&path).map_err(|error| unwritable(wanted, &error))?;
-        Ok(Self { file, path, wanted: resolved, published: false })
-    }
-
-    fn publish(mut self, wanted: &Path) -> Result<(), Failure> {
-        let done = self.file.sync_all().and_then(|()| fs::rename(&self.path, &self.wanted));
-        self.published = done.is_ok();
-        done.map_err(|error| unwritable(wanted, &error))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.published {
-            // The failure that led here is told; a remainder does no harm.
-            let _remains = fs::remove_file(&self.path);
-        }
-    }
+    destination::unwritable(path, error)
 }
 
 enum Form<W: Write> {
@@ -220,6 +178,8 @@ fn text(value: &Out, writing: &Writing) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use mytism_core::value::Value;
 
     use super::*;

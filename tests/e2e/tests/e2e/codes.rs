@@ -35,6 +35,12 @@ const SAVES: &[Call] = &[
     (2, "not-in-this-version", &["--user", "x", "save"], ""),
     (2, "unknown-label", &["save"], r#"{"changes":[{"new":"a","entity":"Order","values":{"Customer":{"ref":"b"}}}]}"#),
     (2, "duplicate-label", &["save"], r#"{"changes":[{"new":"a","entity":"Order"},{"new":"a","entity":"Order"}]}"#),
+    (
+        3,
+        "out-of-bounds",
+        &["save"],
+        r#"{"changes":[{"new":"a","entity":"Order","values":{"OrderID":90001,"Freight":"-0.01"}}]}"#,
+    ),
     (2, "wrong-value", &["save"], r#"{"changes":[{"new":"a","entity":"Order","values":{"OrderID":"x"}}]}"#),
     (3, "value-required", &["save"], r#"{"changes":[{"new":"a","entity":"Shipper"}]}"#),
     (3, "unknown-object", &["show", "999999999"], ""),

@@ -8,6 +8,8 @@ fn line(node: &RunningNode) -> serde_json::Value {
     node.project().status()["sync"][0].clone()
 }
 
+const RESTS: &str = "the lines of the other node rest until they are resumed there";
+
 #[test]
 fn lines_rest_until_they_are_resumed_also_over_a_restart() {
     let head = head_office();
@@ -15,11 +17,12 @@ fn lines_rest_until_they_are_resumed_also_over_a_restart() {
     let paused = branch.project().run_json(&["sync", "pause"], "").success().json();
     assert_eq!(paused["lines_rest"], true);
     wait_until("the line rests", PATIENCE, || line(&branch)["state"] == "stopped");
+    wait_until("the head office is told", PATIENCE, || line(&head)["last_error"] == RESTS);
+    assert_eq!(line(&head)["state"], "stopped");
     branch.project().save(&order(100));
     branch.stop();
     let _ready = branch.restart();
     assert_eq!(branch.project().status()["lines_rest"], true);
-    wait_until("the head office has seen it leave", PATIENCE, || line(&head)["state"] == "connecting");
     let status = branch.project().status();
     assert_eq!((&status["pending"], &status["sync"][0]["last_error"]), (&1.into(), &serde_json::Value::Null));
     let _said = branch.project().run_json(&["sync", "resume"], "").success();
@@ -32,9 +35,8 @@ fn who_is_turned_away_by_lines_that_rest_is_told() {
     let head = head_office();
     let branch = branch(&head, "berlin");
     let _said = head.project().run_json(&["sync", "pause"], "").success();
-    let message = "the lines of the other node rest until they are resumed there";
-    wait_until("the branch is told", PATIENCE, || line(&branch)["last_error"] == message);
-    assert_eq!(line(&head)["state"], "stopped");
+    wait_until("the branch is told", PATIENCE, || line(&branch)["last_error"] == RESTS);
+    assert_eq!((&line(&head)["state"], &line(&branch)["state"]), (&"stopped".into(), &"stopped".into()));
     let _said = head.project().run_json(&["sync", "resume"], "").success();
     wait_until("the branch is back", PATIENCE, || line(&branch)["state"] == "connected");
 }

@@ -28,6 +28,7 @@ fn member(id: u32, name: &str, kind: KindDef, indexed: bool) -> MemberDef {
         indexed,
         default: None,
         number: None,
+        bounds: mytism_core::schema::BoundsDef::default(),
         conflict: None,
     }
 }
