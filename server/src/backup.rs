@@ -62,6 +62,8 @@ pub enum Phase {
     Making,
     /// Its parts are checked and unpacked; in bytes.
     Unpacking,
+    /// The contents of files are read; in bytes.
+    Reading,
     /// The restored log is followed from its first entry; in entries.
     Proving,
 }
@@ -76,6 +78,8 @@ pub struct Listed {
     pub manifest: Result<Manifest, Failure>,
     /// The name of its directory.
     pub name: String,
+    /// Bytes of its directory, as it was told when it was made; 0 where it cannot be read.
+    pub bytes: u64,
     /// When it was last proven to be restorable.
     pub verified: Option<verify::Proof>,
 }
@@ -96,7 +100,9 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, Failure> {
         let entry = entry.map_err(|error| file_failure("read", &backups, &error))?;
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         if !name.starts_with('.') && path.join(manifest::FILE).exists() {
-            found.push(Listed { manifest: Manifest::read(&path), verified: verify::Proof::read(&path), name });
+            let manifest = Manifest::read(&path);
+            let bytes = manifest.as_ref().map_or(0, |manifest| manifest.bytes_in(&path));
+            found.push(Listed { manifest, name, bytes, verified: verify::Proof::read(&path) });
         }
     }
     let made = |listed: &Listed| listed.manifest.as_ref().map(|manifest| manifest.made.clone()).unwrap_or_default();

@@ -100,6 +100,8 @@ pub struct Live {
     pub journal_time: Duration,
     /// How many rows of the journal are kept at most.
     pub journal_rows: u64,
+    /// How long contents of files stay that nothing names.
+    pub files_grace: Duration,
     /// How far ahead of its use the node leases numbers, and a branch keeps ids.
     pub leases: LeasePolicy,
     /// Who has not said who he is after this time is cut off.
@@ -271,6 +273,7 @@ fn build_live(values: &Values) -> Live {
         id_reserve: values.number(&table::RESERVE).unwrap_or_default(),
         journal_time: Duration::from_secs(values.number(&table::JOURNAL_DAYS).unwrap_or_default() * 86_400),
         journal_rows: values.number(&table::JOURNAL_ROWS).unwrap_or_default(),
+        files_grace: Duration::from_secs(values.number(&table::FILES_GRACE).unwrap_or_default() * 86_400),
         leases: LeasePolicy {
             days: values.small(&table::LEASE_DAYS).unwrap_or_default(),
             numbers: values.number(&table::LEASE_MINIMUM).unwrap_or_default(),

@@ -3,8 +3,9 @@
 //! 1. `desk`: what clients bring and fetch, in parts
 //! 2. `wanted`: which contents are named here and have not come, in a file that outlasts the process
 //! 3. `watch`: follows the log, and fills that list
-//! 4. `ask` and `give`: the two ends of a stream between nodes; whoever receives asks
-//! 5. `lines`: which streams there are
+//! 4. `sweep`: removes what nothing names, and wants what only the history names
+//! 5. `ask` and `give`: the two ends of a stream between nodes; whoever receives asks
+//! 6. `lines`: which streams there are
 //!
 //! Nothing here delays a save: the log goes first, and a save never waits for a content.
 
@@ -12,6 +13,7 @@ mod ask;
 mod desk;
 mod give;
 mod lines;
+mod sweep;
 mod wanted;
 mod watch;
 
@@ -24,7 +26,7 @@ use mytism_core::failure::Failure;
 use mytism_core::id::{Hash, ObjectId};
 use mytism_core::operation::{ContentPart, Output, Reply, Status};
 use mytism_core::value::Value;
-use mytism_vault::{Vault, VaultError};
+use mytism_vault::{Hold, Vault, VaultError};
 
 use crate::config::Config;
 use crate::project::Project;
@@ -34,6 +36,7 @@ use tokio::sync::Semaphore;
 use wanted::Wanted;
 
 pub(crate) use lines::{serve, spawn};
+pub(crate) use sweep::run as sweep;
 pub(crate) use watch::follow;
 
 /// See the module.
@@ -53,8 +56,8 @@ struct Known(Vault);
 
 impl mytism_app::contents::Contents for Known {
     fn bytes_of(&self, content: Hash) -> Option<u64> {
-        // What cannot be read is not here.
-        self.0.bytes_of(content).ok().flatten()
+        // Who asks is about to name it. What cannot be read is not here.
+        self.0.claim(content).ok().flatten()
     }
 }
 
@@ -65,6 +68,11 @@ impl Contents {
         app.keep_contents(Arc::new(Known(vault.clone())));
         let wanted = Wanted::open(&project.wanted_file(), &vault);
         Ok(Arc::new(Self { desk: Desk::new(vault.clone()), wanted, fetching: Semaphore::new(FETCHING), vault }))
+    }
+
+    /// All contents that are here stay, as long as the result is kept.
+    pub(crate) fn hold(&self) -> Hold {
+        self.vault.hold()
     }
 
     /// Takes in a part of a content.

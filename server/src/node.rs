@@ -278,6 +278,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
     tasks.spawn(settings.watch(Arc::clone(&shared)));
     tasks.spawn(housekeeping::run(Arc::clone(&shared), project.clone()));
     tasks.spawn(contents::follow(Arc::clone(&shared), project.clone()));
+    tasks.spawn(contents::sweep(Arc::clone(&shared), project.named_file()));
     let identity = shared.app.identity();
     let ready = Ready {
         pid: std::process::id(),

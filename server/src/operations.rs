@@ -45,7 +45,10 @@ impl RunningNode {
                 Reply::Status(Box::new(self.status()?))
             }
             Request::AddNode { name, valid_days } => Reply::Account { file: self.add_node(&name, valid_days)? },
-            Request::Backup { with_keys } => return back_up(&shared.project, &shared.app, with_keys, sink),
+            Request::Backup { with_keys } => {
+                let _all_stay = shared.contents.hold();
+                return back_up(&shared.project, &shared.app, with_keys, sink);
+            }
             Request::Stop => {
                 shared.stop();
                 Reply::Stopping

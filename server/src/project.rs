@@ -106,6 +106,11 @@ impl Project {
         self.state().join("wanted-contents")
     }
 
+    /// Which contents of files the log names, as far as it was looked through.
+    pub(crate) fn named_file(&self) -> PathBuf {
+        self.state().join("named-contents")
+    }
+
     /// Present once the contents of files were compared with the objects that name them.
     pub(crate) fn stream_copy_file(&self) -> PathBuf {
         self.directory.join(".init-streamcopy")

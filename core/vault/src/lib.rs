@@ -36,11 +36,13 @@ pub use arrival::Arrival;
 pub use error::VaultError;
 pub use reader::Reader;
 pub use recipe::{Part, Recipe};
-pub use sweep::Swept;
+pub use sweep::{Grace, Hold, Swept};
 pub use vault::{Usage, Vault};
 pub use writer::Writer;
 
 use mytism_core::id::Hash;
+
+use crate::place::Shelf;
 
 /// The smallest chunk, but for the last one of a content; bytes.
 pub const CHUNK_BYTES_MIN: u32 = 64 << 10;
@@ -48,6 +50,20 @@ pub const CHUNK_BYTES_MIN: u32 = 64 << 10;
 pub const CHUNK_BYTES_USUAL: u32 = 256 << 10;
 /// The largest chunk; bytes.
 pub const CHUNK_BYTES_MAX: u32 = 1 << 20;
+
+/// Whether the bytes of a file are what they were when it got its name; `path` is below a vault, or below a place that
+/// a vault was copied to.
+#[must_use]
+pub fn is_as_named(path: &str, bytes: &[u8]) -> bool {
+    let mut names = path.split('/');
+    let (shelf, _, name) = (names.next(), names.next(), names.next());
+    let Some(hash) = name.and_then(Hash::from_hex) else { return false };
+    match Shelf::ALL.into_iter().find(|one| shelf == Some(one.name())) {
+        Some(Shelf::Recipes) => Recipe::from_file(hash, bytes).is_some(),
+        Some(Shelf::Whole | Shelf::Chunks | Shelf::Staged) => hash_of(bytes) == hash,
+        None => false,
+    }
+}
 
 /// The name of some bytes.
 #[must_use]

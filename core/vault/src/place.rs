@@ -23,7 +23,7 @@ pub(crate) enum Shelf {
 impl Shelf {
     pub(crate) const ALL: [Self; 4] = [Self::Whole, Self::Chunks, Self::Recipes, Self::Staged];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Whole => "whole",
             Self::Chunks => "chunks",

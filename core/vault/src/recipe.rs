@@ -8,7 +8,8 @@ use mytism_core::id::Hash;
 use crate::{CHUNK_BYTES_MAX, VaultError, hash_of};
 
 const MAGIC: &[u8; 5] = b"MYTR\x01";
-const PART_BYTES: usize = 36;
+/// Bytes of one chunk's line.
+pub(crate) const PART_BYTES: usize = 36;
 
 /// One chunk of a content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,7 @@
 //! The directory as a whole, and single chunks of it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mytism_core::id::Hash;
@@ -24,6 +24,8 @@ pub(crate) struct Inner {
     /// Held for writing while something is removed, so that nobody counts on a chunk in the moment before it goes, and
     /// while all is counted.
     pub(crate) gate: RwLock<()>,
+    /// So many count on it that nothing is removed.
+    pub(crate) holds: AtomicUsize,
     usage: Mutex<Option<Usage>>,
     /// Bytes that were written and not made durable.
     unsynced: AtomicU64,
@@ -48,6 +50,7 @@ impl Vault {
         Ok(Self(Arc::new(Inner {
             places,
             gate: RwLock::new(()),
+            holds: AtomicUsize::new(0),
             usage: Mutex::new(None),
             unsynced: AtomicU64::new(0),
         })))
@@ -238,10 +241,14 @@ impl Vault {
     pub(crate) fn complete(&self, recipe: &Recipe) -> Result<(), VaultError> {
         let places = &self.0.places;
         let _not_while_removing = self.0.gate.read().unwrap_or_else(PoisonError::into_inner);
-        if self.has(recipe.content()) {
+        let content = recipe.content();
+        // Whoever brought it is about to name it, however long it has been here.
+        for shelf in [Shelf::Whole, Shelf::Recipes] {
+            places.touch(shelf, content);
+        }
+        if self.has(content) {
             return Ok(());
         }
-        let content = recipe.content();
         let is_single = recipe.parts().len() == 1;
         places.sync_all()?;
         let mut bytes = 0;
@@ -255,6 +262,11 @@ impl Vault {
                 places.put(&places.path(Shelf::Chunks, part.hash), Shelf::Whole, part.hash)?;
             } else if !self.holds(*part) {
                 return Err(VaultError::Missing(content));
+            } else {
+                // It was of others so far, who may be removed in this moment.
+                for shelf in [Shelf::Chunks, Shelf::Whole] {
+                    places.touch(shelf, part.hash);
+                }
             }
         }
         if is_single {

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mytism_core::id::Hash;
-use mytism_vault::{CHUNK_BYTES_MAX, Part, Recipe, Vault, VaultError, hash_of};
+use mytism_vault::{CHUNK_BYTES_MAX, Grace, Part, Recipe, Swept, Vault, VaultError, hash_of};
 use proptest::prelude::*;
 
 /// Bytes that look like chance and are always the same.
@@ -87,6 +87,13 @@ fn contents_of_all_sizes_come_back() {
     }
     assert_eq!(again.usage().unwrap().contents, 6);
     assert!(files(root.path(), "staged").is_empty());
+    for path in ["whole", "chunks", "recipes"].iter().flat_map(|shelf| files(root.path(), shelf)) {
+        let mut bytes = fs::read(&path).unwrap();
+        let name = path.strip_prefix(root.path()).unwrap().to_str().unwrap();
+        assert!(mytism_vault::is_as_named(name, &bytes), "{name}");
+        bytes.push(0);
+        assert!(!mytism_vault::is_as_named(name, &bytes) && !mytism_vault::is_as_named("new/1", &bytes));
+    }
     let mut listed = HashSet::new();
     again.contents(&mut |hash| assert!(listed.insert(hash))).unwrap();
     assert_eq!(listed, HashSet::from(hashes));
@@ -240,13 +247,89 @@ fn what_nobody_needs_goes_after_a_while() {
     other.extend(noise(12, 1_000_000));
     let unneeded = put(&vault, &other);
     let small = put(&vault, b"small");
-    let needed_set = HashSet::from([needed]);
-    assert_eq!(vault.sweep(&needed_set, Duration::from_secs(3600)).unwrap(), mytism_vault::Swept::default());
-    let swept = vault.sweep(&needed_set, Duration::ZERO).unwrap();
-    assert_eq!(swept.contents, 2);
+    let mut arrival = vault.arrival(half_a_content());
+    let _asked = arrival.next_wanted().unwrap();
+    arrival.put(hash_of(&noise(15, 70_000)), &noise(15, 70_000)).unwrap();
+    let hour = Duration::from_secs(3600);
+    let all = HashSet::from([unneeded, small]);
+    assert_eq!(vault.sweep(&all, Grace { contents: hour, staged: hour }).unwrap(), Swept::default());
+    assert!(vault.untouched(hour).unwrap().is_empty());
+    assert_eq!(vault.untouched(Duration::ZERO).unwrap(), HashSet::from([needed, unneeded, small]));
+    // Somebody copies what is here.
+    let hold = vault.hold();
+    let at_once = Grace { contents: Duration::ZERO, staged: hour };
+    assert_eq!(vault.sweep(&all, at_once).unwrap(), Swept { held_up: true, ..Swept::default() });
+    drop(hold);
+    let swept = vault.sweep(&all, at_once).unwrap();
+    assert_eq!((swept.contents, swept.held_up), (2, false));
+    assert_eq!(files(root.path(), "staged").len(), 1, "what is on its way stays longer");
     assert!(!vault.has(unneeded) && !vault.has(small));
     assert!(get(&vault, needed) == shared);
     assert_eq!(vault.usage().unwrap().contents, 1);
+    let swept = vault.sweep(&all, Grace { contents: hour, staged: Duration::ZERO }).unwrap();
+    assert_eq!((swept.contents, swept.files, files(root.path(), "staged").len()), (0, 1, 0));
+}
+
+/// Of two chunks, the first of which is [`noise`] 15.
+fn half_a_content() -> Recipe {
+    let part = |seed| Part { hash: hash_of(&noise(seed, 70_000)), bytes: 70_000 };
+    Recipe::new(Hash([1; 32]), vec![part(15), part(16)]).unwrap()
+}
+
+fn age(root: &Path) {
+    let past = SystemTime::now() - Duration::from_secs(7_200);
+    for file in ["whole", "chunks", "recipes", "staged"].iter().flat_map(|shelf| files(root, shelf)) {
+        fs::File::open(file).unwrap().set_modified(past).unwrap();
+    }
+}
+
+#[test]
+fn what_is_needed_again_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let (claimed, brought, extended) = (noise(17, 3_000_000), noise(18, 3_000_000), noise(19, 3_000_000));
+    let hashes = [&claimed, &brought, &extended].map(|bytes| put(&vault, bytes));
+    let away = put(&vault, b"small");
+    age(root.path());
+    // One is named, one is brought again, and of one the chunks become those of another.
+    assert_eq!(vault.claim(hashes[0]).unwrap(), Some(3_000_000));
+    assert_eq!(vault.claim(Hash([7; 32])).unwrap(), None);
+    put(&vault, &brought);
+    let mut longer = extended;
+    longer.extend(noise(20, 500_000));
+    let longer_hash = put(&vault, &longer);
+    let hour = Duration::from_secs(3600);
+    let unneeded = vault.untouched(hour).unwrap();
+    assert_eq!(unneeded, HashSet::from([hashes[2], away]));
+    let swept =
+        vault.sweep(&HashSet::from([hashes[0], hashes[1], hashes[2], away]), Grace { contents: hour, staged: hour });
+    assert_eq!(swept.unwrap().contents, 2);
+    assert!(
+        get(&vault, hashes[0]) == claimed && get(&vault, hashes[1]) == brought && get(&vault, longer_hash) == longer
+    );
+}
+
+#[test]
+fn a_chunk_on_which_an_arrival_counts_stays() {
+    let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [from, to] = roots.each_ref().map(|root| Vault::open(root.path()).unwrap());
+    let mut bytes = noise(21, 3_000_000);
+    let old = put(&to, &bytes);
+    bytes.extend(noise(22, 500_000));
+    let new = put(&from, &bytes);
+    age(roots[1].path());
+    send(&from, &to, new, usize::MAX);
+    // The recipe of the new one is there, and made young all chunks; a removal that had looked before it sees that.
+    for name in files(roots[1].path(), "recipes") {
+        if name.file_name().unwrap().to_str() == Some(new.to_string().as_str()) {
+            fs::rename(&name, roots[1].path().join("hidden")).unwrap();
+        }
+    }
+    let hour = Duration::from_secs(3600);
+    to.sweep(&HashSet::from([old]), Grace { contents: hour, staged: hour }).unwrap();
+    let place = roots[1].path().join("recipes").join(&new.to_string()[..2]).join(new.to_string());
+    fs::rename(roots[1].path().join("hidden"), place).unwrap();
+    assert!(!to.has(old) && get(&to, new) == bytes);
 }
 
 #[test]

@@ -74,6 +74,22 @@ impl App {
         Ok(Some((values.filter_map(|(_, value)| held(value)).collect(), last)))
     }
 
+    /// The contents that the next pending transactions above a place name, and the place of the last of these; `None`
+    /// where there are no more.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn contents_of_pending(&self, after: i64) -> Result<Option<(Vec<Blob>, i64)>, AppError> {
+        let rows = self.view()?.pending_after(after, ENTRIES.0, ENTRIES.1)?;
+        let Some(last) = rows.last().map(|row| row.place) else { return Ok(None) };
+        let mut blobs = Vec::new();
+        for row in rows {
+            let changes = transaction::read(row.bytes)?.transaction.changes;
+            blobs.extend(changes.into_iter().filter_map(|change| held(change.new)));
+        }
+        Ok(Some((blobs, last)))
+    }
+
     /// The hash of an entry of the log.
     ///
     /// # Errors

@@ -194,6 +194,7 @@ words! {
     backed_up: "{}   position {}   {} {object|objects}   {}", "{}   Position {}   {} {Objekt|Objekte}   {}";
     making_backup: "backing up", "sichert";
     unpacking: "checking and unpacking", "prüft und packt aus";
+    reading_files: "reading the contents of files", "liest die Inhalte der Dateien";
     proving: "following the log", "liest das Protokoll nach";
     backups: "backups", "Sicherung";
     last_backup: "last {}", "zuletzt {}";

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use mytism_core::failure::Failure;
 
 use super::manifest::damaged;
-use super::sync;
+use super::{Phase, Progress, Step, sync};
 use crate::config::{FILE_NAME, Process, explain};
 use crate::project::{Project, file_failure, make_directory};
 
-/// The directories of a vault that hold what is whole.
-const SHELVES: [&str; 3] = ["whole", "chunks", "recipes"];
+/// The directories of a vault that hold what is whole, in the order in which they are listed: what comes meanwhile has
+/// its chunks before its recipe, and a chunk may go from the second one to the last.
+const SHELVES: [&str; 3] = ["recipes", "chunks", "whole"];
 /// Of these, each file stands for one content.
 const CONTENTS: [&str; 2] = ["whole", "recipes"];
 /// Where the contents of all backups are, beside them.
@@ -99,13 +100,16 @@ impl Files {
         let mut folders: Vec<PathBuf> = Vec::new();
         for (path, bytes) in &self.0 {
             let (source, target) = (from.join(path), to.join(path));
-            if fs::metadata(&target).is_ok_and(|there| there.len() == *bytes) {
+            if is_at(to, path, *bytes) {
                 continue;
             }
             let Some(folder) = target.parent() else { continue };
             make_directory(folder)?;
             let new = folder.join(".new");
-            match fs::copy(&source, &new) {
+            // A chunk that became a content of its own since it was listed.
+            let moved = || fs::copy(from.join(path.replacen("chunks/", "whole/", 1)), &new);
+            let copied = fs::copy(&source, &new);
+            match copied.or_else(|error| if error.kind() == ErrorKind::NotFound { moved() } else { Err(error) }) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 copied => copied.map_err(|error| file_failure("copy", &source, &error))?,
             };
@@ -118,15 +122,43 @@ impl Files {
         folders.iter().try_for_each(|folder| sync(folder))
     }
 
+    /// Bytes of those that are not at a place.
+    pub(super) fn missing_at(&self, place: &Path) -> u64 {
+        self.0.iter().filter(|(path, bytes)| !is_at(place, path, *bytes)).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// That each of them is at a place and what it was, but for those that are at another one, which checks what it
+    /// holds itself.
+    pub(super) fn prove(&self, place: &Path, but: Option<&Path>, progress: &mut Progress<'_>) -> Result<(), Failure> {
+        let is_due = |(path, bytes): &&(String, u64)| but.is_none_or(|other| !is_at(other, path, *bytes));
+        let total = self.0.iter().filter(is_due).map(|(_, bytes)| bytes).sum();
+        let mut done = 0;
+        for (path, bytes) in self.0.iter().filter(is_due) {
+            let read = fs::read(place.join(path));
+            let is_good = match &read {
+                Ok(read) => read.len() as u64 == *bytes && mytism_vault::is_as_named(path, read),
+                Err(error) if error.kind() == ErrorKind::NotFound => false,
+                Err(error) => return Err(file_failure("read", &place.join(path), error)),
+            };
+            if !is_good {
+                return Err(damaged(&format!("the content of a file, {path}, is missing or not what it was")));
+            }
+            done += bytes;
+            progress(Step { phase: Phase::Reading, done, total });
+        }
+        Ok(())
+    }
+
     /// That each of them is at one of some places, with its bytes.
     pub(super) fn check(&self, places: &[&Path]) -> Result<(), Failure> {
-        let is_in = |place: &Path, path: &str, bytes: u64| {
-            fs::metadata(place.join(path)).is_ok_and(|there| there.len() == bytes)
-        };
-        let missing = self.0.iter().find(|(path, bytes)| !places.iter().any(|place| is_in(place, path, *bytes)));
+        let missing = self.0.iter().find(|(path, bytes)| !places.iter().any(|place| is_at(place, path, *bytes)));
         missing
             .map_or(Ok(()), |(path, _)| Err(damaged(&format!("the content of a file, {path}, is missing or cut off"))))
     }
+}
+
+fn is_at(place: &Path, path: &str, bytes: u64) -> bool {
+    fs::metadata(place.join(path)).is_ok_and(|there| there.len() == bytes)
 }
 
 /// The names in a directory; none where there is none.
@@ -176,6 +208,28 @@ mod tests {
         for bad in ["x", "1 /etc/passwd", "1 whole/../x", "x whole/ab/cd", "1 new/ab/cd"] {
             assert_eq!(Files::from_text(bad).map(|_| ()).unwrap_err().code, "backup-damaged", "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_not_what_it_was_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let [vault, store] = ["vault", "store"].map(|name| directory.path().join(name));
+        let path = format!("whole/ab/{}", mytism_vault::hash_of(b"abc"));
+        for place in [&vault, &store] {
+            make_directory(place.join(&path).parent().unwrap()).unwrap();
+            fs::write(place.join(&path), "abc").unwrap();
+        }
+        let files = Files::of(&vault).unwrap();
+        let mut seen = Vec::new();
+        files.prove(&store, None, &mut |step| seen.push((step.done, step.total))).unwrap();
+        assert_eq!(seen, [(3, 3)]);
+        fs::write(store.join(&path), "abd").unwrap();
+        assert_eq!(files.prove(&store, None, &mut |_| {}).unwrap_err().code, "backup-damaged");
+        files.check(&[&store]).unwrap();
+        files.prove(&store, Some(&vault), &mut |_| {}).unwrap();
+        assert_eq!((files.missing_at(&vault), files.missing_at(directory.path())), (0, 3));
+        fs::remove_file(store.join(&path)).unwrap();
+        assert_eq!(files.prove(&store, None, &mut |_| {}).unwrap_err().code, "backup-damaged");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use mytism_core::failure::Failure;
 use mytism_core::operation::BackedUp;
 use mytism_format::hash;
 
-use super::manifest::{self, Manifest, Packed, Part};
+use super::manifest::{Manifest, Packed, Part};
 use super::{CONFIG, DATABASE, Held, NUMBERS, Phase, Progress, Step, contents, hold, remove, sync};
 use crate::config::without_secrets;
 use crate::project::{Project, file_failure, make_directory};
@@ -50,7 +50,7 @@ pub(crate) fn make(project: &Project, app: &App, progress: &mut Progress<'_>) ->
             position: manifest.position,
             objects: manifest.objects,
             blobs: manifest.blobs,
-            bytes: manifest.packed() + size(&target.join(manifest::FILE)),
+            bytes: manifest.bytes_in(&target),
             name,
         })
     });

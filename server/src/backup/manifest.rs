@@ -151,6 +151,12 @@ impl Manifest {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Bytes of all parts, and of itself in the directory of the backup.
+    #[must_use]
+    pub fn bytes_in(&self, backup: &Path) -> u64 {
+        self.packed() + fs::metadata(backup.join(FILE)).map_or(0, |found| found.len())
+    }
+
     /// Bytes of all parts.
     #[must_use]
     pub fn packed(&self) -> u64 {

@@ -6,6 +6,7 @@
 //! numbers go on above whatever the notes beside the old data and those in the backup say.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
@@ -153,7 +154,12 @@ impl Restore {
         let exchange = new_exchange(&project);
         let new = Staged::make(&project, &exchange)?;
         unpack::unpack(&backup, &manifest, &new.0, progress).map_err(|failure| failure.within(&backup))?;
-        let contents = wanted(&project, &backup, &new.0).map_err(|failure| failure.within(&backup))?;
+        let contents = wanted(&project, &backup, &new.0, progress).map_err(|failure| failure.within(&backup))?;
+        let files = contents.as_ref().map_or(Ok(0), |wanted| wanted.needs(&project, live.is_some()))?;
+        let needs = needs.saturating_add(files);
+        // What is unpacked lies on the disk already.
+        let room = (needs.saturating_sub(manifest.unpacked()), free_bytes(project.directory())?);
+        check_room(room.0, room.1, project.directory())?;
         merge_numbers(&project, &new.0)?;
         let staged = Staging { project: &project, manifest: &manifest, new: &new.0, live: live.as_ref() };
         let (differences, waits_for) = staged.bring_to_life(progress).map_err(|failure| failure.within(&backup))?;
@@ -210,12 +216,37 @@ struct Wanted {
 }
 
 /// The contents that a backup wants. Each must be with the backups or here already.
-fn wanted(project: &Project, backup: &Path, new: &Path) -> Result<Option<Wanted>, Failure> {
+fn wanted(
+    project: &Project,
+    backup: &Path,
+    new: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Wanted>, Failure> {
     let configuration = if project.exists() { project.directory() } else { new };
     let Some(vault) = contents::vault(project, configuration) else { return Ok(None) };
     let wanted = Wanted { files: Files::read(new)?, store: contents::store_of(backup), vault };
     wanted.files.check(&[&wanted.store, &wanted.vault])?;
+    wanted.files.prove(&wanted.store, Some(&wanted.vault), progress)?;
     Ok(Some(wanted))
+}
+
+impl Wanted {
+    /// Bytes that they take in the project, and those that the safety backup keeps. Contents on another disk than the
+    /// project's are counted for that disk alone.
+    fn needs(&self, project: &Project, has_live: bool) -> Result<u64, Failure> {
+        let comes = self.files.missing_at(&self.vault);
+        let safety = if has_live {
+            Files::of(&self.vault)?.missing_at(&contents::store_of(&project.backups().join(NEW)))
+        } else {
+            0
+        };
+        let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
+        if self.vault.exists() && device(&self.vault) != device(project.directory()) {
+            check_room(comes, free_bytes(&self.vault)?, &self.vault)?;
+            return Ok(safety);
+        }
+        Ok(comes.saturating_add(safety))
+    }
 }
 
 /// What is restored beside the data, before anybody is asked.

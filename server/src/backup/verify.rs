@@ -98,7 +98,7 @@ fn in_scratch(
         super::node_setup::load(backup, manifest, scratch, progress)?;
     } else {
         unpack::unpack(backup, manifest, scratch, progress)?;
-        contents::Files::read(scratch)?.check(&[&contents::store_of(backup)])?;
+        contents::Files::read(scratch)?.prove(&contents::store_of(backup), None, progress)?;
     }
     let app = open(&scratch.join("data"), &scratch.join(NUMBERS))?;
     prove(&app, manifest, progress)

@@ -114,6 +114,10 @@ used_keys! {
         "Never more rows than this are kept; a follower that is further behind loses the oldest, and the log of the node says so.")
         .watched();
 
+    FILES_GRACE = Key::new("FileVault", "graceDays", number(1, 3_650, "days"), "7",
+        "Contents that nothing has ever named are removed when nobody has touched them for so long: files that were brought and never saved, and transfers that broke off.")
+        .watched();
+
     HTTP_HOST = Key::new("DeploySite", "host", Kind::Listen, "*",
         "Where the web pages are served; localhost behind a reverse proxy. This version serves none.");
     HTTP_PORT = Key::new("DeploySite", "port", Kind::Port, "8080",
@@ -209,14 +213,6 @@ pub const ACCEPTED: &[Key] = &[
         number_or_zero(1, 1_000_000_000, "MB"),
         "0",
         "With on_demand: so much is kept here, the least lately opened goes first; 0 = no limit.",
-    )
-    .watched(),
-    Key::later(
-        "FileVault",
-        "graceDays",
-        number(1, 3_650, "days"),
-        "7",
-        "Contents that nothing refers to any longer are removed after this time.",
     )
     .watched(),
     Key::later(

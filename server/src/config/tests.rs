@@ -63,6 +63,7 @@ fn defaults_of_an_empty_file() {
     assert_eq!((config.http_host, config.http_port), (Listen::All, 8080));
     assert_eq!((config.live.retry_min, config.live.retry_max), (Duration::from_secs(1), Duration::from_secs(60)));
     assert_eq!((config.live.journal_time, config.live.journal_rows), (Duration::from_secs(30 * 86_400), 10_000_000));
+    assert_eq!(config.live.files_grace, Duration::from_secs(7 * 86_400));
     assert_eq!((config.live.id_reserve, config.live.log_level), (65_536, LogLevel::Info));
 }
 

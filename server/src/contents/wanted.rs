@@ -1,7 +1,8 @@
-//! Which contents are named here and have not come: asked for now before the newest before the rest.
+//! Which contents are named here and have not come: asked for now before the newest before the rest, and last what only
+//! the history names.
 //!
 //! The list stands in a file with the entry of the log up to which it was made, so that it outlasts the process. The file
-//! only grows while the node runs: a line `+ HASH BYTES` for what is wanted, a line `@ NUMBER HASH` for the entry. When
+//! only grows while the node runs: a line `+ HASH BYTES` for what is wanted, with `~` where only the history names it, a line `@ NUMBER HASH` for the entry. When
 //! it is read, what has come since is left out. A file that is lost or torn costs a look at all objects.
 
 use std::collections::{BTreeMap, HashMap};
@@ -32,8 +33,19 @@ pub(super) struct Wanted {
     news: Notify,
 }
 
-/// Somebody asked for it now, and its place in the order of naming.
-type Rank = (bool, u64);
+/// Who wants a content; the last goes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Why {
+    /// The history, and perhaps nothing that is there now.
+    History,
+    /// What arrived, or is there.
+    Named,
+    /// Somebody who waits.
+    Asked,
+}
+
+/// Why it is wanted, and its place in the order of naming.
+type Rank = (Why, u64);
 
 #[derive(Default)]
 struct List {
@@ -74,13 +86,31 @@ impl Wanted {
         let mut list = self.list();
         let mut text = String::new();
         for want in wants {
-            if list.put(*want, false) {
-                text.push_str(&line(*want));
+            if list.put(*want, Why::Named) {
+                text.push_str(&line(*want, Why::Named));
             }
         }
         if let Some((number, hash)) = cursor {
             list.cursor = cursor;
             text.push_str(&format!("@ {number} {hash}\n"));
+        }
+        list.append(&self.path, &text)?;
+        drop(list);
+        self.news.notify_waiters();
+        Ok(())
+    }
+
+    /// Adds what only the history names; durable when this returns.
+    pub(super) fn add_of_history(&self, wants: &[Want]) -> io::Result<()> {
+        let mut list = self.list();
+        let mut text = String::new();
+        for want in wants {
+            if list.put(*want, Why::History) {
+                text.push_str(&line(*want, Why::History));
+            }
+        }
+        if text.is_empty() {
+            return Ok(());
         }
         list.append(&self.path, &text)?;
         drop(list);
@@ -97,8 +127,8 @@ impl Wanted {
     pub(super) fn ask_now(&self, blob: &Blob) {
         let want = Want { content: blob.hash(), bytes: blob.bytes() };
         let mut list = self.list();
-        let is_new = list.put(want, true);
-        if is_new && let Err(error) = list.append(&self.path, &line(want)) {
+        let is_new = list.put(want, Why::Asked);
+        if is_new && let Err(error) = list.append(&self.path, &line(want, Why::Named)) {
             // It is fetched in this life of the process, and asked for again in the next one.
             tracing::warn!("that {} is wanted cannot be noted: {error}", want.content);
         }
@@ -160,25 +190,26 @@ impl Wanted {
     }
 }
 
-fn line(want: Want) -> String {
-    format!("+ {} {}\n", want.content, want.bytes)
+fn line(want: Want, why: Why) -> String {
+    let mark = if why == Why::History { '~' } else { '+' };
+    format!("{mark} {} {}\n", want.content, want.bytes)
 }
 
 impl List {
     /// Whether it was not in the list before.
-    fn put(&mut self, want: Want, now: bool) -> bool {
+    fn put(&mut self, want: Want, why: Why) -> bool {
         self.last += 1;
         let last = self.last;
         if let Some(entry) = self.wants.get_mut(&want.content) {
-            // Asked for once, it keeps its place before the others.
-            if now && !entry.rank.0 {
+            // Where it was more urgent before, it keeps its place.
+            if why > entry.rank.0 {
                 self.order.remove(&entry.rank);
-                entry.rank = (true, last);
+                entry.rank = (why, last);
                 self.order.insert(entry.rank, want.content);
             }
             return false;
         }
-        let rank = (now, last);
+        let rank = (why, last);
         self.wants.insert(want.content, Entry { want, rank, under_way: false, arrived: 0 });
         self.order.insert(rank, want.content);
         true
@@ -189,10 +220,11 @@ impl List {
         for line in text.split_inclusive('\n').map_while(|line| line.strip_suffix('\n')) {
             let words: Vec<&str> = line.split(' ').collect();
             match words.as_slice() {
-                ["+", hash, bytes] => {
+                [mark @ ("+" | "~"), hash, bytes] => {
                     let Some((content, bytes)) = Hash::from_hex(hash).zip(bytes.parse().ok()) else { return };
                     if !vault.has(content) {
-                        self.put(Want { content, bytes }, false);
+                        let why = if *mark == "~" { Why::History } else { Why::Named };
+                        self.put(Want { content, bytes }, why);
                     }
                 }
                 ["@", number, hash] => {
@@ -210,8 +242,12 @@ impl List {
             file.write_all(text.as_bytes())?;
             return file.sync_data();
         }
-        let mut whole: String =
-            self.order.values().filter_map(|hash| self.wants.get(hash)).map(|entry| line(entry.want)).collect();
+        let mut whole: String = self
+            .order
+            .values()
+            .filter_map(|hash| self.wants.get(hash))
+            .map(|entry| line(entry.want, entry.rank.0))
+            .collect();
         if let Some((number, hash)) = self.cursor {
             whole.push_str(&format!("@ {number} {hash}\n"));
         }
@@ -280,6 +316,10 @@ mod tests {
         assert!(!text.contains(&here.to_string()) && !text.contains("aaaa"), "{text}");
         let third = Wanted::open(&path, &vault);
         assert_eq!((third.cursor(), third.count()), (Some((9, Hash([8; 32]))), 3));
-        assert_eq!(third.next(|_| true), Some(want(3)));
+        // The history comes last, also in the next life.
+        third.add_of_history(&[want(4), want(3)]).unwrap();
+        let fourth = Wanted::open(&path, &vault);
+        let order: Vec<_> = std::iter::from_fn(|| fourth.next(|_| true)).collect();
+        assert_eq!(order, [want(3), want(2), want(1), want(4)]);
     }
 }

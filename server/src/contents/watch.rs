@@ -60,7 +60,10 @@ fn catch_up(shared: &Shared, project: &Project) -> Result<(), Failure> {
         }
     };
     while let Some(named) = app.contents_after(number).map_err(failed)? {
-        let wants = lacking(contents, &named.blobs);
+        // What is here counts as young from now on, since it may have been on its way out.
+        let is_here = |blob: &Blob| contents.vault.claim(blob.hash()).ok().flatten().is_some();
+        let missing = named.blobs.iter().filter(|blob| !is_here(blob));
+        let wants: Vec<Want> = missing.map(want).collect();
         number = named.end.0;
         if wants.is_empty() && number - noted < NOTED_EVERY {
             contents.wanted.moved(named.end);
@@ -101,11 +104,15 @@ fn compare(shared: &Shared, reading: bool) -> Result<u64, Failure> {
     Ok(end.0)
 }
 
-fn lacking(contents: &Contents, blobs: &[Blob]) -> Vec<Want> {
+pub(super) fn lacking(contents: &Contents, blobs: &[Blob]) -> Vec<Want> {
     let missing = blobs.iter().filter(|blob| !contents.vault.has(blob.hash()));
-    missing.map(|blob| Want { content: blob.hash(), bytes: blob.bytes() }).collect()
+    missing.map(want).collect()
 }
 
-fn unnoted(error: &std::io::Error) -> Failure {
+fn want(blob: &Blob) -> Want {
+    Want { content: blob.hash(), bytes: blob.bytes() }
+}
+
+pub(super) fn unnoted(error: &std::io::Error) -> Failure {
     Failure::failed("file-error", format!("the list of contents that have to come cannot be written: {error}"))
 }

@@ -66,6 +66,7 @@ pub(super) fn follow(progress: &mut Progress, step: Step, words: &Words) {
     let text = match step.phase {
         Phase::Making => words.making_backup,
         Phase::Unpacking => words.unpacking,
+        Phase::Reading => words.reading_files,
         Phase::Proving => words.proving,
     };
     progress.at(step.done, step.total, text);
@@ -128,7 +129,7 @@ fn document(listed: &Listed) -> Json {
             "position": manifest.position,
             "objects": manifest.objects,
             "blobs": manifest.blobs,
-            "bytes": manifest.packed(),
+            "bytes": listed.bytes,
             "verified": verified,
             "error": null,
         }),
@@ -160,7 +161,7 @@ fn row(listed: &Listed, words: &Words) -> Vec<(String, Out)> {
         word(words.made, &manifest.map_or_else(|| words.damaged.to_owned(), |manifest| short(&manifest.made))),
         number(words.position_column, manifest.map(|manifest| manifest.position)),
         number(words.objects_column, manifest.map(|manifest| manifest.objects)),
-        word(words.size, &manifest.map(|manifest| words.bytes(manifest.packed())).unwrap_or_default()),
+        word(words.size, &manifest.map(|_| words.bytes(listed.bytes)).unwrap_or_default()),
         word(words.proven, &proven.unwrap_or_default()),
     ]
 }
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn a_backup_that_cannot_be_read_is_listed() {
         let failure = Failure::failed("backup-damaged", "m");
-        let listed = Listed { manifest: Err(failure), name: "a".to_owned(), verified: None };
+        let listed = Listed { manifest: Err(failure), name: "a".to_owned(), bytes: 0, verified: None };
         assert_eq!(document(&listed)["error"]["code"], "backup-damaged");
         let cells = row(&listed, &crate::words::ENGLISH);
         assert_eq!(cells[1].1, Out::Word("damaged".to_owned()));

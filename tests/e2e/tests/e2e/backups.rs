@@ -381,14 +381,16 @@ fn a_branch_without_its_marker_gives_up_its_ids() {
 #[test]
 fn contents_of_files_stand_once_in_all_backups_and_come_back() {
     let project = Project::head_office("hamburg", &crate::trade::schema());
-    let place = |project: &Project| project.directory().join("blobs").join("whole").join("ab").join("ab12");
+    // The BLAKE3 hash of `abc`.
+    let name = "whole/64/6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85";
+    let place = |project: &Project| project.directory().join("blobs").join(name);
     fs::create_dir_all(place(&project).parent().unwrap()).unwrap();
-    fs::write(place(&project), "a content").unwrap();
+    fs::write(place(&project), "abc").unwrap();
     let first = back_up(&project);
     let second = back_up(&project);
     assert_eq!((&first["blobs"], &second["blobs"]), (&json!(1), &json!(1)));
     let store = project.directory().join("backups").join(".contents");
-    assert_eq!(fs::read_to_string(store.join("whole/ab/ab12")).unwrap(), "a content");
+    assert_eq!(fs::read_to_string(store.join(name)).unwrap(), "abc");
     let verify = || project.run_json(&["backup", "verify", name_of(&first)], "");
     let _proven = verify().success();
     // On another machine, with the contents beside the backup.
@@ -397,9 +399,19 @@ fn contents_of_files_stand_once_in_all_backups_and_come_back() {
     let _missing = other.run_json(&restore, "").error(1, "backup-damaged");
     copy(&store, &other.directory().join("backups").join(".contents"));
     let _restored = other.documents(&restore);
-    assert_eq!(fs::read_to_string(place(&other)).unwrap(), "a content");
-    fs::write(store.join("whole/ab/ab12"), "a con").unwrap();
-    let _cut = verify().error(1, "backup-damaged");
+    assert_eq!(fs::read_to_string(place(&other)).unwrap(), "abc");
+    let listed = project.documents(&["backup", "list"]);
+    assert_eq!(listed[0]["bytes"], first["bytes"]);
+    // Of the right length, and not what it was.
+    let other_store = other.directory().join("backups/.contents").join(name);
+    for damaged in ["ab", "abd"] {
+        fs::write(store.join(name), damaged).unwrap();
+        let _found = verify().error(1, "backup-damaged");
+        fs::write(&other_store, damaged).unwrap();
+        let _absent = fs::remove_file(place(&other));
+        let _refused = other.run_json(&restore, "").error(1, "backup-damaged");
+        assert!(!place(&other).exists());
+    }
 }
 
 #[test]

@@ -220,3 +220,46 @@ fn memory_does_not_grow_with_the_file() {
         assert!(grown < 96 << 20, "{} grew by {grown} bytes", node.project().name());
     }
 }
+
+/// Makes all files below a directory eight days old.
+fn age(directory: &Path) {
+    let past = std::time::SystemTime::now() - Duration::from_secs(8 * 86_400);
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            age(&entry);
+        } else {
+            fs::File::open(entry).unwrap().set_modified(past).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_nothing_ever_named_goes_and_what_the_history_names_stays_and_comes() {
+    let mut head = head_office();
+    let [old, new, unsaved] = [31, 32, 33].map(|seed| noise(seed, 400_000));
+    let id = save(&head, "1", &file(&head, "old.bin", &old));
+    let change = |path: &Path, expected: &str| {
+        let values = json!({"File": {"file": path}});
+        json!({"changes": [{"id": id.parse::<i64>().unwrap(), "values": values, "expect": {"Number": expected}}]})
+    };
+    let _changed = head.project().save(&change(&file(&head, "new.bin", &new), "1"));
+    // What is brought for a save that is refused is named by nothing.
+    let refused = change(&file(&head, "unsaved.bin", &unsaved), "2").to_string();
+    assert_eq!(head.project().run_json(&["save"], &refused).status, Some(3));
+    assert_eq!(head.project().status()["blobs"], 3);
+    // The branch has all objects at once, and the old file is in none of them.
+    let berlin = branch(&head, "berlin");
+    wait_for_files(&berlin, 2);
+    head.stop();
+    age(&head.project().directory().join("blobs"));
+    let named = head.project().directory().join("state/named-contents");
+    let _first = fs::remove_file(&named);
+    drop(head.restart());
+    wait_for_files(&head, 2);
+    assert!(head.log().contains("1 contents of files that nothing ever named were removed"), "{}", head.log());
+    assert!(got(&head, &id) == new);
+    let undone = head.project().documents(&["history", &id, "--attribute", "File"]);
+    let transaction = undone.last().unwrap()["transaction"].as_str().unwrap().to_owned();
+    let _undone = head.project().run_json(&["undo", &transaction], "").success();
+    assert!(got(&head, &id) == old);
+}
