@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::account::{EXPORTER_LABEL, Verifier};
+use crate::batches::NEAR;
 use crate::check;
 use crate::config::Live;
 use crate::contents;
@@ -345,11 +346,12 @@ async fn talk(
     let mut saved = None;
     end.on_message(hello, shared.now(), &mut out)?;
     loop {
+        let is_near = end.backlog().is_some_and(|backlog| backlog <= NEAR);
         for effect in out.drain(..) {
             if let Effect::Do(Job::Admit(offered)) = &effect {
                 saved = Traffic::saved_last(offered);
             }
-            carry_out(shared, line, peer, effect, &mut work, &mut traffic)?;
+            carry_out(shared, line, peer, is_near, effect, &mut work, &mut traffic)?;
         }
         if let Some(backlog) = end.backlog() {
             if !std::mem::replace(is_talking, true) {
@@ -410,6 +412,7 @@ fn carry_out(
     shared: &Arc<Shared>,
     line: &mut Line,
     peer: &Peer<'_>,
+    is_near: bool,
     effect: Effect,
     work: &mut JoinSet<Result<Done, LineEnd>>,
     traffic: &mut Traffic<'_>,
@@ -417,10 +420,19 @@ fn carry_out(
     match effect {
         Effect::Send(message) => {
             announce(shared, peer.name, &message, traffic);
-            line.send(&message)?;
+            if is_near {
+                line.send_encoded(&message, shared.batches.encoded(&message))?;
+            } else {
+                line.send(&message)?;
+            }
             if matches!(message, PeerMessage::Welcome { .. }) {
                 line.begin_feed();
             }
+        }
+        // What is wanted by all who are near the end of the log.
+        Effect::Do(Job::ReadLog { after }) if is_near => {
+            let shared = Arc::clone(shared);
+            work.spawn(async move { read_log(shared, after).await });
         }
         Effect::Do(job) => {
             if let Job::TakeBack(frames) = &job {
@@ -433,6 +445,14 @@ fn carry_out(
         Effect::Close => return Err(LineEnd::Again),
     }
     Ok(())
+}
+
+/// A piece of the log, read by whoever wants it first.
+async fn read_log(shared: Arc<Shared>, after: u64) -> Result<Done, LineEnd> {
+    let app = Arc::clone(&shared.app);
+    let commit = *shared.commits.borrow();
+    let read = || blocking(move || Ok(Arc::new(replica::read_log(&app, after)?)));
+    shared.batches.log_behind(after, commit, read).await.map(Done::Log)
 }
 
 /// What a person who reads the log wants to know of what is sent.

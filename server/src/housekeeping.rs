@@ -40,6 +40,7 @@ async fn mark(shared: Arc<Shared>, project: Project) {
             () = stopping.wait() => return,
             () = tokio::time::sleep(MARK_PAUSE) => {}
         }
+        shared.batches.age();
         let (app, project, last) = (Arc::clone(&shared.app), project.clone(), noted.take());
         let marked = tokio::task::spawn_blocking(move || {
             let present = Bookmark::of(&app).ok()?;

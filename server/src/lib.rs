@@ -15,11 +15,12 @@
 //! 7. [`backup`]: backups of it, and putting them back; `enrol`: a branch that was set up from one
 //! 8. `housekeeping`: what it does while nobody asks; `snapshots`: what it keeps for branches that join; `history`: what
 //!    a branch gets after it joined
-//! 9. `peers`: the lines to other nodes as others may see them; `traffic`: what moves over one; `head`, `branch`: the two ends of such a line; `check`: what both hold, compared;
+//! 9. `peers`: the lines to other nodes as others may see them; `traffic`: what moves over one; `head`, `branch`: the two ends of such a line; `batches`: what many branches are sent; `check`: what both hold, compared;
 //!    [`replica`]: the work that these ask for
 
 pub mod account;
 pub mod backup;
+mod batches;
 mod bookmark;
 mod branch;
 mod check;

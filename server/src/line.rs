@@ -83,7 +83,7 @@ impl FeedIn {
 
 /// Ways out.
 struct Out {
-    control: mpsc::Sender<Vec<u8>>,
+    control: mpsc::Sender<Arc<Vec<u8>>>,
     feed: FeedOut,
 }
 
@@ -91,8 +91,8 @@ enum FeedOut {
     /// With everything else.
     Shared,
     /// Gathered until the stream is there.
-    Awaited(mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>),
-    Own(mpsc::Sender<Vec<u8>>),
+    Awaited(mpsc::Sender<Arc<Vec<u8>>>, mpsc::Receiver<Arc<Vec<u8>>>),
+    Own(mpsc::Sender<Arc<Vec<u8>>>),
 }
 
 /// Why a line ends.
@@ -251,7 +251,16 @@ impl Line {
 
     /// Sends a message, as soon as there is room.
     pub(crate) fn send(&self, message: &PeerMessage) -> Result<(), LineEnd> {
-        let frame = message.encode().map_err(|error| LineEnd::Own(Failure::failed("unsendable", error.to_string())))?;
+        self.send_encoded(message, message.encode().map(Arc::new))
+    }
+
+    /// Sends a message that others may get too.
+    pub(crate) fn send_encoded(
+        &self,
+        message: &PeerMessage,
+        encoded: Result<Arc<Vec<u8>>, ProtoError>,
+    ) -> Result<(), LineEnd> {
+        let frame = encoded.map_err(|error| LineEnd::Own(Failure::failed("unsendable", error.to_string())))?;
         self.way(message)?.try_send(frame).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 LineEnd::Violation(Violation { code: "too-slow", message: "the peer reads too slowly".to_owned() })
@@ -260,7 +269,7 @@ impl Line {
         })
     }
 
-    fn way(&self, message: &PeerMessage) -> Result<&mpsc::Sender<Vec<u8>>, LineEnd> {
+    fn way(&self, message: &PeerMessage) -> Result<&mpsc::Sender<Arc<Vec<u8>>>, LineEnd> {
         let out = self.out.as_ref().ok_or_else(|| LineEnd::Lost("the line is closed".to_owned()))?;
         Ok(match &out.feed {
             FeedOut::Own(feed) | FeedOut::Awaited(feed, _) if message.is_feed() => feed,
@@ -300,7 +309,7 @@ impl Line {
     }
 }
 
-async fn write(mut writer: FrameWriter, mut waiting: mpsc::Receiver<Vec<u8>>, cut: Arc<Notify>) {
+async fn write(mut writer: FrameWriter, mut waiting: mpsc::Receiver<Arc<Vec<u8>>>, cut: Arc<Notify>) {
     while let Some(frame) = waiting.recv().await {
         if writer.send(&frame).await.is_err() {
             cut.notify_one();

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::backup;
+use crate::batches::Batches;
 use crate::bookmark::{self, Bookmark};
 use crate::branch;
 use crate::config::{Config, Listen, Live};
@@ -87,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) live: watch::Sender<Arc<Live>>,
     pub(crate) peers: Peers,
     pub(crate) troubles: Troubles,
+    /// What many branches are sent.
+    pub(crate) batches: Batches,
     /// The end of the log after each commit; also sent when a branch saved something.
     pub(crate) commits: watch::Sender<Position>,
     /// At a branch: the connection to the head office while both talk.
@@ -326,6 +329,7 @@ fn share(project: &Project, config: Config, app: Arc<App>, key: NodeKey) -> Resu
         config,
         peers: Peers::of(project),
         troubles: Troubles::default(),
+        batches: Batches::default(),
         commits,
         line_up: watch::Sender::new(None),
         run: random_run()?,

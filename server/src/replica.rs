@@ -3,6 +3,8 @@
 //! One function for all of it, so that whoever drives the ends, a task between sockets or a simulator, does the same.
 //! It knows no line and waits for nothing but the disk.
 
+use std::sync::Arc;
+
 use mytism_app::{App, AppError, ArrivingEntry};
 use mytism_core::failure::Failure;
 use mytism_core::id::{BlockId, Hash, NodeId, Position};
@@ -53,7 +55,7 @@ pub fn perform(app: &App, errand: &Errand, job: Job) -> Result<Done, AppError> {
         Job::Renew { incarnation, blocks: numbers } => noted(app.renew(incarnation, blocks(&numbers))?),
         Job::ReadTail { after, hash } => Done::Tail(read_tail(app, after, hash)?),
         Job::Judge(claim) => Done::Judged(judgement(app, errand, &claim)?),
-        Job::ReadLog { after } => Done::Log(read_log(app, after)?),
+        Job::ReadLog { after } => Done::Log(Arc::new(read_log(app, after)?)),
         Job::Admit(transactions) => return forked(app.admit(errand.peer, transactions).map(|_| Done::Admitted)),
         Job::GiveBlock => Done::Block(vec![app.give_block(errand.peer)?.get()]),
         Job::GrantLeases(wishes) => Done::Leases(app.grant_leases(errand.peer, wishes)?),
@@ -143,7 +145,8 @@ fn read_pending(app: &App, after: Option<i64>) -> Result<Vec<PendingItem>, AppEr
     Ok(rows.into_iter().map(|row| PendingItem { place: row.place, bytes: row.bytes }).collect())
 }
 
-fn read_log(app: &App, after: u64) -> Result<Vec<LogItem>, AppError> {
+/// The log behind a number, as much as one message takes.
+pub(crate) fn read_log(app: &App, after: u64) -> Result<Vec<LogItem>, AppError> {
     let item = |row: mytism_store::LogRow| LogItem {
         position: row.position,
         hash: row.hash,

@@ -78,11 +78,11 @@ impl Feed {
     }
 
     /// The piece of the log that was asked for.
-    pub fn on_log(&mut self, items: Vec<LogItem>, now: Timestamp, out: &mut Vec<Effect>) {
+    pub fn on_log(&mut self, items: &[LogItem], now: Timestamp, out: &mut Vec<Effect>) {
         self.reading = false;
         let Some(last) = items.last() else { return };
         let (number, checksum) = (last.position.number, last.hash);
-        let entries: Vec<_> = items.into_iter().map(|item| self.frame(item)).collect();
+        let entries: Vec<_> = items.iter().map(|item| self.frame(item)).collect();
         let bytes = entries.iter().map(EntryFrame::bytes).sum();
         self.sent = number;
         self.under_way.push_back((number, bytes));
@@ -92,12 +92,12 @@ impl Feed {
     }
 
     /// What the branch offered in this session it still has, since it keeps it until it sees the outcome.
-    fn frame(&self, item: LogItem) -> EntryFrame {
+    fn frame(&self, item: &LogItem) -> EntryFrame {
         let has_it = self.offered.is_some_and(|(first, last)| {
             let id = item.transaction;
             (id.node, id.incarnation) == (first.node, first.incarnation) && (first.counter..=last).contains(&id.counter)
         });
-        EntryFrame { entry: item.entry, transaction: if has_it { None } else { Some(item.bytes) } }
+        EntryFrame { entry: item.entry.clone(), transaction: if has_it { None } else { Some(item.bytes.clone()) } }
     }
 
     /// The branch says something. `ids` are the names of the transactions where it is an offer.
@@ -234,7 +234,7 @@ mod tests {
             assert_eq!(after, number);
             number += 1;
             sent += 1 << 20;
-            feed.on_log(vec![item(number, 1, 1 << 20)], now(), &mut out);
+            feed.on_log(&[item(number, 1, 1 << 20)], now(), &mut out);
             out.retain(|effect| matches!(effect, Effect::Do(Job::ReadLog { .. })));
         }
         assert!((WINDOW..WINDOW + (2 << 20)).contains(&sent), "{sent}");
@@ -257,7 +257,7 @@ mod tests {
         out.clear();
         feed.on_committed(at(2), &mut out);
         out.clear();
-        feed.on_log(vec![item(1, 2, 5), item(2, 2, 5)], now(), &mut out);
+        feed.on_log(&[item(1, 2, 5), item(2, 2, 5)], now(), &mut out);
         let Some(Effect::Send(PeerMessage::Entries { entries, .. })) = out.first() else { panic!("{out:?}") };
         assert_eq!(entries.iter().map(|entry| entry.transaction.is_some()).collect::<Vec<_>>(), [false, true]);
     }

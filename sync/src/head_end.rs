@@ -176,7 +176,7 @@ impl HeadEnd {
 
 fn on_work(feed: &mut Feed, done: Done, now: Timestamp, out: &mut Vec<Effect>) -> Result<(), Violation> {
     match done {
-        Done::Log(items) => feed.on_log(items, now, out),
+        Done::Log(items) => feed.on_log(&items, now, out),
         Done::Admitted => feed.on_admitted(out),
         Done::Block(blocks) => feed.on_block(blocks, out),
         Done::Leases(leases) => feed.on_leases(leases, out),

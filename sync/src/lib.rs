@@ -21,6 +21,8 @@ pub mod greeting;
 pub mod head_end;
 pub mod uplink;
 
+use std::sync::Arc;
+
 use mytism_core::id::{Hash, Position, TransactionId};
 use mytism_core::number::{Lease, LeaseWish};
 use mytism_proto::{EntryFrame, PeerMessage};
@@ -178,8 +180,8 @@ pub enum Done {
     Tail(Option<Vec<LogItem>>),
     /// What is to be said to a branch.
     Judged(Judgement),
-    /// A piece of the log.
-    Log(Vec<LogItem>),
+    /// A piece of the log, which others may be given too.
+    Log(Arc<Vec<LogItem>>),
     /// The transactions are decided on, and their entries are in the log.
     Admitted,
     /// Blocks of ids for the branch.

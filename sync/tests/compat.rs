@@ -228,7 +228,7 @@ fn a_session_with_a_branch_of_the_first_version_goes_on() {
             entry: ENTRY_PLAIN.to_vec(),
             bytes: TRANSACTION.to_vec(),
         };
-        end.on_done(Done::Log(vec![item(8), item(9)]), time(), &mut out).unwrap();
+        end.on_done(Done::Log(std::sync::Arc::new(vec![item(8), item(9)])), time(), &mut out).unwrap();
         for message in said {
             end.on_message(message, time(), &mut out).unwrap();
         }
