@@ -6,10 +6,10 @@
 //!
 //! 1. [`manifest`]: what a backup says of itself
 //! 2. `make`: a backup of a node, whether it runs or not
-//! 3. `unpack`: from parts to files again, checked on the way
+//! 3. `plain`: files of a backup that may have come from anywhere; `unpack`: from parts to files again, checked on the way
 //! 4. [`verify`]: whether a backup can be restored, by restoring it
-//! 5. [`restore`]: beside the data that are there, and then in their place; `switch`: the exchange itself, which is
-//!    completed at the next start if it was broken off
+//! 5. [`restore`]: beside the data that are there, and then in their place; `place`: where that is, and who may do it;
+//!    `switch`: the exchange itself, which is completed at the next start if it was broken off
 //! 6. `contents`: the contents of files, which all backups share
 //! 7. [`node_setup`]: a branch that is made of a backup of its head office
 //!
@@ -19,6 +19,8 @@ mod contents;
 mod make;
 pub mod manifest;
 pub mod node_setup;
+mod place;
+mod plain;
 pub mod restore;
 mod switch;
 mod unpack;
@@ -35,6 +37,7 @@ use manifest::Manifest;
 
 pub(crate) use make::make;
 pub(crate) use node_setup::NOT_ENROLLED;
+pub(crate) use place::check_user;
 pub(crate) use switch::finish;
 
 /// Where the database stands in a backup.
@@ -99,15 +102,50 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, Failure> {
     for entry in entries {
         let entry = entry.map_err(|error| file_failure("read", &backups, &error))?;
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        if !name.starts_with('.') && path.join(manifest::FILE).exists() {
+        // Where nobody may see whether it is a backup, that is told as what is wrong with it.
+        if !name.starts_with('.') && path.join(manifest::FILE).try_exists().unwrap_or(true) {
             let manifest = Manifest::read(&path);
             let bytes = manifest.as_ref().map_or(0, |manifest| manifest.bytes_in(&path));
-            found.push(Listed { manifest, name, bytes, verified: verify::Proof::read(&path) });
+            let verified = manifest.as_ref().ok().and_then(|_| verify::Proof::read(&path));
+            found.push(Listed { manifest, name, bytes, verified });
         }
     }
-    let made = |listed: &Listed| listed.manifest.as_ref().map(|manifest| manifest.made.clone()).unwrap_or_default();
-    found.sort_by(|one, other| (made(one), &one.name).cmp(&(made(other), &other.name)));
+    found.sort_by(|one, other| (one.moment(), &one.name).cmp(&(other.moment(), &other.name)));
     Ok(found)
+}
+
+impl Listed {
+    /// When it was begun. The zone of a machine may change between two backups, so their texts are in no order.
+    #[must_use]
+    pub fn moment(&self) -> Option<jiff::Timestamp> {
+        self.manifest.as_ref().ok()?.made.parse().ok()
+    }
+}
+
+/// That a directory is the place of a project, or of backups that were brought to a new machine.
+///
+/// # Errors
+/// `no-project`.
+pub fn check_place(directory: &Path) -> Result<(), Failure> {
+    let project = Project::at(directory);
+    if project.backups().is_dir() { Ok(()) } else { project.check_exists() }
+}
+
+/// What a backup of a project says of itself.
+///
+/// # Errors
+/// `unknown-backup`, `backup-damaged`, `newer-backup`, or that it cannot be read.
+pub fn manifest_of(directory: &Path, name: &str) -> Result<Manifest, Failure> {
+    Manifest::read(&find(&Project::at(directory), name)?)
+}
+
+/// That a file of a backup cannot be read, which says nothing about what is in it.
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let failure = file_failure("read", path, error);
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        return failure.hint("a backup is used by who may read all of its files; nothing was changed");
+    }
+    failure
 }
 
 /// The directory of a backup: by its name among those of the project, or as a path that has more than one part.
@@ -118,7 +156,9 @@ pub(crate) fn find(project: &Project, name: &str) -> Result<PathBuf, Failure> {
     let given = Path::new(name);
     let is_name = matches!(given.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
     let path = if is_name { project.backups().join(given) } else { given.to_owned() };
-    if path.join(manifest::FILE).exists() {
+    // What lies beside it is looked for by its real name.
+    let path = fs::canonicalize(&path).unwrap_or(path);
+    if path.join(manifest::FILE).try_exists().unwrap_or(true) {
         return Ok(path);
     }
     let message = match path.is_dir() {

@@ -4,6 +4,7 @@
 //! What the branch holds already it does not fetch again; it knows no backup.
 
 use std::fs;
+use std::path::Path;
 
 use mytism_app::App;
 use mytism_core::failure::Failure;
@@ -42,10 +43,11 @@ pub(crate) fn check_done(app: &App) -> Result<(), Failure> {
 /// # Errors
 /// When the account file is missing or refused, or the head office cannot be reached.
 pub(crate) fn at_start(project: &Project, app: &App) -> Result<(), Failure> {
+    let path = project.directory().join(ACCOUNT_FILE);
     if !is_due(app) {
+        forget_used(&path, app);
         return Ok(());
     }
-    let path = project.directory().join(ACCOUNT_FILE);
     let account = read_account_file(&path)?;
     let identity = app.identity();
     if account.name != identity.name {
@@ -60,11 +62,20 @@ pub(crate) fn at_start(project: &Project, app: &App) -> Result<(), Failure> {
     project.write_incarnation(incarnation)?;
     markers::joined(project);
     tracing::info!("this node has joined {} as life {incarnation}", account.head_office);
-    // Used up; where it stays it is of no use to anybody.
-    if let Err(error) = fs::remove_file(&path) {
+    forget_used(&path, app);
+    Ok(())
+}
+
+/// Takes away the account file of a branch that has joined: it is used up, and of no use to anybody. A start that was
+/// broken off may have left it.
+fn forget_used(path: &Path, app: &App) {
+    let is_own = || read_account_file(path).is_ok_and(|account| account.name == app.identity().name);
+    if app.identity().authoritative || !path.exists() || !is_own() {
+        return;
+    }
+    if let Err(error) = fs::remove_file(path) {
         tracing::warn!("{} is used up and cannot be removed: {error}", path.display());
     }
-    Ok(())
 }
 
 /// Proves the account; what follows it on the line is for who holds nothing yet.

@@ -199,7 +199,10 @@ impl Operations for Direct {
                 rest_lines(&self.project, rest, Machine::default().now())?;
                 self.status(rest)?
             }
-            Request::Backup { with_keys } => return back_up(&self.project, &self.app, with_keys, sink),
+            Request::Backup { with_keys } => {
+                backup::check_user(&self.project)?;
+                return back_up(&self.project, &self.app, with_keys, sink);
+            }
             Request::CheckSync if self.app.identity().authoritative => Reply::Checked(check_log(&self.app)?),
             other => {
                 let contents = &self.contents;

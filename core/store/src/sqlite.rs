@@ -90,8 +90,10 @@ impl SqliteStore {
     /// by a newer program, or it is damaged. Nothing about it was changed then.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
-        if !path.exists() {
-            return Err(StoreError::Missing { path });
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(StoreError::Missing { path }),
+            Err(source) => return Err(StoreError::File { action: "cannot look for", path, source }),
         }
         let lock = lock(directory)?;
         let (connection, schema) = opening::open(&path)?;

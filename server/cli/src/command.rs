@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Promote(arguments) => succession::promote(directory, arguments, output)?,
         Command::Follow(arguments) => succession::follow(directory, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
-        Command::Backup(arguments) => backup::run(directory, arguments, output)?,
+        Command::Backup(arguments) => return backup::run(directory, arguments, output),
         Command::PrepareBackupForNodeSetup(arguments) => node_setup::prepare(directory, arguments, output)?,
         Command::Restore(arguments) => restore::run(directory, arguments, output)?,
         Command::CheckConfig => return Ok(configuration::check(directory, output)),

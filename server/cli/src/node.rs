@@ -17,10 +17,11 @@ use crate::args;
 use crate::report::not_in_this_version;
 
 pub(crate) use mytism_app::soundness::Difference;
+pub(crate) use mytism_server::backup::manifest::Manifest;
 pub(crate) use mytism_server::backup::node_setup::{Prepared, is_for_setup, prepare, set_up};
 pub(crate) use mytism_server::backup::restore::{Plan, Present, Restore, Restored, forget};
 pub(crate) use mytism_server::backup::verify::{Proof, verify};
-pub(crate) use mytism_server::backup::{Listed, Phase, Step, list as backups};
+pub(crate) use mytism_server::backup::{Listed, Phase, Step, check_place, list as backups, manifest_of};
 pub(crate) use mytism_server::config::LogLevel;
 pub(crate) use mytism_server::presence::Unit;
 pub(crate) use mytism_server::succession::is_head_office;
@@ -76,14 +77,6 @@ fn project(directory: &Path) -> Result<Project, Failure> {
     let project = Project::at(directory);
     project.check_exists()?;
     Ok(project)
-}
-
-/// Whether there is a project.
-///
-/// # Errors
-/// When there is none.
-pub(crate) fn check_project(directory: &Path) -> Result<(), Failure> {
-    project(directory).map(|_| ())
 }
 
 /// Whether no process holds the data.

@@ -205,6 +205,9 @@ words! {
     size: "Size", "Größe";
     proven: "Proven restorable", "Rücksicherung geprüft";
     damaged: "damaged", "beschädigt";
+    contents_missing: "{} {content of files that objects name is|contents of files that objects name are} not at this node, and not in the backup", "{} {Dateiinhalt, den Objekte nennen, ist|Dateiinhalte, die Objekte nennen, sind} nicht auf diesem Knoten und nicht in der Sicherung";
+    of_newer_program: "of a newer program", "von neuerem Programm";
+    cannot_be_read: "cannot be read", "nicht lesbar";
     verified: "{} can be restored: {} {part|parts}, {} {entry|entries}, {} {object|objects}, in {}", "{} lässt sich zurücksichern: {} {Teil|Teile}, {} {Eintrag|Einträge}, {} {Objekt|Objekte}, in {}";
     backup: "Backup", "Sicherung";
     parts_intact: "checked: all {} {part|parts} intact, restored beside the data and followed from the first entry to the last", "geprüft: alle {} {Teil|Teile} heil, neben den Daten zurückgesichert und vom ersten bis zum letzten Eintrag nachgelesen";

@@ -3,6 +3,7 @@
 //!
 //! What is in a file of a vault is for the vault to know: here they are copied as they stand, under their names.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mytism_core::failure::Failure;
 
 use super::manifest::damaged;
-use super::{Phase, Progress, Step, sync};
+use super::{Phase, Progress, Step, plain, sync, unreadable};
 use crate::config::{FILE_NAME, Process, explain};
 use crate::project::{Project, file_failure, make_directory};
 
@@ -23,6 +24,8 @@ const CONTENTS: [&str; 2] = ["whole", "recipes"];
 const STORE: &str = ".contents";
 /// The list of those that a backup wants, below the project directory.
 pub(super) const LIST: &str = "contents";
+/// No file of a vault is larger, not even the recipe of a content of some TB.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Where the contents of the backups are among which one lies.
 pub(super) fn store_of(backup: &Path) -> PathBuf {
@@ -88,6 +91,14 @@ impl Files {
         files.map(Self).ok_or_else(|| damaged("its list of contents of files cannot be read"))
     }
 
+    /// The hashes of the contents, in hexadecimal digits.
+    pub(super) fn names(&self) -> HashSet<&str> {
+        let name = |(path, _): &'_ (String, u64)| -> Option<usize> {
+            CONTENTS.iter().any(|shelf| path.split('/').next() == Some(shelf)).then(|| path.rfind('/'))?
+        };
+        self.0.iter().filter_map(|file| file.0.get(name(file)? + 1..)).collect()
+    }
+
     /// How many contents these are.
     pub(super) fn contents(&self) -> u64 {
         let is_one = |path: &str| CONTENTS.iter().any(|shelf| path.split('/').next() == Some(shelf));
@@ -124,29 +135,41 @@ impl Files {
 
     /// Bytes of those that are not at a place.
     pub(super) fn missing_at(&self, place: &Path) -> u64 {
-        self.0.iter().filter(|(path, bytes)| !is_at(place, path, *bytes)).map(|(_, bytes)| bytes).sum()
+        sum(self.0.iter().filter(|(path, bytes)| !is_at(place, path, *bytes)))
     }
 
     /// That each of them is at a place and what it was, but for those that are at another one, which checks what it
     /// holds itself.
     pub(super) fn prove(&self, place: &Path, but: Option<&Path>, progress: &mut Progress<'_>) -> Result<(), Failure> {
         let is_due = |(path, bytes): &&(String, u64)| but.is_none_or(|other| !is_at(other, path, *bytes));
-        let total = self.0.iter().filter(is_due).map(|(_, bytes)| bytes).sum();
-        let mut done = 0;
+        let total = sum(self.0.iter().filter(is_due));
+        let mut done = 0_u64;
         for (path, bytes) in self.0.iter().filter(is_due) {
-            let read = fs::read(place.join(path));
-            let is_good = match &read {
-                Ok(read) => read.len() as u64 == *bytes && mytism_vault::is_as_named(path, read),
-                Err(error) if error.kind() == ErrorKind::NotFound => false,
-                Err(error) => return Err(file_failure("read", &place.join(path), error)),
-            };
-            if !is_good {
+            if !is_good(place, path, *bytes)? {
                 return Err(damaged(&format!("the content of a file, {path}, is missing or not what it was")));
             }
-            done += bytes;
+            done = done.saturating_add(*bytes);
             progress(Step { phase: Phase::Reading, done, total });
         }
         Ok(())
+    }
+
+    /// Takes those out of the way that are not what they were, so that the next backup puts them there anew if the node
+    /// still has them. Returns how many.
+    pub(super) fn set_aside(&self, place: &Path) -> u64 {
+        let mut count = 0;
+        for (path, bytes) in &self.0 {
+            let there = place.join(path);
+            if !there.exists() || is_good(place, path, *bytes).unwrap_or(true) {
+                continue;
+            }
+            let name = there.file_name().map(|name| format!(".{}.damaged", name.to_string_lossy())).unwrap_or_default();
+            match fs::rename(&there, there.with_file_name(name)) {
+                Ok(()) => count += 1,
+                Err(error) => tracing::warn!("{} is damaged and cannot be set aside: {error}", there.display()),
+            }
+        }
+        count
     }
 
     /// That each of them is at one of some places, with its bytes.
@@ -158,7 +181,23 @@ impl Files {
 }
 
 fn is_at(place: &Path, path: &str, bytes: u64) -> bool {
-    fs::metadata(place.join(path)).is_ok_and(|there| there.len() == bytes)
+    fs::metadata(place.join(path)).is_ok_and(|there| there.is_file() && there.len() == bytes)
+}
+
+/// Whether a file is at a place and what it was.
+fn is_good(place: &Path, path: &str, bytes: u64) -> Result<bool, Failure> {
+    use ErrorKind::{FileTooLarge, InvalidInput, NotFound};
+    let path_there = place.join(path);
+    match plain::read(&path_there, bytes.min(FILE_BYTES_MAX)) {
+        Ok(read) => Ok(read.len() as u64 == bytes && mytism_vault::is_as_named(path, &read)),
+        Err(error) if [NotFound, InvalidInput, FileTooLarge].contains(&error.kind()) => Ok(false),
+        Err(error) => Err(unreadable(&path_there, &error)),
+    }
+}
+
+/// Bytes of some files; who wrote the list may have been anybody.
+fn sum<'f>(files: impl Iterator<Item = &'f (String, u64)>) -> u64 {
+    files.fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
 }
 
 /// The names in a directory; none where there is none.
@@ -193,6 +232,7 @@ mod tests {
         assert_eq!(files.check(&[&store]).unwrap_err().code, "backup-damaged");
         files.copy(&vault, &store).unwrap();
         files.check(&[&store]).unwrap();
+        assert_eq!(files.names(), HashSet::from(["abcd", "efab"]));
         let read = Files::from_text(&files.to_text()).unwrap();
         assert_eq!(read.0, files.0);
         fs::remove_dir_all(&vault).unwrap();
@@ -227,6 +267,10 @@ mod tests {
         assert_eq!(files.prove(&store, None, &mut |_| {}).unwrap_err().code, "backup-damaged");
         files.check(&[&store]).unwrap();
         files.prove(&store, Some(&vault), &mut |_| {}).unwrap();
+        // Set aside, it is put there anew.
+        assert_eq!((files.set_aside(&store), files.set_aside(&store)), (1, 0));
+        files.copy(&vault, &store).unwrap();
+        files.prove(&store, None, &mut |_| {}).unwrap();
         assert_eq!((files.missing_at(&vault), files.missing_at(directory.path())), (0, 3));
         fs::remove_file(store.join(&path)).unwrap();
         assert_eq!(files.prove(&store, None, &mut |_| {}).unwrap_err().code, "backup-damaged");

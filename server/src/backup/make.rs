@@ -4,6 +4,7 @@
 //! numbers is read after that, so that it is never behind the database. All of it is written to a directory of another
 //! name, which gets its own when it is whole and safe.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use jiff::Zoned;
 use mytism_app::{App, AppError};
 use mytism_core::failure::Failure;
 use mytism_core::operation::BackedUp;
+use mytism_core::schema::Kind;
 use mytism_format::hash;
 
 use super::manifest::{Manifest, Packed, Part};
@@ -119,7 +121,7 @@ fn fill(
     let opened = File::open(&copy).map_err(|error| file_failure("read", &copy, &error))?;
     let mut files = vec![packer.pack(DATABASE, opened, &copy, &mut packing)?];
     fs::remove_file(&copy).map_err(|error| file_failure("remove", &copy, &error))?;
-    let kept = contents(project, unfinished)?;
+    let (kept, missing) = contents(project, app, unfinished)?;
     for (path, text) in [
         (NUMBERS, text_of(&project.numbers_file())?),
         (CONFIG, configuration(project)?),
@@ -146,6 +148,7 @@ fn fill(
         objects,
         pending,
         blobs: kept.map_or(0, |kept| kept.contents()),
+        missing,
         files,
     };
     manifest.write(unfinished)?;
@@ -153,12 +156,41 @@ fn fill(
     Ok(manifest)
 }
 
-/// Keeps the contents of files that are here now, among which are all that the database names and that had come.
-fn contents(project: &Project, unfinished: &Path) -> Result<Option<contents::Files>, Failure> {
-    let Some(vault) = contents::vault(project, project.directory()) else { return Ok(None) };
+/// Keeps the contents of files that are here now, among which are all that the database names and that had come; and how
+/// many it names that are not here.
+fn contents(project: &Project, app: &App, unfinished: &Path) -> Result<(Option<contents::Files>, u64), Failure> {
+    let Some(vault) = contents::vault(project, project.directory()) else { return Ok((None, 0)) };
     let files = contents::Files::of(&vault)?;
     files.copy(&vault, &contents::store_of(unfinished))?;
-    Ok((files.contents() > 0).then_some(files))
+    let missing = missing(app, &vault, &files)?;
+    Ok(((files.contents() > 0).then_some(files), missing))
+}
+
+/// How many contents objects name that are not in the vault.
+fn missing(app: &App, vault: &Path, listed: &contents::Files) -> Result<u64, Failure> {
+    let mut members = app.schema().entities().flat_map(|entity| &entity.members);
+    if !members.any(|member| member.kind == Kind::Blob) {
+        return Ok(0);
+    }
+    let mut missing = HashSet::new();
+    let (here, mut after) = (listed.names(), 0);
+    while let Some((blobs, last)) = app.contents_of_objects(after).map_err(|error| error.failure())? {
+        let names = blobs.iter().map(|blob| blob.hash().to_string());
+        missing.extend(names.filter(|name| !here.contains(name.as_str())));
+        after = last;
+    }
+    if missing.is_empty() {
+        return Ok(0);
+    }
+    // What was saved since the vault was listed is no loss.
+    let now = contents::Files::of(vault)?;
+    let now = now.names();
+    missing.retain(|name| !now.contains(name.as_str()));
+    if !missing.is_empty() {
+        let (count, place) = (missing.len(), vault.display());
+        tracing::warn!("{count} contents of files that objects name are not in {place}, and not in the backup");
+    }
+    Ok(missing.len() as u64)
 }
 
 /// The content of a file that need not be there.

@@ -3,7 +3,9 @@
 //! It is checked by a hash over its own text, and names the parts of all files with theirs. A later program may add
 //! fields under the same format number as long as older ones may pass over them; they are under the hash as they stand.
 
+use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path};
 
 use mytism_core::failure::Failure;
@@ -11,7 +13,8 @@ use mytism_format::hash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::project::{file_failure, write_durably};
+use super::{DATABASE, plain, unreadable};
+use crate::project::write_durably;
 
 /// The name of the file.
 pub const FILE: &str = "manifest.json";
@@ -19,6 +22,8 @@ pub const FILE: &str = "manifest.json";
 const FORMAT: u32 = 1;
 /// Where the hash over the rest stands.
 const CHECK: &str = "check";
+/// A manifest that is larger is none.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -53,8 +58,11 @@ pub struct Manifest {
     pub objects: u64,
     /// Transactions that wait for the head office.
     pub pending: u64,
-    /// Contents of BLOBs.
+    /// Contents of files.
     pub blobs: u64,
+    /// Contents of files that objects name and that were not at the node, so they are not in the backup.
+    #[serde(default)]
+    pub missing: u64,
     /// What is in it.
     pub files: Vec<Packed>,
 }
@@ -100,8 +108,14 @@ impl Manifest {
     /// `backup-damaged`, `newer-backup`, or that it cannot be read.
     pub fn read(backup: &Path) -> Result<Self, Failure> {
         let path = backup.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|error| file_failure("read", &path, &error))?;
-        Self::parse(&text).map_err(|failure| failure.within(&path))
+        let text = plain::read(&path, BYTES_MAX).map_err(|error| match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::FileTooLarge => {
+                damaged(&format!("its manifest is none: {error}")).within(&path)
+            }
+            _ => unreadable(&path, &error),
+        })?;
+        // Bytes that are no text are found by the check.
+        Self::parse(&String::from_utf8_lossy(&text)).map_err(|failure| failure.within(&path))
     }
 
     fn parse(text: &str) -> Result<Self, Failure> {
@@ -124,7 +138,38 @@ impl Manifest {
             return Err(wrong(&format!("names \"{name}\", which lies outside of the backup")));
         }
         drop(names);
+        manifest.check()?;
         Ok(manifest)
+    }
+
+    /// That it is one of a backup that can be: who wrote it may have been anybody, and its check is no secret.
+    fn check(&self) -> Result<(), Failure> {
+        let wrong = |what: &str| Err(damaged(&format!("its manifest {what}")));
+        if ![Self::NODE, Self::NODE_SETUP].contains(&self.kind.as_str()) {
+            let message = format!("the backup is of the kind \"{}\", which this program does not know", self.kind);
+            return Err(Failure::failed("newer-backup", message).hint("use the program version that made it"));
+        }
+        let mut paths = HashSet::new();
+        if let Some(file) = self.files.iter().find(|file| !paths.insert(file.path.as_str())) {
+            return wrong(&format!("names {} twice", file.path));
+        }
+        if self.kind == Self::NODE && !paths.contains(DATABASE) {
+            return wrong(&format!("names no {DATABASE}"));
+        }
+        let sum = |mut numbers: &mut dyn Iterator<Item = u64>| {
+            Iterator::try_fold(&mut numbers, 0_u64, |sum, number| sum.checked_add(number))
+        };
+        for file in &self.files {
+            if sum(&mut file.parts.iter().map(|part| part.unpacked)) != Some(file.bytes) {
+                return wrong(&format!("says of {} another length than that of its parts", file.path));
+            }
+        }
+        let unpacked = sum(&mut self.files.iter().map(|file| file.bytes));
+        let packed = sum(&mut self.files.iter().flat_map(|file| &file.parts).map(|part| part.bytes));
+        if unpacked.is_none() || packed.is_none() {
+            return wrong("names more bytes than there can be");
+        }
+        Ok(())
     }
 
     /// Writes it into the directory of its backup.
@@ -148,19 +193,19 @@ impl Manifest {
     /// Bytes of all files as they are restored.
     #[must_use]
     pub fn unpacked(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
     /// Bytes of all parts, and of itself in the directory of the backup.
     #[must_use]
     pub fn bytes_in(&self, backup: &Path) -> u64 {
-        self.packed() + fs::metadata(backup.join(FILE)).map_or(0, |found| found.len())
+        self.packed().saturating_add(fs::metadata(backup.join(FILE)).map_or(0, |found| found.len()))
     }
 
     /// Bytes of all parts.
     #[must_use]
     pub fn packed(&self) -> u64 {
-        self.files.iter().flat_map(|file| &file.parts).map(|part| part.bytes).sum()
+        self.files.iter().flat_map(|file| &file.parts).fold(0, |sum, part| sum.saturating_add(part.bytes))
     }
 }
 
@@ -215,6 +260,7 @@ mod tests {
             objects: 12,
             pending: 0,
             blobs: 0,
+            missing: 0,
             files: vec![Packed {
                 path: "data/objects.db".to_owned(),
                 bytes: 9,
@@ -253,5 +299,24 @@ mod tests {
             assert_eq!(Manifest::read(directory.path()).unwrap_err().code, "backup-damaged", "{name}");
         }
         assert!(is_below("blobs/ab/cd"));
+    }
+
+    #[test]
+    fn what_no_backup_can_say_is_refused_though_its_check_is_right() {
+        let refused = |change: &dyn Fn(&mut Manifest)| {
+            let directory = tempfile::tempdir().unwrap();
+            let mut bad = manifest();
+            change(&mut bad);
+            bad.write(directory.path()).unwrap();
+            Manifest::read(directory.path()).unwrap_err().code
+        };
+        let part = |bytes| Part { file: "000002.zst".to_owned(), bytes, unpacked: bytes, hash: "ef".to_owned() };
+        let second = |bytes| Packed { path: "state/numbers".to_owned(), bytes, parts: vec![part(bytes)] };
+        assert_eq!(refused(&|bad| bad.files.push(second(u64::MAX))), "backup-damaged");
+        assert_eq!(refused(&|bad| bad.files[0].parts.push(part(u64::MAX))), "backup-damaged");
+        assert_eq!(refused(&|bad| bad.files[0].bytes = 8), "backup-damaged");
+        assert_eq!(refused(&|bad| bad.files.push(bad.files[0].clone())), "backup-damaged");
+        assert_eq!(refused(&|bad| bad.files.clear()), "backup-damaged");
+        assert_eq!(refused(&|bad| bad.kind = "portable".to_owned()), "newer-backup");
     }
 }

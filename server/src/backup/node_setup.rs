@@ -21,8 +21,9 @@ use mytism_store::sqlite::SqliteStore;
 
 use super::make::Packer;
 use super::manifest::{Manifest, Packed, Within, damaged};
+use super::place::check_user;
 use super::switch::{self, INCARNATION};
-use super::{CONFIG, Phase, Progress, Step, find, remove, restore, sync, unpack, verify};
+use super::{CONFIG, Phase, Progress, Step, check_place, find, remove, restore, sync, unpack, verify};
 use crate::account::{ACCOUNT_FILE, Account};
 use crate::join::{configuration, read_account_file};
 use crate::project::{Project, file_failure, make_directory, write_durably};
@@ -65,6 +66,7 @@ pub fn prepare(
     node: Option<&str>,
     progress: &mut Progress<'_>,
 ) -> Result<Prepared, Failure> {
+    check_place(directory)?;
     let project = Project::at(directory);
     let backup = find(&project, name)?;
     let manifest = Manifest::read(&backup)?;
@@ -72,6 +74,7 @@ pub fn prepare(
         let message = format!("{} is no backup of a head office, and a branch is set up from one", backup.display());
         return Err(Failure::refused("not-authoritative", message).hint("make one there: `./mytism backup`"));
     }
+    check_user(&project)?;
     make_directory(&project.backups())?;
     let free = restore::free_bytes(&project.backups())?;
     restore::check_room(manifest.unpacked().saturating_mul(2), free, &project.backups())?;
@@ -164,6 +167,8 @@ fn write(
         role: "branch".to_owned(),
         incarnation: NOT_ENROLLED,
         pending: 0,
+        blobs: 0,
+        missing: 0,
         files: vec![schema, objects, entries],
         ..of.clone()
     };
@@ -208,6 +213,7 @@ pub fn set_up(directory: &Path, name: &str, progress: &mut Progress<'_>) -> Resu
     let project = Project::at(directory);
     let backup = find(&project, name)?;
     let manifest = Manifest::read(&backup)?;
+    check_user(&project)?;
     let lock = switch::lock(&project)?;
     switch::finish_under(&project, &lock)?;
     project.refuse_living()?;
@@ -218,7 +224,7 @@ pub fn set_up(directory: &Path, name: &str, progress: &mut Progress<'_>) -> Resu
     let account = account(&project, &manifest)?;
     let free = restore::free_bytes(project.directory())?;
     restore::check_room(manifest.unpacked().saturating_mul(2), free, project.directory())?;
-    let exchange = restore::new_exchange(&project);
+    let exchange = restore::new_exchange(&project)?;
     let new = restore::Staged::make(&project, &exchange)?;
     load(&backup, &manifest, new.path(), progress).map_err(|failure| failure.within(&backup))?;
     make_directory(&new.path().join("state"))?;

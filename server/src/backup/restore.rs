@@ -17,16 +17,13 @@ use mytism_store::View;
 
 use super::contents::Files;
 use super::manifest::{Manifest, Within};
-use super::switch::{self, Exchange, INCARNATION};
+use super::place::{Place, check_user};
+use super::switch::{self, Exchange, INCARNATION, NEW, OLD};
 use super::{Held, NUMBERS, Progress, contents, find, hold, make, remove, sync, unpack, verify};
 use crate::bookmark::Bookmark;
 use crate::node::in_use;
 use crate::project::{Project, file_failure, make_directory, write_durably};
 
-/// How directories are called in which a backup is restored.
-const NEW: &str = "data.restoring-";
-/// How directories are called in which old data stay.
-const OLD: &str = "data.before-restore-";
 /// Bytes that must be free beyond what is known to be needed: for what the engine writes while it opens.
 const SPARE_BYTES: u64 = 8 << 20;
 
@@ -91,6 +88,33 @@ pub struct Restore {
     _data: Option<Held>,
     lock: Held,
     _new: Staged,
+    /// Behind all others, since it takes away the directory that they are in.
+    traces: Traces,
+}
+
+/// What is made for looking alone in a place where nothing was. It goes with this value.
+struct Traces(Vec<PathBuf>);
+
+impl Traces {
+    fn before(project: &Project) -> Self {
+        let state = project.state();
+        let made = [state.join("restore.lock"), state, project.directory().to_owned()];
+        Self(made.into_iter().filter(|path| !path.exists()).collect())
+    }
+
+    /// What was made is needed.
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // A directory in which something is stays.
+            let _gone = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+        }
+    }
 }
 
 /// A directory that goes with this value.
@@ -99,7 +123,7 @@ pub(super) struct Staged(PathBuf);
 impl Staged {
     /// Makes it.
     pub(super) fn make(project: &Project, exchange: &Exchange) -> Result<Self, Failure> {
-        let staged = Self(project.directory().join(&exchange.new));
+        let staged = Self(Place::of(project)?.directory().join(&exchange.new));
         make_directory(&staged.0)?;
         Ok(staged)
     }
@@ -111,8 +135,9 @@ impl Staged {
 
     /// Lets what is in it take the place of what is there.
     pub(super) fn switch(self, project: &Project, exchange: &Exchange, lock: &Held) -> Result<(), Failure> {
-        for directory in [self.0.join("data"), self.0.join("state"), self.0.clone(), project.directory().to_owned()] {
-            sync(&directory)?;
+        let place = Place::of(project)?;
+        for directory in [&self.0.join("data"), &self.0.join("state"), &self.0, place.directory()] {
+            sync(directory)?;
         }
         let done = exchange.carry_out(project, lock);
         if done.is_err() && switch::is_noted(project) {
@@ -143,15 +168,21 @@ impl Restore {
             let message = format!("{} sets up a branch, and takes the place of no node's data", backup.display());
             return Err(Failure::refused("other-node", message));
         }
+        check_user(&project)?;
+        let traces = Traces::before(&project);
         let lock = switch::lock(&project)?;
         switch::finish_under(&project, &lock)?;
         clear(&project)?;
+        let place = Place::of(&project)?;
+        place.check_movable()?;
         let Found { live, data, broken } = present(&project)?;
         check_owner(&project, &manifest, live.as_ref())?;
+        check_role(&project, &manifest, live.as_ref())?;
         let free = free_bytes(project.directory())?;
         let needs = needed(&project, &manifest, live.is_some());
         check_room(needs, free, project.directory())?;
-        let exchange = new_exchange(&project);
+        check_room(manifest.unpacked(), free_bytes(place.directory())?, place.directory())?;
+        let exchange = new_exchange(&project)?;
         let new = Staged::make(&project, &exchange)?;
         unpack::unpack(&backup, &manifest, &new.0, progress).map_err(|failure| failure.within(&backup))?;
         let contents = wanted(&project, &backup, &new.0, progress).map_err(|failure| failure.within(&backup))?;
@@ -172,7 +203,7 @@ impl Restore {
         let missing_key = (!key.exists()).then_some(key);
         let name = name.to_owned();
         let plan = Plan { name, backup: manifest, present, differences, needs, free, missing_key };
-        Ok(Self { contents, project, plan, exchange, waits_for, live, _data: data, lock, _new: new })
+        Ok(Self { contents, project, plan, exchange, waits_for, live, _data: data, lock, _new: new, traces })
     }
 
     /// What will be done.
@@ -186,7 +217,7 @@ impl Restore {
     /// # Errors
     /// When the disk refuses. Either nothing was changed then, or the exchange is completed at the next start.
     pub fn carry_out(self, progress: &mut Progress<'_>) -> Result<Restored, Failure> {
-        let Self { contents, project, exchange, waits_for, live, _data: data, lock, _new: new, .. } = self;
+        let Self { contents, project, exchange, waits_for, live, _data: data, lock, _new: new, traces, .. } = self;
         let safety = live.as_ref().map(|app| make(&project, app, progress)).transpose()?.map(|made| made.name);
         let had_live = live.is_some();
         // The node that is there lets go of its data; nobody else may take them.
@@ -196,16 +227,19 @@ impl Restore {
         if let Some(Wanted { files, store, vault }) = contents {
             files.copy(&store, &vault)?;
         }
+        let old = Place::of(&project)?.directory().join(&exchange.old);
+        traces.keep();
         new.switch(&project, &exchange, &lock)?;
-        let old = Some(project.directory().join(&exchange.old)).filter(|old| old.exists());
+        let old = Some(old).filter(|old| old.exists());
         Ok(Restored { safety, old, waits_for })
     }
 }
 
 /// The directories of an exchange that begins now.
-pub(super) fn new_exchange(project: &Project) -> Exchange {
-    let stamp = free_stamp(project);
-    Exchange { new: format!("{NEW}{stamp}"), old: format!("{OLD}{stamp}") }
+pub(super) fn new_exchange(project: &Project) -> Result<Exchange, Failure> {
+    let place = Place::of(project)?;
+    let stamp = free_stamp(&place);
+    Ok(Exchange { new: place.beside(&format!("{NEW}{stamp}")), old: place.beside(&format!("{OLD}{stamp}")) })
 }
 
 /// Contents of files, and from where to where they go.
@@ -289,15 +323,16 @@ pub(super) fn clear(project: &Project) -> Result<(), Failure> {
     directories(project, NEW)?.iter().try_for_each(|path| remove(path))
 }
 
-/// The directories of a project whose names begin so.
-fn directories(project: &Project, beginning: &str) -> Result<Vec<PathBuf>, Failure> {
-    let path = project.directory();
+/// The directories beside the data of a project whose names go on so behind theirs.
+fn directories(project: &Project, ending: &str) -> Result<Vec<PathBuf>, Failure> {
+    let place = Place::of(project)?;
+    let (path, beginning) = (place.directory(), place.beside(ending));
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(file_failure("read", path, &error)),
     };
-    let named = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning));
+    let named = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&beginning));
     let mut found: Vec<PathBuf> = named.map(|entry| entry.path()).collect();
     found.sort();
     Ok(found)
@@ -364,6 +399,29 @@ fn check_owner(project: &Project, manifest: &Manifest, live: Option<&App>) -> Re
     }
 }
 
+/// Refuses a backup from before the node was promoted, or became a branch: its configuration and the nodes around it
+/// have changed with it, and it would not start.
+fn check_role(project: &Project, manifest: &Manifest, live: Option<&App>) -> Result<(), Failure> {
+    let is_head = match live {
+        Some(app) => app.identity().authoritative,
+        None if project.exists() => project.config()?.authoritative,
+        None => return Ok(()),
+    };
+    let word = |is_head: bool| if is_head { "the head office" } else { "a branch" };
+    let was_head = manifest.role == "authoritative";
+    if is_head == was_head {
+        return Ok(());
+    }
+    let message = format!(
+        "the backup was made while {} was {}, and it is {} now; nothing was changed",
+        manifest.node,
+        word(was_head),
+        word(is_head)
+    );
+    let hint = "restore it into a directory of its own, with --project DIR and a copy of keys/node.key: it comes with the configuration of its time";
+    Err(Failure::refused("other-role", message).hint(hint))
+}
+
 /// Two notes of ids and numbers become one.
 fn merge_numbers(project: &Project, new: &Path) -> Result<(), Failure> {
     let read = |path: &Path| match fs::read(path) {
@@ -422,9 +480,9 @@ pub(super) fn check_room(needs: u64, free: u64, directory: &Path) -> Result<(), 
 }
 
 /// A moment in words under which nothing is kept yet.
-fn free_stamp(project: &Project) -> String {
+fn free_stamp(place: &Place) -> String {
     let base = Zoned::now().strftime("%Y-%m-%d-%H%M%S").to_string();
-    let is_free = |stamp: &String| !project.directory().join(format!("{OLD}{stamp}")).exists();
+    let is_free = |stamp: &String| !place.directory().join(place.beside(&format!("{OLD}{stamp}"))).exists();
     let mut numbers = 2_u32..;
     let mut stamp = base.clone();
     while !is_free(&stamp) {
@@ -433,15 +491,18 @@ fn free_stamp(project: &Project) -> String {
     stamp
 }
 
-/// Takes away the old data that restores left. Returns the directories that are gone.
+/// Takes away the old data that restores left, and what those left that were broken off. Returns the directories that
+/// are gone.
 ///
 /// # Errors
 /// When there is no project, or the disk refuses.
 pub fn forget(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let project = Project::at(directory);
     project.check_exists()?;
-    let _lock = switch::lock(&project)?;
-    let old = directories(&project, OLD)?;
+    let lock = switch::lock(&project)?;
+    switch::finish_under(&project, &lock)?;
+    let mut old = directories(&project, OLD)?;
+    old.extend(directories(&project, NEW)?);
     old.iter().try_for_each(|path| remove(path))?;
     Ok(old)
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use mytism_core::failure::Failure;
 
+use super::place::Place;
 use super::{CONFIG, Held, NUMBERS, hold, remove, sync};
 use crate::markers;
 use crate::project::{Project, file_failure, make_directory, write_durably};
@@ -21,11 +22,16 @@ pub(super) const INCARNATION: &str = "state/incarnation";
 /// What shall be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Exchange {
-    /// Name of the directory within the project in which everything new is.
+    /// Name of the directory beside the data in which everything new is.
     pub(super) new: String,
-    /// Name of the directory within the project in which the old data stay.
+    /// Name of the directory beside the data in which the old ones stay.
     pub(super) old: String,
 }
+
+/// Behind the name of the data: a directory in which a backup is restored.
+pub(super) const NEW: &str = ".restoring-";
+/// Behind the name of the data: a directory in which old data stay.
+pub(super) const OLD: &str = ".before-restore-";
 
 /// Called before each step; its failure breaks the exchange off.
 type Between<'b> = dyn FnMut() -> Result<(), Failure> + 'b;
@@ -34,10 +40,26 @@ impl Exchange {
     /// Notes it and carries it out, under the lock of [`lock`].
     ///
     /// # Errors
-    /// When the disk refuses. Where that was after the note, it is completed later.
+    /// When the disk refuses. Where that was after the data had been moved, it is completed later.
     pub(super) fn carry_out(&self, project: &Project, _lock: &Held) -> Result<(), Failure> {
         self.note(project)?;
-        self.complete(project, &mut || Ok(()))
+        self.complete_or_withdraw(project)
+    }
+
+    /// Completes it; where the system refuses to move even the old data, it is as if it had never been noted, since it
+    /// would refuse at every start, and the node could not be used.
+    fn complete_or_withdraw(&self, project: &Project) -> Result<(), Failure> {
+        let done = self.complete(project, &mut || Ok(()));
+        let Err(failure) = done else { return Ok(()) };
+        let place = Place::of(project)?;
+        let beside = |name: &str| place.directory().join(name);
+        let is_unmoved = place.data().exists() && !beside(&self.old).exists();
+        if !is_unmoved || !beside(&self.new).join("data").exists() {
+            return Err(failure);
+        }
+        remove_note(project)?;
+        let message = format!("{}; the data that were there are still there", failure.message);
+        Err(Failure { message, ..failure })
     }
 
     fn note(&self, project: &Project) -> Result<(), Failure> {
@@ -52,7 +74,7 @@ impl Exchange {
             Err(error) => return Err(file_failure("read", &path, &error)),
         };
         match text.lines().collect::<Vec<_>>()[..] {
-            [new, old] if [new, old].iter().all(|name| name.starts_with("data.") && !name.contains('/')) => {
+            [new, old] if new.contains(NEW) && old.contains(OLD) && !text.contains('/') => {
                 Ok(Some(Self { new: new.to_owned(), old: old.to_owned() }))
             }
             _ => {
@@ -65,19 +87,20 @@ impl Exchange {
 
     /// Does what has not been done.
     fn complete(&self, project: &Project, between: &mut Between<'_>) -> Result<(), Failure> {
-        let new = project.directory().join(&self.new);
+        let place = Place::of(project)?;
+        let new = place.directory().join(&self.new);
         between()?;
         give(&new.join(CONFIG), &project.config_file(), false)?;
         between()?;
         let data = new.join("data");
         if data.exists() {
-            let old = project.directory().join(&self.old);
-            if project.data().exists() {
-                rename(&project.data(), &old)?;
+            let old = place.directory().join(&self.old);
+            if place.data().exists() {
+                rename(&place.data(), &old)?;
             }
             between()?;
-            rename(&data, &project.data())?;
-            sync(project.directory())?;
+            rename(&data, &place.data())?;
+            sync(place.directory())?;
         }
         between()?;
         make_directory(&project.state())?;
@@ -90,10 +113,14 @@ impl Exchange {
         between()?;
         remove(&new)?;
         between()?;
-        let path = note(project);
-        fs::remove_file(&path).map_err(|error| file_failure("remove", &path, &error))?;
-        sync(&project.state())
+        remove_note(project)
     }
+}
+
+fn remove_note(project: &Project) -> Result<(), Failure> {
+    let path = note(project);
+    fs::remove_file(&path).map_err(|error| file_failure("remove", &path, &error))?;
+    sync(&project.state())
 }
 
 /// Completes an exchange that was broken off; does nothing where there was none.
@@ -112,7 +139,7 @@ pub(crate) fn finish(project: &Project) -> Result<(), Failure> {
 pub(super) fn finish_under(project: &Project, _lock: &Held) -> Result<(), Failure> {
     let Some(exchange) = Exchange::read(project)? else { return Ok(()) };
     tracing::warn!("a restore was broken off while it exchanged the data; it is completed");
-    exchange.complete(project, &mut || Ok(()))
+    exchange.complete_or_withdraw(project)
 }
 
 /// Taken by whoever restores into a project.
@@ -230,6 +257,43 @@ mod tests {
     }
 
     #[test]
+    fn an_exchange_that_cannot_begin_is_withdrawn() {
+        let directory = tempfile::tempdir().unwrap();
+        let (project, exchange) = project(directory.path(), false);
+        // There is no place for the old data.
+        let lock = lock(&project).unwrap();
+        let data = project.data();
+        fs::rename(&data, directory.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", &data).unwrap();
+        let (new, nowhere) = (directory.path().join("real.restoring-1"), "no/real.before-restore-1");
+        fs::rename(directory.path().join(&exchange.new), &new).unwrap();
+        let exchange = Exchange { new: "real.restoring-1".to_owned(), old: nowhere.to_owned() };
+        let failure = exchange.carry_out(&project, &lock).unwrap_err();
+        assert!(failure.message.contains("still there"), "{failure:?}");
+        assert!(!is_noted(&project) && new.exists());
+        assert_eq!(read(data.join("objects.db")), "old");
+        finish_under(&project, &lock).unwrap();
+        assert_eq!(read(data.join("objects.db")), "old");
+    }
+
+    #[test]
+    fn a_link_stays_one_and_the_exchange_is_where_it_leads() {
+        let root = tempfile::tempdir().unwrap();
+        let [directory, disk] = ["project", "disk"].map(|name| root.path().join(name));
+        let (project, exchange) = project(&directory, false);
+        make_directory(&disk).unwrap();
+        fs::rename(project.data(), disk.join("hamburg")).unwrap();
+        fs::rename(directory.join(&exchange.new), disk.join("hamburg.restoring-1")).unwrap();
+        std::os::unix::fs::symlink(disk.join("hamburg"), project.data()).unwrap();
+        let [new, old] = ["hamburg.restoring-1", "hamburg.before-restore-1"].map(str::to_owned);
+        Exchange { new, old }.carry_out(&project, &lock(&project).unwrap()).unwrap();
+        assert!(project.data().is_symlink());
+        assert_eq!(read(disk.join("hamburg/objects.db")), "new");
+        assert_eq!(read(disk.join("hamburg.before-restore-1/objects.db")), "old");
+        assert!(!is_noted(&project) && !disk.join("hamburg.restoring-1").exists());
+    }
+
+    #[test]
     fn nothing_changes_before_the_note() {
         let directory = tempfile::tempdir().unwrap();
         let (project, _) = project(directory.path(), false);
@@ -245,7 +309,7 @@ mod tests {
         let held = lock(&project).unwrap();
         assert_eq!(finish(&project).unwrap_err().code, "project-in-use");
         drop(held);
-        fs::write(note(&project), "data.x\n../y\n").unwrap();
+        fs::write(note(&project), "data.restoring-1\n../data.before-restore-1\n").unwrap();
         assert_eq!(finish(&project).unwrap_err().code, "damaged-state");
         assert_eq!(read(project.data().join("objects.db")), "old");
     }

@@ -2,6 +2,7 @@
 //! the first entry of its log to the last. What came of it is noted beside the manifest.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,12 +17,17 @@ use mytism_store::sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Manifest, Within, damaged};
-use super::{NUMBERS, Phase, Progress, Step, contents, find, remove, unpack};
+use super::place::check_user;
+use super::{NUMBERS, Phase, Progress, Step, check_place, contents, find, plain, remove, unpack};
 use crate::ledger::FileLedger;
 use crate::project::{Project, make_directory, write_durably};
 
 /// Where a proof is noted, within the directory of its backup.
 const FILE: &str = "verified.json";
+/// Failures that say nothing about what is in a backup.
+const OF_THE_MACHINE: [&str; 4] = ["file-error", "disk-full", "disk-error", "newer-backup"];
+/// A note that is larger is none.
+const BYTES_MAX: u64 = 64 << 10;
 
 /// That a backup was restored and found to be whole.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -38,13 +44,27 @@ pub struct Proof {
     pub objects: u64,
     /// Parts that are what they were.
     pub parts: u64,
+    /// Contents of files that were not at the node when the backup was made.
+    #[serde(default)]
+    pub missing: u64,
 }
 
 impl Proof {
     /// The last proof of a backup, where there is one that can be read.
     #[must_use]
     pub fn read(backup: &Path) -> Option<Self> {
-        serde_json::from_str(&fs::read_to_string(backup.join(FILE)).ok()?).ok()
+        serde_json::from_slice(&plain::read(&backup.join(FILE), BYTES_MAX).ok()?).ok()
+    }
+
+    /// Takes the proof of a backup back.
+    fn withdraw(backup: &Path) {
+        let path = backup.join(FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!("{} no longer holds and cannot be taken away: {error}", path.display());
+            }
+            _ => {}
+        }
     }
 
     fn write(&self, backup: &Path) -> Result<(), Failure> {
@@ -54,24 +74,35 @@ impl Proof {
     }
 }
 
-/// Restores a backup to a scratch directory and looks at all of it. The node may run meanwhile.
+/// Restores a backup to a scratch directory and looks at all of it. The node may run meanwhile. A backup that turns out
+/// to be damaged is no longer told to be proven.
 ///
 /// # Errors
-/// `unknown-backup`, `backup-damaged`, `newer-backup`, or that the disk refuses.
+/// `no-project`, `unknown-backup`, `backup-damaged`, `newer-backup`, or that the disk refuses.
 pub fn verify(directory: &Path, name: &str, progress: &mut Progress<'_>) -> Result<Proof, Failure> {
+    check_place(directory)?;
     let project = Project::at(directory);
     let backup = find(&project, name)?;
+    check_user(&project)?;
+    let proven = proven(&project, &backup, progress);
+    if proven.as_ref().is_err_and(|failure| !OF_THE_MACHINE.contains(&failure.code.as_str())) {
+        Proof::withdraw(&backup);
+    }
+    proven
+}
+
+fn proven(project: &Project, backup: &Path, progress: &mut Progress<'_>) -> Result<Proof, Failure> {
     let (begun, time) = (Instant::now(), Zoned::now());
-    let manifest = Manifest::read(&backup)?;
+    let manifest = Manifest::read(backup)?;
     let scratch = project.backups().join(format!(".verify-{}", std::process::id()));
     make_directory(&project.backups())?;
     let free = super::restore::free_bytes(&project.backups())?;
     super::restore::check_room(manifest.unpacked(), free, &project.backups())?;
     remove(&scratch)?;
     make_directory(&scratch)?;
-    let proven = in_scratch(&backup, &manifest, &scratch, progress);
+    let proven = in_scratch(backup, &manifest, &scratch, progress);
     let removed = remove(&scratch);
-    let sound = proven.map_err(|failure| failure.within(&backup))?;
+    let sound = proven.map_err(|failure| failure.within(backup))?;
     removed?;
     let proof = Proof {
         time: time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
@@ -80,9 +111,10 @@ pub fn verify(directory: &Path, name: &str, progress: &mut Progress<'_>) -> Resu
         entries: sound.entries,
         objects: sound.objects,
         parts: manifest.parts() as u64,
+        missing: manifest.missing,
     };
     // A backup on a medium that cannot be written is as good.
-    if let Err(failure) = proof.write(&backup) {
+    if let Err(failure) = proof.write(backup) {
         tracing::warn!("that {} was verified cannot be noted: {}", backup.display(), failure.message);
     }
     Ok(proof)
@@ -98,7 +130,14 @@ fn in_scratch(
         super::node_setup::load(backup, manifest, scratch, progress)?;
     } else {
         unpack::unpack(backup, manifest, scratch, progress)?;
-        contents::Files::read(scratch)?.prove(&contents::store_of(backup), None, progress)?;
+        let (files, store) = (contents::Files::read(scratch)?, contents::store_of(backup));
+        if let Err(failure) = files.prove(&store, None, progress) {
+            let count = files.set_aside(&store);
+            let message = format!("{}; {count} damaged contents of files were set aside", failure.message);
+            let hint =
+                "make a new backup: it puts them there anew, for the older ones too, where the node still has them";
+            return Err(if count == 0 { failure } else { Failure { message, ..failure }.hint(hint) });
+        }
     }
     let app = open(&scratch.join("data"), &scratch.join(NUMBERS))?;
     prove(&app, manifest, progress)

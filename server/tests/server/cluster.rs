@@ -28,6 +28,10 @@ impl Node {
         node
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     fn start(&mut self) {
         let (ready, is_ready) = mpsc::channel();
         let directory = self.directory.clone();

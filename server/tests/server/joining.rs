@@ -130,3 +130,17 @@ fn a_part_that_the_head_office_lost_is_told_and_made_anew() {
     assert_eq!((failure.code.as_str(), failure.hint.as_str()), ("damaged-snapshot", "run the same command again"));
     head.join_now(&project, &account, &mut |_| {}).unwrap();
 }
+
+#[test]
+fn an_account_file_that_a_broken_off_start_left_goes_with_the_next_one() {
+    let head = Head::new();
+    let own = head.account("berlin");
+    let mut branch = head.join(&own, None).unwrap();
+    let left = branch.directory().join(".init-syncaccount");
+    branch.stop();
+    for (file, stays) in [(own, false), (head.account("bonn"), true)] {
+        std::fs::copy(file, &left).unwrap();
+        branch.restart();
+        assert_eq!(left.exists(), stays, "of another node it is none of its business");
+    }
+}

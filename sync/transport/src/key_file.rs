@@ -17,7 +17,7 @@ const OPEN_TO_OTHERS: u32 = 0o077;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// There is none.
-    #[error("there is no node key at {}: the project was not set up here, or keys/ was lost (take it from a backup)", path.display())]
+    #[error("there is no node key at {}: the project was not set up here, or keys/ was lost; it is in no backup, so put back the copy that was kept of it", path.display())]
     Missing {
         /// Of the file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum KeyFileError {
         path: PathBuf,
     },
     /// The content is no key.
-    #[error("{} holds no Ed25519 key pair: take the file from a backup", path.display())]
+    #[error("{} holds no Ed25519 key pair: put back the copy that was kept of it", path.display())]
     Malformed {
         /// Of the file.
         path: PathBuf,
