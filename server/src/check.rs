@@ -147,7 +147,7 @@ pub(crate) async fn compare(shared: &Arc<Shared>, scope: Scope) -> Result<Checke
     let connection = shared.line_up.borrow().clone().ok_or_else(|| no_line(shared))?;
     let mut all = Checked { peer: Some(shared.head_name.clone()), ..Checked::default() };
     for round in 1..=ROUNDS {
-        let (compared, mended, ranges) = once(shared, &connection, scope).await.map_err(failure)?;
+        let (compared, mended, ranges) = once(shared, &connection, scope).await.map_err(|end| failure(shared, end))?;
         all.compared = all.compared.max(compared);
         all.missing += mended.missing;
         all.different += mended.different;
@@ -164,12 +164,17 @@ pub(crate) async fn compare(shared: &Arc<Shared>, scope: Scope) -> Result<Checke
 }
 
 fn no_line(shared: &Shared) -> Failure {
+    if shared.peers.resting().is_on() {
+        let message = "the lines of this node rest, so nothing can be compared";
+        return Failure::unreachable("no-line", message).hint("`./mytism sync resume` ends that");
+    }
     let message = format!("there is no line to {}, so nothing can be compared", shared.head_name);
     Failure::unreachable("no-line", message).hint("`./mytism sync status` tells why; try again when it is up")
 }
 
-fn failure(end: LineEnd) -> Failure {
+fn failure(shared: &Shared, end: LineEnd) -> Failure {
     match end {
+        LineEnd::Lost(_) if shared.peers.resting().is_on() => no_line(shared),
         LineEnd::Own(failure) => failure,
         LineEnd::Rejected { code, message } => Failure::refused(&code, message),
         other => Failure::unreachable("no-line", format!("the comparison broke off: {other}"))

@@ -217,24 +217,37 @@ impl Vault {
         }
     }
 
-    /// Stages a chunk, unless it is here for good. Not durable before its content is [`Self::complete`].
-    pub(crate) fn stage(&self, hash: Hash, bytes: &[u8]) -> Result<(), VaultError> {
+    /// Stages a chunk, unless it is here for good; whether it did. Not durable before its content is
+    /// [`Self::complete`].
+    pub(crate) fn stage(&self, hash: Hash, bytes: &[u8]) -> Result<bool, VaultError> {
         let places = &self.0.places;
         let _not_while_removing = self.0.gate.read().unwrap_or_else(PoisonError::into_inner);
         for shelf in [Shelf::Chunks, Shelf::Whole] {
-            // Another length is damage that nobody has read yet; the good bytes take its place.
-            if places.length(shelf, hash) == Some(bytes.len() as u64) {
-                places.touch(shelf, hash);
-                return Ok(());
+            // A name alone proves nothing: there may be damage that nobody has read yet, and whoever brings the good
+            // bytes may be about to throw his away. They take its place.
+            match places.read(shelf, hash)? {
+                Some(there) if there == bytes => {
+                    places.touch(shelf, hash);
+                    return Ok(false);
+                }
+                Some(_) => places.set_aside(shelf, hash)?,
+                None => {}
             }
         }
         let new = places.write_new(bytes, false)?;
         places.put(&new, Shelf::Staged, hash)?;
         let before = self.0.unsynced.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if before / UNSYNCED_BYTES_MAX == (before + bytes.len() as u64) / UNSYNCED_BYTES_MAX {
-            return Ok(());
+            return Ok(true);
         }
-        places.sync_all()
+        places.sync_all().map(|()| true)
+    }
+
+    /// Takes a chunk away that was staged for a content which does not come after all.
+    pub(crate) fn unstage(&self, hash: Hash) {
+        let _not_while_removing = self.0.gate.read().unwrap_or_else(PoisonError::into_inner);
+        // Where it stays, the sweep takes it.
+        let _left = self.0.places.remove(Shelf::Staged, hash);
     }
 
     /// Makes a content durable, all of whose chunks are here, and lets it be found.
@@ -246,7 +259,9 @@ impl Vault {
         for shelf in [Shelf::Whole, Shelf::Recipes] {
             places.touch(shelf, content);
         }
-        if self.has(content) {
+        // Chunks that were staged take the place of damaged ones.
+        let is_staged = |part: &Part| places.length(Shelf::Staged, part.hash).is_some();
+        if self.has(content) && !recipe.parts().iter().any(is_staged) {
             return Ok(());
         }
         let is_single = recipe.parts().len() == 1;
@@ -254,7 +269,7 @@ impl Vault {
         let mut bytes = 0;
         for part in recipe.parts() {
             let staged = places.path(Shelf::Staged, part.hash);
-            if places.length(Shelf::Staged, part.hash).is_some() {
+            if is_staged(part) {
                 places.put(&staged, if is_single { Shelf::Whole } else { Shelf::Chunks }, part.hash)?;
                 bytes += u64::from(part.bytes);
             } else if is_single && places.length(Shelf::Chunks, part.hash).is_some() {

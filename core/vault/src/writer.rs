@@ -1,5 +1,7 @@
 //! A content on its way in: cut where its bytes say so, hashed, and staged chunk by chunk.
 
+use std::ops::Range;
+
 use fastcdc::v2020::FastCDC;
 use mytism_core::id::Hash;
 
@@ -9,19 +11,28 @@ use crate::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNK_BYTES_USUAL, Part, Vault, Va
 /// Bytes that are gathered before they are cut: some chunks, so that the rest which is moved to the front is small.
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// Takes in one content. Where it is dropped before [`Self::finish`], the content is not here.
+/// Takes in one content. Where it is dropped before [`Self::finish`], the content is not here, and its chunks take no room.
 #[derive(Debug)]
 pub struct Writer {
     vault: Vault,
     buffer: Vec<u8>,
     parts: Vec<Part>,
+    /// Chunks that were not here before.
+    staged: Vec<Hash>,
     whole: blake3::Hasher,
     bytes: u64,
 }
 
 impl Writer {
     pub(crate) fn new(vault: Vault) -> Self {
-        Self { vault, buffer: Vec::new(), parts: Vec::new(), whole: blake3::Hasher::new(), bytes: 0 }
+        Self {
+            vault,
+            buffer: Vec::new(),
+            parts: Vec::new(),
+            staged: Vec::new(),
+            whole: blake3::Hasher::new(),
+            bytes: 0,
+        }
     }
 
     /// Bytes that it took so far.
@@ -57,11 +68,12 @@ impl Writer {
         self.cut(1)?;
         let content = Hash(*self.whole.finalize().as_bytes());
         if self.parts.is_empty() {
-            self.vault.stage(content, &[])?;
+            self.stage(content, 0..0)?;
             self.parts.push(Part { hash: content, bytes: 0 });
         }
-        let recipe = Recipe::new(content, self.parts)?;
+        let recipe = Recipe::new(content, std::mem::take(&mut self.parts))?;
         self.vault.complete(&recipe)?;
+        self.staged.clear();
         Ok((content, self.bytes))
     }
 
@@ -78,11 +90,25 @@ impl Writer {
             let (_, end) = cutter.cut(0, rest.len());
             let chunk = rest.get(..end).unwrap_or(rest);
             let part = Part { hash: hash_of(chunk), bytes: u32::try_from(chunk.len()).unwrap_or(u32::MAX) };
-            self.vault.stage(part.hash, chunk)?;
-            start += chunk.len();
+            let end = start + chunk.len();
+            self.stage(part.hash, start..end)?;
+            start = end;
             self.parts.push(part);
         }
         self.buffer.drain(..start);
         Ok(())
+    }
+
+    fn stage(&mut self, hash: Hash, bytes: Range<usize>) -> Result<(), VaultError> {
+        if self.vault.stage(hash, self.buffer.get(bytes).unwrap_or_default())? {
+            self.staged.push(hash);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.staged.drain(..).for_each(|hash| self.vault.unstage(hash));
     }
 }

@@ -182,6 +182,41 @@ fn damage_is_found_set_aside_and_mended() {
     }
 }
 
+/// The name of a file proves nothing, nor does its length: who saves a content again must get what he saved.
+#[test]
+fn what_is_saved_again_takes_the_place_of_damage() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    for (bytes, shelf) in [(noise(1, 10_000), "whole"), (noise(2, 5 << 20), "chunks")] {
+        let content = put(&vault, &bytes);
+        for file in files(root.path(), shelf) {
+            let mut damaged = fs::read(&file).unwrap();
+            damaged[0] ^= 1;
+            fs::write(&file, damaged).unwrap();
+        }
+        assert_eq!(put(&vault, &bytes), content);
+        assert_eq!(get(&vault, content), bytes);
+        let again = Vault::open(root.path()).unwrap();
+        assert_eq!(get(&again, content), bytes);
+    }
+    assert_eq!(files(root.path(), "staged").len(), 0);
+}
+
+#[test]
+fn what_is_not_finished_takes_no_room() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = Vault::open(root.path()).unwrap();
+    let (kept, dropped) = (noise(1, 5 << 20), noise(2, 9 << 20));
+    let content = put(&vault, &kept);
+    let mut writer = vault.writer();
+    writer.write(&kept).unwrap();
+    writer.write(&dropped).unwrap();
+    assert!(files(root.path(), "staged").len() > 1);
+    drop(writer);
+    assert_eq!(files(root.path(), "staged").len(), 0);
+    assert_eq!(get(&vault, content), kept);
+}
+
 #[test]
 fn a_damaged_recipe_is_no_recipe() {
     let root = tempfile::tempdir().unwrap();

@@ -19,6 +19,8 @@ fn lines_rest_until_they_are_resumed_also_over_a_restart() {
     wait_until("the line rests", PATIENCE, || line(&branch)["state"] == "stopped");
     wait_until("the head office is told", PATIENCE, || line(&head)["last_error"] == RESTS);
     assert_eq!(line(&head)["state"], "stopped");
+    let refused = branch.project().run_json(&["sync", "check"], "").error(4, "no-line");
+    assert!(refused.to_string().contains("the lines of this node rest"), "{refused:?}");
     branch.project().save(&order(100));
     branch.stop();
     let _ready = branch.restart();
