@@ -7,7 +7,11 @@
 //! Hostile text costs no more than its length: text, nesting, lists and the number of objects that a row touches are
 //! bounded.
 
+mod call;
 mod check;
+mod evaluate;
+mod execute;
+mod function;
 mod lexer;
 mod parser;
 mod pattern;
@@ -19,31 +23,73 @@ use jiff::tz::TimeZone;
 
 use crate::operation::Input;
 use crate::schema::Schema;
+use crate::time::Timestamp;
 
+pub use call::{call, compare};
+pub use evaluate::{EvaluateError, Objects, evaluate, mean};
+pub use execute::execute;
+pub use function::Function;
 pub use pattern::Pattern;
 pub use problem::{QueryError, render_caret};
 pub use tree::{
-    Aggregate, Comparison, DECIMAL_DIGITS, Expr, Node, OrderKey, Path, PathEnd, Query, ResultKind, SelectItem,
+    Aggregate, Comparison, DECIMAL_DIGITS, Expr, Measure, Node, OrderKey, Path, PathEnd, Query, ResultKind, SelectItem,
+    Within,
 };
 
 /// The longest text of a query, in bytes.
 pub const TEXT_MAX: usize = 64 << 10;
 
-/// The query that a text stands for. `params` are the values of its `$name`s, `zone` is where times without a zone are
-/// meant.
+/// What a text is read with, beside the schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The values of the `$name`s in the text.
+    pub params: &'a [(String, Input)],
+    /// Where times without a zone are meant, and the zone in which functions take moments.
+    pub zone: &'a TimeZone,
+    /// What `now()` and `today()` mean; `None` where a text may not ask for the time.
+    pub now: Option<Timestamp>,
+}
+
+/// The query that a text stands for, where it does not ask for the time. `params` are the values of its `$name`s, `zone`
+/// is where times without a zone are meant.
+///
+/// # Errors
+/// As [`parse_with`].
+pub fn parse(text: &str, schema: &Schema, params: &[(String, Input)], zone: &TimeZone) -> Result<Query, QueryError> {
+    parse_with(text, schema, &Surroundings { params, zone, now: None })
+}
+
+/// The query that a text stands for.
 ///
 /// # Errors
 /// The first thing that is wrong: the syntax, a name that the schema does not know, a value that does not fit what it is
 /// compared with, a parameter that is missing or that the text does not use, or a text beyond the bounds.
-pub fn parse(text: &str, schema: &Schema, params: &[(String, Input)], zone: &TimeZone) -> Result<Query, QueryError> {
-    let bounded = || {
-        if text.len() > TEXT_MAX {
-            let message = format!("a query of {} bytes is longer than {TEXT_MAX}", text.len());
-            return Err(problem::Problem::elsewhere("query-too-large", message));
-        }
-        check::query(text, &parser::statement(text)?, schema, params, zone)
-    };
+pub fn parse_with(text: &str, schema: &Schema, surroundings: &Surroundings<'_>) -> Result<Query, QueryError> {
+    let bounded = || check::query(text, &parser::statement(bounded(text)?)?, schema, surroundings);
     bounded().map_err(|problem| problem.at(text))
+}
+
+/// The query for all objects of an entity for which a condition is true: the short form, for where the entity is known.
+/// The object itself is called `a` there.
+///
+/// # Errors
+/// As [`parse_with`].
+pub fn parse_condition(
+    text: &str,
+    entity: &str,
+    schema: &Schema,
+    surroundings: &Surroundings<'_>,
+) -> Result<Query, QueryError> {
+    let bounded = || check::query(text, &parser::condition(bounded(text)?, entity)?, schema, surroundings);
+    bounded().map_err(|problem| problem.at(text))
+}
+
+fn bounded(text: &str) -> Result<&str, problem::Problem> {
+    if text.len() > TEXT_MAX {
+        let message = format!("a query of {} bytes is longer than {TEXT_MAX}", text.len());
+        return Err(problem::Problem::elsewhere("query-too-large", message));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! From the tree as written to the typed tree: the parts of a query and what they may hold. Knows the schema and the
 //! parameters, no engine.
 
+mod arithmetic;
+mod call;
 mod expression;
 mod group;
 mod literal;
 mod path;
+mod within;
 
 use std::collections::BTreeSet;
 
-use jiff::tz::TimeZone;
-
+use super::Surroundings;
 use super::problem::{Problem, Span};
 use super::syntax::{Item, Name, Sort, Statement, Syntax, SyntaxNode};
 use super::tree::{Expr, Node, OrderKey, Query, SelectItem};
@@ -26,18 +28,16 @@ pub(super) fn query(
     text: &str,
     statement: &Statement,
     schema: &Schema,
-    params: &[(String, Input)],
-    zone: &TimeZone,
+    surroundings: &Surroundings<'_>,
 ) -> Result<Query, Problem> {
     let entity = entity(schema, &statement.entity)?;
     let alias = statement.alias.as_ref().map(|alias| alias.text.as_str());
     let mut checker = Checker {
         text,
         schema,
-        entity,
-        alias,
-        params,
-        zone,
+        outermost: Scope { entity, alias },
+        scopes: vec![Scope { entity, alias }],
+        surroundings,
         used: BTreeSet::new(),
         ways: BTreeSet::new(),
         tables: 1,
@@ -57,18 +57,26 @@ fn entity<'a>(schema: &'a Schema, name: &Name) -> Result<&'a Entity, Problem> {
     })
 }
 
+/// Objects that names can be about.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    entity: &'a Entity,
+    alias: Option<&'a str>,
+}
+
 /// What is known while one statement is checked.
 struct Checker<'a> {
     text: &'a str,
     schema: &'a Schema,
-    entity: &'a Entity,
-    alias: Option<&'a str>,
-    params: &'a [(String, Input)],
-    zone: &'a TimeZone,
+    /// Whose objects names can be about: those of the query, then those of each relation around.
+    scopes: Vec<Scope<'a>>,
+    /// The first of them.
+    outermost: Scope<'a>,
+    surroundings: &'a Surroundings<'a>,
     /// Parameters that stand in the text.
     used: BTreeSet<&'a str>,
     /// Chains of relations that some path goes over.
-    ways: BTreeSet<Vec<AttributeId>>,
+    ways: BTreeSet<(usize, Vec<AttributeId>)>,
     /// How many tables an engine touches for them.
     tables: usize,
     /// How many values stand in the tree, and copies of its parts.
@@ -92,7 +100,7 @@ impl<'a> Checker<'a> {
         let order = statement.order.iter().map(|sort| self.order_key(sort)).collect::<Result<Vec<_>, _>>()?;
         let limit = statement.limit.as_ref().map(|limit| self.bound(limit, "limit")).transpose()?;
         let offset = statement.offset.as_ref().map_or(Ok(0), |offset| self.bound(offset, "offset"))?;
-        let query = Query { entity: self.entity.id, select, filter, group, order, limit, offset };
+        let query = Query { entity: self.innermost().entity.id, select, filter, group, order, limit, offset };
         self.grouping(&query, statement)?;
         Ok(query)
     }
@@ -152,6 +160,11 @@ impl<'a> Checker<'a> {
         self.columns.iter().find(|column| column.name == name.text).map(|column| column.expr.clone())
     }
 
+    /// What names without an alias are about.
+    fn innermost(&self) -> Scope<'a> {
+        self.scopes.last().copied().unwrap_or(self.outermost)
+    }
+
     fn without_aggregates<T>(
         &mut self,
         part: &'static str,
@@ -179,9 +192,9 @@ impl<'a> Checker<'a> {
     }
 
     fn parameter(&mut self, name: &'a str, span: Span) -> Result<&'a Input, Problem> {
-        let found = self.params.iter().find(|(given, _)| given == name);
+        let found = self.surroundings.params.iter().find(|(given, _)| given == name);
         let Some((_, input)) = found else {
-            let near = nearest(name, self.params.iter().map(|(given, _)| given.as_str()));
+            let near = nearest(name, self.surroundings.params.iter().map(|(given, _)| given.as_str()));
             let problem = Problem::new("missing-parameter", format!("the parameter ${name} has no value"), span);
             return Err(problem.meant(near));
         };
@@ -190,7 +203,7 @@ impl<'a> Checker<'a> {
     }
 
     fn all_parameters_used(&self) -> Result<(), Problem> {
-        match self.params.iter().find(|(name, _)| !self.used.contains(name.as_str())) {
+        match self.surroundings.params.iter().find(|(name, _)| !self.used.contains(name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
                 let near = nearest(name, self.used.iter().copied());

@@ -38,7 +38,7 @@ pub(super) struct Token {
 }
 
 /// Longer signs before those that they begin with.
-const SIGNS: [&str; 13] = ["!=", "<>", "<=", ">=", "=", "<", ">", "(", ")", ",", ".", "*", "-"];
+const SIGNS: [&str; 17] = ["!=", "<>", "<=", ">=", "||", "=", "<", ">", "(", ")", ",", ".", "*", "-", "+", "/", "%"];
 
 impl fmt::Display for TokenKind {
     /// For "… is not expected here".

@@ -3,10 +3,12 @@
 //! Written as one function a rule, each of which looks one token ahead, so that a refusal always stands on the first
 //! token that cannot go on. After `from`, `as` and `.` any word is a name; elsewhere keywords are keywords.
 
+mod value;
+
 use super::lexer::{Token, TokenKind, tokens};
 use super::problem::{Problem, Span};
 use super::syntax::{Item, Name, Sort, Statement, Syntax, SyntaxNode};
-use super::tree::{Aggregate, Comparison};
+use super::tree::Comparison;
 use crate::failure::nearest;
 
 /// How deep parentheses and `not` may be nested.
@@ -17,18 +19,64 @@ const LIST_MAX: usize = 500;
 const IN_MAX: usize = 10_000;
 
 /// Words that are no names where a name could stand without a dot before it.
-const KEYWORDS: [&str; 22] = [
-    "select", "from", "where", "group", "by", "order", "limit", "offset", "as", "asc", "desc", "and", "or", "not",
-    "in", "between", "like", "ilike", "is", "null", "true", "false",
+const KEYWORDS: [&str; 24] = [
+    "select",
+    "from",
+    "where",
+    "group",
+    "by",
+    "order",
+    "limit",
+    "offset",
+    "as",
+    "asc",
+    "desc",
+    "and",
+    "or",
+    "not",
+    "in",
+    "between",
+    "like",
+    "ilike",
+    "is",
+    "null",
+    "true",
+    "false",
+    "instanceof",
+    "within",
 ];
 /// The words that begin the parts of a query, in their order.
 const CLAUSES: [&str; 6] = ["select", "from", "where", "group", "order", "limit"];
 
 /// The tree of a query.
 pub(super) fn statement(text: &str) -> Result<Statement, Problem> {
+    parse(text, |parser| parser.statement())
+}
+
+/// The tree of a query for the objects of an entity for which a condition is true. The object is called `a`.
+pub(super) fn condition(text: &str, entity: &str) -> Result<Statement, Problem> {
+    let name = |text: &str| Name { text: text.to_owned(), quoted: true, span: Span { start: 0, end: 0 }, cast: None };
+    let filter = parse(text, |mut parser| {
+        let filter = parser.expression()?;
+        parser.demand_end()?;
+        Ok(filter)
+    })?;
+    Ok(Statement {
+        select: None,
+        entity: name(entity),
+        alias: Some(name("a")),
+        filter: Some(filter),
+        group: Vec::new(),
+        order: Vec::new(),
+        limit: None,
+        offset: None,
+    })
+}
+
+fn parse<T>(text: &str, rule: impl Fn(Parser<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
     let tokens = tokens(text)?;
     let end = Token { kind: TokenKind::End, span: Span { start: text.len(), end: text.len() } };
-    Parser { tokens: &tokens, end: &end, at: 0, depth: 0 }.statement()
+    rule(Parser { tokens: &tokens, end: &end, at: 0, depth: 0, operations: 0 })
 }
 
 struct Parser<'a> {
@@ -37,6 +85,8 @@ struct Parser<'a> {
     end: &'a Token,
     at: usize,
     depth: usize,
+    /// Signs of arithmetic so far; each may make the tree one deeper.
+    operations: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -53,9 +103,7 @@ impl<'a> Parser<'a> {
         let order = if self.take_words("order", "by")? { self.list(LIST_MAX, Self::sort)? } else { Vec::new() };
         let limit = if self.take_word("limit") { Some(self.operand()?) } else { None };
         let offset = if self.take_word("offset") { Some(self.operand()?) } else { None };
-        if self.peek().kind != TokenKind::End {
-            return Err(self.unexpected("the end"));
-        }
+        self.demand_end()?;
         Ok(Statement { select, entity, alias, filter, group, order, limit, offset })
     }
 
@@ -140,13 +188,18 @@ impl<'a> Parser<'a> {
     }
 
     fn comparison(&mut self) -> Result<Syntax, Problem> {
-        let value = self.operand()?;
+        let value = self.sum()?;
         let start = value.span;
         if let Some(comparison) = self.take_comparison() {
-            let right = self.operand()?;
+            let right = self.sum()?;
             let span = start.to(right.span);
             let node = SyntaxNode::Compare { comparison, left: Box::new(value), right: Box::new(right) };
             return self.complete(Syntax { node, span });
+        }
+        if self.take_word("instanceof") {
+            let entity = self.any_name("the name of an entity")?;
+            let span = start.to(entity.span);
+            return self.complete(Syntax { node: SyntaxNode::Instance { value: Box::new(value), entity }, span });
         }
         if self.take_word("is") {
             let not = self.take_word("not");
@@ -162,13 +215,13 @@ impl<'a> Parser<'a> {
         let node = if self.take_word("in") {
             self.membership(value)?
         } else if self.take_word("between") {
-            let low = Box::new(self.operand()?);
+            let low = Box::new(self.sum()?);
             self.demand_word("and")?;
-            SyntaxNode::Between { value, low, high: Box::new(self.operand()?) }
+            SyntaxNode::Between { value, low, high: Box::new(self.sum()?) }
         } else if self.take_word("like") {
-            SyntaxNode::Like { value, pattern: Box::new(self.operand()?), blind: false }
+            SyntaxNode::Like { value, pattern: Box::new(self.sum()?), blind: false }
         } else if self.take_word("ilike") {
-            SyntaxNode::Like { value, pattern: Box::new(self.operand()?), blind: true }
+            SyntaxNode::Like { value, pattern: Box::new(self.sum()?), blind: true }
         } else if not {
             return Err(self.unexpected("\"in\", \"between\", \"like\" or \"ilike\""));
         } else {
@@ -190,91 +243,9 @@ impl<'a> Parser<'a> {
 
     fn membership(&mut self, value: Box<Syntax>) -> Result<SyntaxNode, Problem> {
         self.demand_sign("(")?;
-        let list = self.list(IN_MAX, Self::operand)?;
+        let list = self.list(IN_MAX, Self::sum)?;
         self.demand_close("\",\" or \")\"")?;
         Ok(SyntaxNode::In { value, list })
-    }
-
-    fn operand(&mut self) -> Result<Syntax, Problem> {
-        let token = self.peek();
-        let span = token.span;
-        let node = match &token.kind {
-            TokenKind::Number(digits) => SyntaxNode::Number(digits.clone()),
-            TokenKind::Text(text) => SyntaxNode::Text(text.clone()),
-            TokenKind::Parameter(name) => SyntaxNode::Parameter(name.clone()),
-            TokenKind::Sign("-") => return self.negative(),
-            TokenKind::Sign("(") => {
-                self.at += 1;
-                let inner = self.deeper(span, Self::expression)?;
-                self.demand_close("\")\"")?;
-                return Ok(Syntax { node: inner.node, span: span.to(self.before()) });
-            }
-            TokenKind::Quoted(_) => return self.path(),
-            TokenKind::Word(word) => return self.word(word),
-            TokenKind::Sign(_) | TokenKind::End => return Err(self.unexpected("an attribute or a value")),
-        };
-        self.at += 1;
-        Ok(Syntax { node, span })
-    }
-
-    fn negative(&mut self) -> Result<Syntax, Problem> {
-        let start = self.peek().span;
-        self.at += 1;
-        let token = self.peek();
-        let TokenKind::Number(digits) = &token.kind else { return Err(self.unexpected("a number")) };
-        self.at += 1;
-        Ok(Syntax { node: SyntaxNode::Number(format!("-{digits}")), span: start.to(token.span) })
-    }
-
-    fn word(&mut self, word: &str) -> Result<Syntax, Problem> {
-        let span = self.peek().span;
-        match self.peek_behind() {
-            // Whatever has a dot behind it is a name.
-            TokenKind::Sign(".") => return self.path(),
-            TokenKind::Sign("(") if !is_keyword(word) => return self.call(word),
-            _ => {}
-        }
-        let node = match word.to_ascii_lowercase().as_str() {
-            "true" => SyntaxNode::Bool(true),
-            "false" => SyntaxNode::Bool(false),
-            "null" => SyntaxNode::Null,
-            _ if is_keyword(word) => return Err(self.unexpected("an attribute or a value")),
-            _ => return self.path(),
-        };
-        self.at += 1;
-        Ok(Syntax { node, span })
-    }
-
-    fn call(&mut self, word: &str) -> Result<Syntax, Problem> {
-        let span = self.peek().span;
-        let wanted = word.to_ascii_lowercase();
-        let Some(function) = Aggregate::ALL.into_iter().find(|function| function.name() == wanted) else {
-            let near = nearest(word, Aggregate::ALL.map(Aggregate::name));
-            let problem = Problem::new("unknown-function", format!("there is no function \"{word}\""), span);
-            let all = Aggregate::ALL.map(Aggregate::name).join(", ");
-            return Err(if near.is_some() { problem.meant(near) } else { problem.hint(format!("there are {all}")) });
-        };
-        self.at += 1;
-        self.demand_sign("(")?;
-        let argument = if function == Aggregate::Count && self.take_sign("*") {
-            None
-        } else {
-            Some(Box::new(self.deeper(span, Self::expression)?))
-        };
-        self.demand_close("\")\"")?;
-        Ok(Syntax { node: SyntaxNode::Aggregate { function, argument }, span: span.to(self.before()) })
-    }
-
-    fn path(&mut self) -> Result<Syntax, Problem> {
-        let first = self.any_name("a name")?;
-        let mut span = first.span;
-        let mut names = vec![first];
-        while self.take_sign(".") {
-            let next = self.any_name("the name of an attribute")?;
-            span = span.to(next.span);
-            names.push(next);
-        }
-        Ok(Syntax { node: SyntaxNode::Path(names), span })
     }
 
     fn any_name(&mut self, expected: &str) -> Result<Name, Problem> {
@@ -285,7 +256,7 @@ impl<'a> Parser<'a> {
             _ => return Err(self.unexpected(expected)),
         };
         self.at += 1;
-        Ok(Name { text, quoted, span: token.span })
+        Ok(Name { text, quoted, span: token.span, cast: None })
     }
 
     fn deeper<T>(&mut self, span: Span, inner: impl Fn(&mut Self) -> Result<T, Problem>) -> Result<T, Problem> {
@@ -333,6 +304,10 @@ impl<'a> Parser<'a> {
         Ok(found)
     }
 
+    fn demand_end(&self) -> Result<(), Problem> {
+        if self.peek().kind == TokenKind::End { Ok(()) } else { Err(self.unexpected("the end")) }
+    }
+
     fn demand_word(&mut self, word: &str) -> Result<(), Problem> {
         if self.take_word(word) { Ok(()) } else { Err(self.unexpected(&format!("\"{word}\""))) }
     }
@@ -375,7 +350,6 @@ impl<'a> Parser<'a> {
         let problem = Problem::syntax(message, token.span);
         let last = self.tokens.get(self.at.wrapping_sub(1)).map(|token| &token.kind);
         match (&token.kind, last) {
-            (TokenKind::Sign("-"), Some(TokenKind::Number(_))) => problem.hint("a day is written as \"2026-11-23\""),
             (TokenKind::Sign(","), Some(TokenKind::Number(_))) => problem.hint("a number is written with a point"),
             (TokenKind::Word(word), _) if CLAUSES.iter().any(|clause| word.eq_ignore_ascii_case(clause)) => problem
                 .hint(
@@ -441,10 +415,6 @@ mod tests {
         check("from A a where a.x in ()", "1:24+1 \")\" stands where an attribute or a value is expected; ");
         check("from A a where (a.x = 1", "1:24+1 the query ends where \")\" is expected; ");
         check(
-            "from A a where a.x = 1996-07-04",
-            "1:26+1 \"-\" stands where the end is expected; a day is written as \"2026-11-23\"",
-        );
-        check(
             "from A a where a.x = 19,99",
             "1:24+1 \",\" stands where the end is expected; a number is written with a point",
         );
@@ -454,7 +424,17 @@ mod tests {
         );
         check("from A a where a.x is 5", "1:23+1 5 stands where \"null\" or \"not null\" is expected; ");
         check("select summ(a.x) from A a", "1:8+4 there is no function \"summ\"; did you mean \"sum\"?");
-        check("select year(a.x) from A a", "1:8+4 there is no function \"year\"; there are count, sum, min, max, avg");
+        check("select yeer(a.x) from A a", "1:8+4 there is no function \"yeer\"; did you mean \"year\"?");
+        check("select left(x) from A a", "1:8+7 left takes 2 arguments, 1 is given; ");
+        check("select left(x, 1, 2) from A a", "1:8+13 left takes 2 arguments, 3 are given; ");
+        check("select coalesce() from A a", "1:17+1 \")\" stands where an attribute or a value is expected; ");
+        check("from A where a.(B.x = 1", "1:18+1 \".\" stands where \")\" is expected; ");
+        check("from A where exists(x)", "1:21+1 \"x\" stands where \"within\" is expected; ");
+        check("from A where for all(x)", "1:22+1 \"x\" stands where \"within\" is expected; ");
+        check(
+            "from A a where sum(within a.Lines l) = 1",
+            "1:36+1 \")\" stands where \"of\" is expected; say what is summed, as in: sum(within a.Lines l of l.Total)",
+        );
         check("from A group x", "1:14+1 \"x\" stands where \"by\" is expected; ");
     }
 

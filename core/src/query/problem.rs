@@ -8,7 +8,7 @@ use crate::failure::{Failure, readable};
 pub struct QueryError {
     /// A kebab-case word: `syntax-error`, `unknown-entity`, `unknown-attribute`, `unknown-function`, `to-many-path`,
     /// `type-mismatch`, `missing-parameter`, `unknown-parameter`, `misplaced-aggregate`, `not-grouped`,
-    /// `duplicate-name` or `query-too-large`.
+    /// `duplicate-name`, `no-time` or `query-too-large`.
     pub code: &'static str,
     /// One sentence without the place.
     pub message: String,

@@ -1,7 +1,8 @@
 //! The tree of a query as written: names are words yet, and nothing is known of the schema.
 
+use super::function::Signature;
 use super::problem::Span;
-use super::tree::{Aggregate, Comparison};
+use super::tree::{Aggregate, Comparison, Measure};
 
 /// A whole query.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(super) struct Name {
     /// Whether it stands in backticks, so that it is never anything but a name.
     pub(super) quoted: bool,
     pub(super) span: Span,
+    /// The sub-entity as whose attribute it is meant.
+    pub(super) cast: Option<Box<Name>>,
 }
 
 /// An expression and where it stands.
@@ -84,4 +87,27 @@ pub(super) enum SyntaxNode {
         function: Aggregate,
         argument: Option<Box<Syntax>>,
     },
+    Call {
+        signature: &'static Signature,
+        arguments: Vec<Syntax>,
+    },
+    /// `now()`, or `today()`.
+    Clock {
+        day: bool,
+    },
+    Instance {
+        value: Box<Syntax>,
+        entity: Name,
+    },
+    Within(Box<WithinSyntax>),
+}
+
+/// What is asked of the objects of a relation.
+#[derive(Debug)]
+pub(super) struct WithinSyntax {
+    pub(super) measure: Measure,
+    pub(super) relation: Vec<Name>,
+    pub(super) alias: Option<Name>,
+    pub(super) argument: Option<Syntax>,
+    pub(super) filter: Option<Syntax>,
 }

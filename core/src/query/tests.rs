@@ -1,6 +1,7 @@
 //! The language as a whole, over the schema of a small shop.
 
 mod hostile;
+mod language;
 
 use super::*;
 use crate::id::ObjectId;
@@ -85,11 +86,19 @@ fn show(schema: &Schema, expr: &Expr) -> String {
         Node::Value(value) => format!("{value:?}"),
         Node::Path(path) => {
             let mut names: Vec<String> = path.via.iter().map(|id| name(*id)).collect();
+            if path.scope > 0 {
+                names.insert(0, format!("^{}", path.scope));
+            }
             names.push(match path.end {
                 PathEnd::Object => "object".to_owned(),
                 PathEnd::Attribute(id) => name(id),
             });
             format!("{}:{}", names.join("."), expr.kind.name())
+        }
+        Node::Call { function, .. } => format!("{}({}):{}", function.name(), all(expr.parts(), ", "), expr.kind.name()),
+        Node::Instance { entities, .. } => format!("instance of {entities:?}"),
+        Node::Within(within) => {
+            format!("{:?} {}:{}", within.measure, all(expr.parts(), " of "), expr.kind.name())
         }
         Node::Compare { comparison, .. } => all(expr.parts(), &format!(" {comparison:?} ")),
         Node::In { value, list } => format!("{} in {list:?}", show(schema, value)),
@@ -239,7 +248,7 @@ fn errors_stand_on_the_word() {
     );
     check(
         "from Contact where FirstName = 'x'",
-        "1:20+9 unknown-attribute Contact has no attribute \"FirstName\"; Person, which is a Contact, has it",
+        "1:20+9 unknown-attribute Contact has no attribute \"FirstName\"; Person, which is a Contact, has it: write .(Person)FirstName behind a name",
     );
     check(
         "from Order where x.Total = 1",
@@ -247,7 +256,7 @@ fn errors_stand_on_the_word() {
     );
     check(
         "from Order o where o.Lines = 1",
-        "1:22+5 to-many-path \"Lines\" of Order leads to many objects, a path goes over single ones; ask from the other side, where the relation leads to one object",
+        "1:22+5 to-many-path \"Lines\" of Order leads to many objects, a path goes over single ones; ask about them with: exists(within Lines x where …)",
     );
     check(
         "from Order o where o.Total.x = 1",

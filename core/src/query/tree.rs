@@ -3,12 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use super::function::Function;
 use crate::id::{AttributeId, EntityId};
 use crate::schema::{EnumWord, Kind, Schema};
 use crate::value::Value;
 
 /// The most digits of a decimal.
 pub const DECIMAL_DIGITS: u32 = 28;
+
+/// What a 64-bit number always holds, so that sums of such numbers stay cheap.
+pub(super) const NARROW_DIGITS: u32 = 18;
 
 /// A checked query.
 ///
@@ -45,8 +49,12 @@ impl Query {
     #[must_use]
     pub fn entities(&self, schema: &Schema) -> BTreeSet<EntityId> {
         let mut found = BTreeSet::from([self.entity]);
-        let mut each = |path: &Path| {
-            let members = path.via.iter().filter_map(|relation| schema.member_by_id(*relation));
+        let mut each = |path: &Path, to_the_end: bool| {
+            let end = match path.end {
+                PathEnd::Attribute(last) if to_the_end => Some(last),
+                _ => None,
+            };
+            let members = path.via.iter().copied().chain(end).filter_map(|relation| schema.member_by_id(relation));
             found.extend(members.filter_map(|(_, member)| member.kind.target()));
         };
         self.expressions().for_each(|expr| expr.each_path(&mut each));
@@ -101,6 +109,24 @@ pub enum Node {
     Value(Value),
     /// What an object holds, or an object that it leads to.
     Path(Path),
+    /// What a function makes of values, as [`crate::query::call`] says; a time zone that it needs is the last of them.
+    Call {
+        /// Which.
+        function: Function,
+        /// Of the kinds that it takes.
+        arguments: Vec<Expr>,
+    },
+    /// Whether the object that a path leads to is of one of some entities; nothing where there is none.
+    Instance {
+        /// A reference, or the object itself.
+        path: Path,
+        /// The entity of which the path's objects are.
+        of: EntityId,
+        /// The concrete entities.
+        entities: Vec<EntityId>,
+    },
+    /// What is made of the objects that a relation to many leads to. Deleted ones are left out.
+    Within(Box<Within>),
     /// Two expressions of comparable kinds. Numbers of different kinds and scales compare by their exact values.
     Compare {
         /// How.
@@ -143,9 +169,37 @@ pub enum Node {
     },
 }
 
-/// A way from an object of the query's entity over to-one relations.
+/// One value of the objects of a relation to many.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Within {
+    /// What is made of them.
+    pub measure: Measure,
+    /// The way to the relation, which stands at its end.
+    pub relation: Path,
+    /// The entity of the objects, which are one scope deeper than what is around.
+    pub entity: EntityId,
+    /// Which of them are looked at; all where there is none. For [`Measure::ForAll`] what must be true of each.
+    pub filter: Option<Expr>,
+    /// What is aggregated; `None` where they are counted or asked for.
+    pub argument: Option<Expr>,
+}
+
+/// What is made of the objects of a relation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Measure {
+    /// Whether there is one.
+    Exists,
+    /// Whether a condition is true of each; true of none.
+    ForAll,
+    /// An aggregate over them.
+    Aggregate(Aggregate),
+}
+
+/// A way from an object over to-one relations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Path {
+    /// Where it begins: 0 is the object of the query, 1 that of the outermost [`Within`] around it, and so on.
+    pub scope: usize,
     /// The relations to follow, each one an attribute of the object that the one before leads to.
     pub via: Vec<AttributeId>,
     /// What is taken there.
@@ -315,12 +369,30 @@ impl Expr {
         1 + self.parts().into_iter().map(Self::size).sum::<usize>()
     }
 
-    fn each_path(&self, each: &mut impl FnMut(&Path)) {
-        if let Node::Path(path) = &self.node {
-            each(path);
+    /// Tells paths, and whether the objects at their ends count too.
+    fn each_path(&self, each: &mut impl FnMut(&Path, bool)) {
+        match &self.node {
+            Node::Path(path) => each(path, false),
+            Node::Instance { path, .. } => each(path, true),
+            Node::Within(within) => each(&within.relation, true),
+            _ => {}
         }
         for part in self.parts() {
             part.each_path(each);
+        }
+    }
+
+    /// The same as [`Self::parts`], to be exchanged.
+    pub(super) fn parts_mut(&mut self) -> Vec<&mut Self> {
+        match &mut self.node {
+            Node::Value(_) | Node::Path(_) | Node::Instance { .. } => Vec::new(),
+            Node::Call { arguments, .. } => arguments.iter_mut().collect(),
+            Node::Within(within) => within.filter.iter_mut().chain(&mut within.argument).collect(),
+            Node::Compare { left, right, .. } => vec![&mut **left, &mut **right],
+            Node::Like { value, pattern, .. } => vec![&mut **value, &mut **pattern],
+            Node::In { value, .. } | Node::IsNull(value) | Node::Not(value) => vec![&mut **value],
+            Node::And(all) | Node::Or(all) => all.iter_mut().collect(),
+            Node::Aggregate { argument, .. } => argument.as_deref_mut().into_iter().collect(),
         }
     }
 
@@ -328,7 +400,9 @@ impl Expr {
     #[must_use]
     pub fn parts(&self) -> Vec<&Self> {
         match &self.node {
-            Node::Value(_) | Node::Path(_) => Vec::new(),
+            Node::Value(_) | Node::Path(_) | Node::Instance { .. } => Vec::new(),
+            Node::Call { arguments, .. } => arguments.iter().collect(),
+            Node::Within(within) => within.filter.iter().chain(&within.argument).collect(),
             Node::Compare { left, right, .. } => vec![&**left, &**right],
             Node::Like { value, pattern, .. } => vec![&**value, &**pattern],
             Node::In { value, .. } | Node::IsNull(value) | Node::Not(value) => vec![&**value],

@@ -9,7 +9,7 @@ mod expression;
 pub mod postgres;
 mod tables;
 
-use mytism_core::query::{Node, PathEnd, Query, ResultKind, SelectItem};
+use mytism_core::query::{Function, Node, PathEnd, Query, ResultKind, SelectItem};
 use mytism_core::schema::Schema;
 use mytism_core::value::Value;
 
@@ -17,7 +17,7 @@ use crate::QueryOptions;
 use crate::names::Names;
 pub use dialect::{Dialect, Sql};
 use expression::Writer;
-use tables::{BASE, Tables};
+use tables::Tables;
 
 /// A statement of one engine.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,27 +40,36 @@ pub struct Parameter {
     pub kind: ResultKind,
 }
 
+/// A function that an engine cannot say in its own words. The query is answered in memory then, see
+/// [`mytism_core::query::execute`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the engine does not have the function {}", .0.name())]
+pub struct Lacks(pub Function);
+
 /// The statement of a query over the tables of a schema, which must be the one that the query was checked against.
-#[must_use]
+///
+/// # Errors
+/// When the engine does not have a function.
 pub fn compile(
     query: &Query,
     schema: &Schema,
     names: &Names,
     options: QueryOptions,
     dialect: &dyn Dialect,
-) -> Compiled {
+) -> Result<Compiled, Lacks> {
     let mut writer = Writer::new(Tables::new(query.entity, schema, names, options.deleted, dialect), dialect);
     let grouped = query.is_grouped();
     let select = match &query.select {
-        None => format!("{BASE}.id, {}", writer.tables.entity()),
+        None => format!("{}, {}", writer.tables.id(0), writer.tables.entity(0)),
         Some(items) => list(items, |item| writer.key(&item.expr)),
     };
     let filter = query.filter.as_ref().map(|filter| writer.sql(filter));
     let group: Vec<String> = query.group.iter().map(|expr| writer.key(expr)).collect();
     let order = order(query, &mut writer, &group, grouped);
 
-    let mut sql = format!("SELECT {select} FROM {}", writer.tables.from());
-    let conditions: Vec<String> = writer.tables.condition().into_iter().chain(filter).collect();
+    let (from, alive) = writer.tables.leave();
+    let mut sql = format!("SELECT {select} FROM {from}");
+    let conditions: Vec<String> = alive.into_iter().chain(filter).collect();
     for (word, parts, between) in
         [(" WHERE ", conditions, " AND "), (" GROUP BY ", group, ", "), (" ORDER BY ", order, ", ")]
     {
@@ -71,7 +80,10 @@ pub fn compile(
     }
     sql.push_str(&bounds(query, &mut writer, options.limit));
     let columns = query.select.iter().flatten().map(|item| (item.name.clone(), item.expr.kind.clone())).collect();
-    Compiled { sql, params: writer.params, columns }
+    match writer.lacks {
+        Some(function) => Err(Lacks(function)),
+        None => Ok(Compiled { sql, params: writer.params, columns }),
+    }
 }
 
 fn list(items: &[SelectItem], one: impl FnMut(&SelectItem) -> String) -> String {
@@ -97,13 +109,13 @@ fn order(query: &Query, writer: &mut Writer<'_>, group: &[String], grouped: bool
     if grouped {
         keys.extend(group.iter().filter(|sql| !known.contains(sql)).map(|sql| format!("{sql} NULLS LAST")));
     } else if !query.order.iter().any(|key| is_id(&key.expr.node)) {
-        keys.push(format!("{BASE}.id"));
+        keys.push(writer.tables.id(0));
     }
     keys
 }
 
 fn is_id(node: &Node) -> bool {
-    matches!(node, Node::Path(path) if path.end == PathEnd::Object)
+    matches!(node, Node::Path(path) if path.scope == 0 && path.end == PathEnd::Object)
 }
 
 fn bounds(query: &Query, writer: &mut Writer<'_>, limit: Option<u64>) -> String {

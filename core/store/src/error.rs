@@ -68,6 +68,9 @@ pub enum StoreError {
     /// A sum leaves the range of its kind.
     #[error("a sum is too large for its kind")]
     SumOverflow,
+    /// The engine does not have a function of the query language.
+    #[error(transparent)]
+    Lacks(#[from] crate::compile::Lacks),
     /// Stored bytes are not what they should be.
     #[error("stored bytes are damaged: {0}")]
     Format(#[from] FormatError),
@@ -103,7 +106,7 @@ impl StoreError {
                 ("database-damaged", "stop the node and restore the last good backup")
             }
             Self::SumOverflow => return Failure::refused("sum-overflow", self.to_string()),
-            Self::Engine(_) => ("store-error", "the log of the node says more"),
+            Self::Engine(_) | Self::Lacks(_) => ("store-error", "the log of the node says more"),
         };
         Failure::failed(code, self.to_string()).hint(hint)
     }

@@ -5,8 +5,9 @@ use std::fs;
 
 use jiff::tz::TimeZone;
 use mytism_core::operation::Input;
-use mytism_core::query::{Query, QueryError, parse, render_caret};
+use mytism_core::query::{Query, QueryError, Surroundings, parse_with, render_caret};
 use mytism_core::schema::Schema;
+use mytism_core::time::Timestamp;
 use mytism_store::QueryOptions;
 use mytism_store::sqlite::column::from_result;
 use mytism_store::sqlite::ddl::create_tables;
@@ -69,7 +70,9 @@ pub fn query(input: &[u8]) -> Told {
         })
         .collect();
     PLACE.with(|place| {
-        let parsed = within(MEMORY, input.len(), || parse(text, &place.schema, &params, &TimeZone::UTC));
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let surroundings = Surroundings { params: &params, zone: &TimeZone::UTC, now };
+        let parsed = within(MEMORY, input.len(), || parse_with(text, &place.schema, &surroundings));
         match parsed {
             Err(error) => {
                 check_error(text, &error);
@@ -103,7 +106,7 @@ fn check_error(text: &str, error: &QueryError) {
 fn check_runs(place: &Place, query: &Query) {
     for deleted in [false, true] {
         let options = QueryOptions { deleted, limit: Some(10) };
-        let compiled = compile(query, &place.schema, &place.names, options);
+        let compiled = compile(query, &place.schema, &place.names, options).unwrap();
         let sql = &compiled.sql;
         let mut statement = place.connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
         let columns = if query.is_objects() { 2 } else { compiled.columns.len() };
@@ -130,6 +133,11 @@ pub fn queries() -> Vec<Vec<u8>> {
         "select max(OrderDate), avg(Freight) from Order where OrderDate < '2026-01-01T00:00:00Z' and Freight <> $q",
         "select l.Product.Category.CategoryName, sum(l.UnitPrice), min(l.Quantity) from OrderLine l \
          where l.Discount >= -0.05 and l.Order.Customer.Country = \"Germany\" group by l.Product.Category.CategoryName",
+        "from Customer a where exists(within a.Orders o where o.Freight * 2 - 1 > -3 and o.ShipCity != a.City) or \
+         for all(within a.Orders where month(OrderDate) = month(today()))",
+        "select coalesce(upper(left(City, 2)) || '-', 'none') as c, date_add(HireDate, -1, 'month') from Employee e \
+         where e.ReportsTo instanceof Employee and round(e.EmployeeID / 3, 2) % 2 != 0",
+        "select sum(within o.Lines l of l.UnitPrice * if(l.Discount = 0, 1, 2)) as s from Order o order by s desc",
         "select count(*) as n, Discontinued from Product group by Discontinued order by n, Discontinued limit 3",
     ]
     .map(|text| text.as_bytes().to_vec())
@@ -199,5 +207,26 @@ pub const WORDS: &[&str] = &[
     "avg(",
     "count(",
     "`a b`",
+    " + ",
+    " / ",
+    " % ",
+    " || ",
+    "exists(within ",
+    "for all(within ",
+    "sum(within ",
+    " of ",
+    "Orders o",
+    "Lines l",
+    ".(Employee)",
+    " instanceof ",
+    "lower(",
+    "substring(",
+    "coalesce(",
+    "if(",
+    "year(",
+    "date_add(",
+    "'day'",
+    "today()",
+    "round(",
     "\0",
 ];

@@ -2,18 +2,16 @@
 
 use super::super::problem::{Problem, Span};
 use super::super::syntax::{Syntax, SyntaxNode};
-use super::super::tree::{Aggregate, Comparison, DECIMAL_DIGITS, Expr, Node, ResultKind};
+use super::super::tree::{Aggregate, Comparison, DECIMAL_DIGITS, Expr, NARROW_DIGITS, Node, ResultKind};
 use super::{Checker, misplaced_aggregate};
 use crate::operation::Input;
 use crate::value::Value;
 
 /// Digits after the point of a mean, where its values have fewer.
-const MEAN_SCALE: u32 = 6;
-/// What a 64-bit number always holds, so that sums of such numbers stay cheap.
-const NARROW_DIGITS: u32 = 18;
+pub(super) const MEAN_SCALE: u32 = 6;
 
 /// One side of a comparison.
-enum Operand {
+pub(super) enum Operand {
     /// It has a kind of its own.
     Typed(Expr),
     /// A literal or parameter, which takes the kind of the other side.
@@ -42,14 +40,14 @@ impl<'a> Checker<'a> {
         self.settle(operand, syntax.span)
     }
 
-    fn settle(&mut self, operand: Operand, span: Span) -> Result<Expr, Problem> {
+    pub(super) fn settle(&mut self, operand: Operand, span: Span) -> Result<Expr, Problem> {
         match operand {
             Operand::Typed(expr) => Ok(expr),
             Operand::Free(given) => self.natural(&given, span),
         }
     }
 
-    fn operand(&mut self, syntax: &'a Syntax) -> Result<Operand, Problem> {
+    pub(super) fn operand(&mut self, syntax: &'a Syntax) -> Result<Operand, Problem> {
         let node = match &syntax.node {
             SyntaxNode::Number(digits) => return Ok(Operand::Free(Input::Number(digits.clone()))),
             SyntaxNode::Text(text) => return Ok(Operand::Free(Input::Text(text.clone()))),
@@ -60,6 +58,12 @@ impl<'a> Checker<'a> {
             SyntaxNode::Aggregate { function, argument } => {
                 return self.aggregate(*function, argument.as_deref(), syntax.span).map(Operand::Typed);
             }
+            SyntaxNode::Call { signature, arguments } => {
+                return self.call(signature, arguments, syntax.span).map(Operand::Typed);
+            }
+            SyntaxNode::Clock { day } => return self.clock(*day, syntax.span).map(Operand::Typed),
+            SyntaxNode::Within(within) => return self.within(within, syntax.span).map(Operand::Typed),
+            SyntaxNode::Instance { value, entity } => self.instance(value, entity)?,
             SyntaxNode::Compare { comparison, left, right } => self.compare(*comparison, left, right)?,
             SyntaxNode::Between { value, low, high } => Node::And(vec![
                 condition(self.compare(Comparison::AtLeast, value, low)?),
@@ -116,7 +120,7 @@ impl<'a> Checker<'a> {
         Ok(Node::Compare { comparison, left: Box::new(left), right: Box::new(right) })
     }
 
-    fn comparable(&self, left: &Expr, right: &Expr, span: Span) -> Result<(), Problem> {
+    pub(super) fn comparable(&self, left: &Expr, right: &Expr, span: Span) -> Result<(), Problem> {
         let fits = match (&left.kind, &right.kind) {
             (ResultKind::Reference(a), ResultKind::Reference(b)) => {
                 let is_a = |a, b| self.schema.entity_by_id(a).is_some_and(|entity| entity.is_a(b));
@@ -136,7 +140,12 @@ impl<'a> Checker<'a> {
             (ResultKind::Enum(_), ResultKind::Enum(_)) => format!("{a} and {b} have different lists of words"),
             (one, other) => format!("{a} is of kind {}, {b} is of kind {}", one.name(), other.name()),
         };
-        Err(Problem::new("type-mismatch", message, span))
+        let problem = Problem::new("type-mismatch", message, span);
+        let computed = matches!(right.node, Node::Call { .. }) && right.kind == ResultKind::Integer;
+        Err(match left.kind {
+            ResultKind::Date | ResultKind::Datetime if computed => problem.hint("a day is written as \"2026-11-23\""),
+            _ => problem,
+        })
     }
 
     /// Values of the kind of the left side stand in one list each; whatever else is compared one by one.
@@ -183,7 +192,7 @@ impl<'a> Checker<'a> {
         Ok(Node::Like { value: Box::new(text), pattern: Box::new(pattern), blind })
     }
 
-    fn text(&mut self, syntax: &'a Syntax) -> Result<Expr, Problem> {
+    pub(super) fn text(&mut self, syntax: &'a Syntax) -> Result<Expr, Problem> {
         let expr = self.value(syntax)?;
         if expr.kind == ResultKind::Text {
             return Ok(expr);
@@ -200,23 +209,28 @@ impl<'a> Checker<'a> {
             return Ok(Expr { node: Node::Aggregate { function, argument: None }, kind: ResultKind::Integer });
         };
         let inner = self.without_aggregates("another aggregate", |checker| checker.value(argument))?;
-        let Some(kind) = aggregate_kind(function, &inner.kind) else {
+        let kind = self.aggregate_of(function, &inner, argument.span)?;
+        Ok(Expr { node: Node::Aggregate { function, argument: Some(Box::new(inner)) }, kind })
+    }
+
+    /// What kind an aggregate over an expression has.
+    pub(super) fn aggregate_of(&self, function: Aggregate, inner: &Expr, span: Span) -> Result<ResultKind, Problem> {
+        aggregate_kind(function, &inner.kind).ok_or_else(|| {
             let wanted =
                 if matches!(function, Aggregate::Sum | Aggregate::Avg) { "numbers" } else { "what has an order" };
-            let (found, kind) = (self.describe(&inner), inner.kind.name());
+            let (found, kind) = (self.describe(inner), inner.kind.name());
             let message = format!("{} takes {wanted}, {found} is of kind {kind}", function.name());
-            return Err(Problem::new("type-mismatch", message, argument.span));
-        };
-        Ok(Expr { node: Node::Aggregate { function, argument: Some(Box::new(inner)) }, kind })
+            Problem::new("type-mismatch", message, span)
+        })
     }
 }
 
-fn condition(node: Node) -> Expr {
+pub(super) fn condition(node: Node) -> Expr {
     Expr { node, kind: ResultKind::Bool }
 }
 
 /// What comes out of an aggregate over values of a kind; `None` where it does not take them.
-fn aggregate_kind(function: Aggregate, kind: &ResultKind) -> Option<ResultKind> {
+pub(super) fn aggregate_kind(function: Aggregate, kind: &ResultKind) -> Option<ResultKind> {
     match (function, kind) {
         (Aggregate::Count, _) => Some(ResultKind::Integer),
         (Aggregate::Sum, ResultKind::Integer) => Some(ResultKind::Integer),

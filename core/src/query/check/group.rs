@@ -16,7 +16,7 @@ impl Checker<'_> {
             let span = statement.group.iter().map(|syntax| syntax.span).chain(sorted).next();
             let span = span.unwrap_or(statement.entity.span);
             let problem = Problem::new("not-grouped", "whole objects cannot be grouped", span);
-            let hint = format!("say what to select, as in: select count(*) from {}", self.entity.name);
+            let hint = format!("say what to select, as in: select count(*) from {}", self.outermost.entity.name);
             return Err(problem.hint(hint));
         };
         let items = statement.select.iter().flatten().map(|item| item.value.span);
@@ -40,6 +40,11 @@ impl Checker<'_> {
             return Err(
                 Problem::new("not-grouped", message, span).hint(format!("add it to \"group by\", or take max({name})"))
             );
+        }
+        if let Node::Within(_) | Node::Instance { .. } = expr.node {
+            let message = "what is asked about single objects stands in no \"group by\"";
+            let hint = "add the same words to \"group by\", or take an aggregate of them";
+            return Err(Problem::new("not-grouped", message, span).hint(hint));
         }
         expr.parts().into_iter().try_for_each(|part| self.single(part, group, span))
     }

@@ -44,7 +44,7 @@ impl<'a> Checker<'a> {
         literal.map_err(|misfit| Problem::new("type-mismatch", misfit.0, span))
     }
 
-    fn literal(&self, kind: &ResultKind, given: &Input) -> Result<Expr, Misfit> {
+    pub(super) fn literal(&self, kind: &ResultKind, given: &Input) -> Result<Expr, Misfit> {
         let schema_kind = schema_kind(kind);
         if let (Input::Text(text), false) = (given, *kind == ResultKind::Text)
             && text.trim().is_empty()
@@ -54,12 +54,12 @@ impl<'a> Checker<'a> {
         }
         match (given, kind) {
             (Input::Number(digits) | Input::Text(digits), ResultKind::Integer | ResultKind::Decimal { .. }) => {
-                number(kind, digits).map_err(|misfit| match input::value(&schema_kind, given, self.zone) {
+                number(kind, digits).map_err(|misfit| match input::value(&schema_kind, given, self.surroundings.zone) {
                     Err(better) => better,
                     Ok(_) => misfit,
                 })
             }
-            _ => input::value(&schema_kind, given, self.zone).map(|found| value(found, kind.clone())),
+            _ => input::value(&schema_kind, given, self.surroundings.zone).map(|found| value(found, kind.clone())),
         }
     }
 
@@ -89,12 +89,12 @@ impl<'a> Checker<'a> {
         let (Node::Path(path), Some(kind)) = (&expr.node, ResultKind::of(&key.kind)) else {
             return Err(self.mismatch(expr, &Misfit("the id of an object is expected".to_owned()), span));
         };
-        let mut via = path.via.clone();
+        let (scope, mut via) = (path.scope, path.via.clone());
         if let PathEnd::Attribute(relation) = path.end {
             via.push(relation);
-            self.go_over(&via, span)?;
+            self.go_over(scope, &via, span)?;
         }
-        let path = Path { via, end: PathEnd::Attribute(key.id) };
+        let path = Path { scope, via, end: PathEnd::Attribute(key.id) };
         self.fit(Expr { node: Node::Path(path), kind }, given, span)
     }
 

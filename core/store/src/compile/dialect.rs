@@ -1,6 +1,6 @@
 //! What engines write otherwise. Everything that is not asked here is the same text for all of them.
 
-use mytism_core::query::{Aggregate, ResultKind};
+use mytism_core::query::{Aggregate, Function, ResultKind};
 
 /// An expression in the engine's words, and the kind of what comes out of it.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,9 @@ pub trait Dialect {
     /// An aggregate over an argument, giving a value of `kind`. Objects without a value are passed over, and a sum or
     /// mean that is too large is an error.
     fn aggregate(&self, function: Aggregate, argument: Sql<'_>, kind: &ResultKind) -> String;
+
+    /// A function with the meaning of [`mytism_core::query::call`]; `None` where the engine cannot say exactly that.
+    fn call(&self, function: Function, arguments: &[Sql<'_>], kind: &ResultKind) -> Option<String>;
 
     /// The end of a statement that passes over rows without limiting them: everything between the order and the offset.
     fn no_limit(&self) -> &'static str;

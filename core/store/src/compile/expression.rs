@@ -1,6 +1,6 @@
 //! Expressions in an engine's words. Conditions are true, false or nothing there, as in the language.
 
-use mytism_core::query::{Aggregate, Comparison, Expr, Node, PathEnd, Pattern, ResultKind};
+use mytism_core::query::{Aggregate, Comparison, Expr, Function, Measure, Node, PathEnd, Pattern, ResultKind, Within};
 use mytism_core::value::Value;
 
 use super::Parameter;
@@ -12,6 +12,8 @@ pub(super) struct Writer<'a> {
     pub(super) tables: Tables<'a>,
     pub(super) dialect: &'a dyn Dialect,
     pub(super) params: Vec<Parameter>,
+    /// The first function that the engine does not have.
+    pub(super) lacks: Option<Function>,
     /// Columns and keys that are written already: the same expression must be the same text, with the same values, or
     /// the engine would not know it again in `GROUP BY`.
     written: Vec<(Expr, String)>,
@@ -19,7 +21,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(tables: Tables<'a>, dialect: &'a dyn Dialect) -> Self {
-        Self { tables, dialect, params: Vec::new(), written: Vec::new() }
+        Self { tables, dialect, params: Vec::new(), lacks: None, written: Vec::new() }
     }
 
     /// A column, or a key of a group or an order.
@@ -36,6 +38,9 @@ impl<'a> Writer<'a> {
         match &expr.node {
             Node::Value(value) => self.bind(value.clone(), &expr.kind),
             Node::Path(path) => self.tables.path(path),
+            Node::Call { function, arguments } => self.call(*function, arguments, &expr.kind),
+            Node::Instance { path, entities, .. } => self.tables.instance(path, entities),
+            Node::Within(within) => self.within(within, &expr.kind),
             Node::Compare { comparison, left, right } => self.compare(*comparison, left, right),
             // Not even nothing is one of no values.
             Node::In { list, .. } if list.is_empty() => "FALSE".to_owned(),
@@ -101,6 +106,42 @@ impl<'a> Writer<'a> {
     fn joined(&mut self, all: &[Expr], word: &str) -> String {
         let parts: Vec<String> = all.iter().map(|part| self.sql(part)).collect();
         balanced(&parts, word)
+    }
+
+    fn call(&mut self, function: Function, arguments: &[Expr], kind: &ResultKind) -> String {
+        let texts: Vec<String> = arguments.iter().map(|argument| self.sql(argument)).collect();
+        let given: Vec<Sql<'_>> =
+            texts.iter().zip(arguments).map(|(text, argument)| Sql { text, kind: &argument.kind }).collect();
+        self.dialect.call(function, &given, kind).unwrap_or_else(|| {
+            self.lacks.get_or_insert(function);
+            self.dialect.nothing(kind)
+        })
+    }
+
+    /// A statement of its own in the place of a value, about objects that belong to one around.
+    fn within(&mut self, within: &Within, kind: &ResultKind) -> String {
+        self.tables.enter(within.entity, false);
+        let belongs = self.tables.belongs(&within.relation);
+        let filter = within.filter.as_ref().map(|filter| self.sql(filter));
+        let argument = within.argument.as_ref().map(|argument| (self.sql(argument), &argument.kind));
+        let (from, alive) = self.tables.leave();
+        let filter = filter.map(|filter| match within.measure {
+            // What is not known to be true is an exception too.
+            Measure::ForAll => format!("({filter}) IS NOT TRUE"),
+            _ => filter,
+        });
+        let conditions: Vec<String> = alive.into_iter().chain([belongs]).chain(filter).collect();
+        let rows = format!("FROM {from} WHERE {}", conditions.join(" AND "));
+        match (within.measure, argument) {
+            (Measure::Exists, _) => format!("EXISTS (SELECT 1 {rows})"),
+            (Measure::ForAll, _) => format!("(NOT EXISTS (SELECT 1 {rows}))"),
+            (Measure::Aggregate(function), Some((inner, of))) => {
+                // Over columns of the outer statement alone, an aggregate would be taken for one of the outer statement.
+                let aggregate = self.dialect.aggregate(function, Sql { text: "each.value", kind: of }, kind);
+                format!("(SELECT {aggregate} FROM (SELECT {inner} AS value {rows}) AS each)")
+            }
+            (Measure::Aggregate(_), None) => format!("(SELECT count(*) {rows})"),
+        }
     }
 
     fn aggregate(&mut self, function: Aggregate, argument: Option<&Expr>, kind: &ResultKind) -> String {

@@ -19,7 +19,7 @@
 //! and for a column `_deleted` of type `boolean`. What the engine cannot say exactly is said by the functions of
 //! [`functions`], which the database must have.
 
-use mytism_core::query::{Aggregate, DECIMAL_DIGITS, ResultKind};
+use mytism_core::query::{Aggregate, DECIMAL_DIGITS, Function, ResultKind};
 
 use super::dialect::{Dialect, Sql};
 
@@ -77,6 +77,29 @@ impl Dialect for Postgres {
                 fraction(*scale)
             ),
             _ => format!("{}({inner})", function.name()),
+        }
+    }
+
+    /// Only what is the same to the last character; everything else is answered in memory.
+    fn call(&self, function: Function, arguments: &[Sql<'_>], kind: &ResultKind) -> Option<String> {
+        let texts: Vec<&str> = arguments.iter().map(|argument| argument.text).collect();
+        let same_kinds = arguments.iter().all(|argument| argument.kind == kind);
+        match (function, texts.as_slice()) {
+            (Function::Coalesce, several) if same_kinds => Some(format!("coalesce({})", several.join(", "))),
+            (Function::If, [condition, yes, no]) if arguments.iter().skip(1).all(|one| one.kind == kind) => {
+                Some(format!("(CASE WHEN {condition} THEN {yes} ELSE {no} END)"))
+            }
+            (Function::IsTrue, [condition]) => Some(format!("(({condition}) IS TRUE)")),
+            (Function::Xor, [one, other]) => Some(format!("(({one}) <> ({other}))")),
+            (Function::Differs, [one, other]) => Some(format!("({one} IS DISTINCT FROM {other})")),
+            (Function::Lower, [text]) => Some(format!("mytism_lower({text})")),
+            (Function::Length, [text]) => Some(format!("char_length({text})::bigint")),
+            (Function::Bytes, [text]) => Some(format!("octet_length({text})::bigint")),
+            (Function::StartsWith, [text, start]) => Some(format!("starts_with({text}, {start})")),
+            (Function::Contains, [text, part]) => Some(format!("(strpos({text}, {part}) > 0)")),
+            (Function::Position, [text, part]) => Some(format!("strpos({text}, {part})::bigint")),
+            (Function::Sign, [number]) => Some(format!("sign({number})::bigint")),
+            _ => None,
         }
     }
 

@@ -1,18 +1,20 @@
 //! What the engine cannot do itself: patterns as the language has them, and decimals wider than 64 bits. All functions
 //! give nothing for nothing, and the same for the same.
 
-use mytism_core::query::{DECIMAL_DIGITS, Pattern};
+use mytism_core::id::EntityId;
+use mytism_core::query::{DECIMAL_DIGITS, Function, Pattern, ResultKind, call, mean};
+use mytism_core::value::Value;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result};
 
-use super::super::column::{decimal, mantissa, wide_bytes};
+use super::super::column::{Form, decimal, mantissa, wide_bytes};
 
 /// The words with which the engine itself refuses a sum of integers that is too large.
 const OVERFLOW: &str = "integer overflow";
 
 /// Adds the functions that compiled queries use to a connection: `mytism_like(pattern, text, blind)`,
-/// `mytism_decimal_compare(a, scale of a, b, scale of b)`, `mytism_decimal_sum(a)` and
+/// `mytism_call(function and forms, arguments …)`, `mytism_decimal_compare(a, scale of a, b, scale of b)`, `mytism_decimal_sum(a)` and
 /// `mytism_decimal_avg(a, further digits)`.
 ///
 /// A sum or mean that is too large fails with an error that says `integer overflow`, as the engine's own does.
@@ -22,6 +24,7 @@ const OVERFLOW: &str = "integer overflow";
 pub fn register_functions(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("mytism_like", 3, flags, like)?;
+    connection.create_scalar_function("mytism_call", -1, flags, called)?;
     connection.create_scalar_function("mytism_decimal_compare", 4, flags, compare)?;
     connection.create_aggregate_function("mytism_decimal_sum", 1, flags, Sum)?;
     connection.create_aggregate_function("mytism_decimal_avg", 2, flags, Mean)
@@ -35,6 +38,87 @@ fn like(context: &mut Context<'_>) -> Result<Option<bool>> {
     let pattern = context.get_or_create_aux(0, |given| given.as_str().map(|given| Pattern::new(given, blind)))?;
     let text = context.get_raw(1).as_str().map_err(|error| Error::UserFunctionError(error.into()))?;
     Ok(Some(pattern.fits(text)))
+}
+
+/// A function and the kinds of its arguments and of what it gives, as a text of digits and letters; [`Told`] reads it.
+pub(super) fn told<'a>(function: Function, kinds: impl Iterator<Item = &'a ResultKind>) -> String {
+    let kinds: Vec<String> = kinds.map(letter).collect();
+    format!("{}:{}", function.number(), kinds.join(","))
+}
+
+fn letter(kind: &ResultKind) -> String {
+    match kind {
+        ResultKind::Bool => "b".to_owned(),
+        ResultKind::Integer => "i".to_owned(),
+        ResultKind::Decimal { precision, scale } => format!("n{precision}.{scale}"),
+        ResultKind::Text => "t".to_owned(),
+        ResultKind::Date => "d".to_owned(),
+        ResultKind::Datetime => "m".to_owned(),
+        ResultKind::Float => "g".to_owned(),
+        ResultKind::Json => "j".to_owned(),
+        ResultKind::Time => "c".to_owned(),
+        ResultKind::Uuid => "u".to_owned(),
+        ResultKind::Blob => "f".to_owned(),
+        ResultKind::Enum(_) => "e".to_owned(),
+        ResultKind::Reference(_) => "o".to_owned(),
+    }
+}
+
+/// The words of a list and the entity of an object are nothing that a function looks at.
+fn kind(letter: &str) -> Option<ResultKind> {
+    Some(match letter {
+        "b" => ResultKind::Bool,
+        "i" => ResultKind::Integer,
+        "t" => ResultKind::Text,
+        "d" => ResultKind::Date,
+        "m" => ResultKind::Datetime,
+        "g" => ResultKind::Float,
+        "j" => ResultKind::Json,
+        "c" => ResultKind::Time,
+        "u" => ResultKind::Uuid,
+        "f" => ResultKind::Blob,
+        "e" => ResultKind::Enum(Vec::new()),
+        "o" => ResultKind::Reference(EntityId(0)),
+        number => {
+            let (precision, scale) = number.strip_prefix('n')?.split_once('.')?;
+            ResultKind::Decimal { precision: precision.parse().ok()?, scale: scale.parse().ok()? }
+        }
+    })
+}
+
+/// What a call was told; read once for all rows.
+struct Told {
+    function: Function,
+    arguments: Vec<ResultKind>,
+    gives: ResultKind,
+}
+
+impl Told {
+    fn read(text: &str) -> Option<Self> {
+        let (function, kinds) = text.split_once(':')?;
+        let function = Function::of_number(function.parse().ok()?)?;
+        let mut arguments = kinds.split(',').map(kind).collect::<Option<Vec<_>>>()?;
+        let gives = arguments.pop()?;
+        Some(Self { function, arguments, gives })
+    }
+}
+
+fn called(context: &mut Context<'_>) -> Result<rusqlite::types::Value> {
+    let refused = |why: &str| Error::UserFunctionError(why.into());
+    let told = context.get_or_create_aux(0, |given| {
+        let read = given.as_str().ok().and_then(Told::read);
+        read.ok_or_else(|| Error::UserFunctionError("no function that is known".into()))
+    })?;
+    if context.len() != told.arguments.len() + 1 {
+        return Err(refused("another number of arguments"));
+    }
+    let mut values: Vec<Value> = Vec::with_capacity(told.arguments.len());
+    for (at, kind) in told.arguments.iter().enumerate() {
+        let read = Form::of_result(kind).read(context.get_raw(at + 1));
+        values.push(read.map_err(|error| Error::UserFunctionError(error.into()))?);
+    }
+    let value = call(told.function, &values, &told.gives);
+    Ok(Form::of_result(&told.gives).write(&value))
 }
 
 fn compare(context: &mut Context<'_>) -> Result<Option<i32>> {
@@ -65,15 +149,8 @@ impl Gathered {
         Ok(())
     }
 
-    /// The sum over the count with further digits, half away from zero. The division comes first, so that nothing
-    /// between leaves 128 bits.
     fn mean(&self) -> Option<i128> {
-        let count = i128::from(self.count);
-        let unit = 10_i128.checked_pow(self.further_digits)?;
-        let (whole, rest) = (self.sum.checked_div(count)?, self.sum.checked_rem(count)?);
-        let twice = rest.checked_mul(unit)?.checked_mul(2)?;
-        let rounded = (twice + count * twice.signum()) / (2 * count);
-        whole.checked_mul(unit)?.checked_add(rounded)
+        mean(self.sum, usize::try_from(self.count).ok()?, self.further_digits)
     }
 }
 
@@ -118,23 +195,4 @@ fn stored(mantissa: Option<i128>) -> Result<[u8; 16]> {
 
 fn overflow() -> Error {
     Error::UserFunctionError(OVERFLOW.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn means_are_rounded_half_away_from_zero() {
-        let check = |sum: i128, count: u32, further_digits: u32, expected: i128| {
-            assert_eq!(Gathered { sum, count, further_digits }.mean(), Some(expected), "{sum}/{count}");
-        };
-        check(10, 3, 2, 333);
-        check(20, 3, 2, 667);
-        check(1, 2, 0, 1);
-        check(-1, 2, 0, -1);
-        check(-20, 3, 2, -667);
-        check(0, 7, 6, 0);
-        check(10_i128.pow(28) * 1000, 1000, 6, 10_i128.pow(34));
-    }
 }

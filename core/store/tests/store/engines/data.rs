@@ -1,0 +1,197 @@
+//! Random objects with the values that are hard to compare, in memory and in a database.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use jiff::tz::TimeZone;
+use mytism_core::id::{AttributeId, EntityId, ObjectId};
+use mytism_core::input::from_text;
+use mytism_core::query::Objects;
+use mytism_core::schema::{Kind, Schema};
+use mytism_core::value::Value;
+use mytism_disk_under_test::Dice;
+use mytism_store::names::quoted;
+use mytism_store::sqlite::column::to_sql;
+use mytism_store::sqlite::ddl::create_tables;
+use mytism_store::sqlite::names::Names;
+use mytism_store::sqlite::query::register_functions;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
+
+pub(super) const TEXTS: [&str; 20] = [
+    "", " ", "a", "A", "a ", "A ", "b", "ß", "ss", "SS", "İ", "i̇", "q\u{301}", "é", "😀", "a%b", "a_b", "a\\b",
+    "Ärger", "12.50",
+];
+pub(super) const INTEGERS: [&str; 9] =
+    ["0", "1", "-1", "2", "5", "9223372036854775807", "-9223372036854775808", "1234567890123456789", "100"];
+pub(super) const DAYS: [&str; 8] =
+    ["2024-02-29", "2023-02-28", "0001-01-01", "9999-12-31", "2026-03-29", "2026-10-25", "1999-12-31", "2024-03-01"];
+pub(super) const MOMENTS: [&str; 8] = [
+    "2026-03-29T00:59:59Z",
+    "2026-03-29T01:00:00Z",
+    "2026-10-25T00:30:00Z",
+    "2026-10-25T01:30:00Z",
+    "0001-01-02T00:00:00Z",
+    "9999-12-30T00:00:00Z",
+    "2024-02-29T23:30:00Z",
+    "1970-01-01T00:00:00.000001Z",
+];
+
+struct Object {
+    entity: EntityId,
+    deleted: bool,
+    values: BTreeMap<AttributeId, Value>,
+}
+
+pub(super) struct Data {
+    objects: BTreeMap<ObjectId, Object>,
+    sets: BTreeSet<(AttributeId, ObjectId, ObjectId)>,
+    /// What a relation that holds nothing itself is the other side of: whether by a set, and which attribute.
+    inverse: BTreeMap<AttributeId, (bool, AttributeId)>,
+}
+
+/// A decimal at the edge of its kind.
+fn decimal(precision: u32, scale: u32, dice: &mut Dice) -> String {
+    let mut digits = match dice.below(5) {
+        0 => "9".repeat(precision as usize),
+        1 => "1".to_owned(),
+        2 => format!("{}5", "0".repeat(scale as usize)),
+        3 => "0".to_owned(),
+        _ => "1999".to_owned(),
+    };
+    while digits.len() <= scale as usize {
+        digits.insert(0, '0');
+    }
+    digits.insert(digits.len() - scale as usize, '.');
+    let sign = if dice.below(3) == 0 { "-" } else { "" };
+    format!("{sign}{}", digits.trim_end_matches('.'))
+}
+
+fn pick<'a>(from: &[&'a str], dice: &mut Dice) -> &'a str {
+    from[dice.below(from.len())]
+}
+
+fn value(kind: &Kind, dice: &mut Dice) -> Value {
+    if dice.below(5) == 0 {
+        return Value::Null;
+    }
+    let text = match kind {
+        Kind::Text | Kind::String { .. } => pick(&TEXTS, dice).to_owned(),
+        Kind::Integer => pick(&INTEGERS, dice).to_owned(),
+        Kind::Decimal { precision, scale } => decimal(*precision, *scale, dice),
+        Kind::Bool => pick(&["true", "false"], dice).to_owned(),
+        Kind::Date => pick(&DAYS, dice).to_owned(),
+        Kind::Datetime => pick(&MOMENTS, dice).to_owned(),
+        Kind::Enum(_) => pick(&["open", "closed"], dice).to_owned(),
+        _ => return Value::Null,
+    };
+    from_text(kind, &text, &TimeZone::UTC).unwrap_or_else(|misfit| panic!("{kind:?} {text}: {misfit}"))
+}
+
+impl Data {
+    pub(super) fn random(schema: &Schema, dice: &mut Dice) -> Self {
+        let concrete: Vec<EntityId> =
+            schema.entities().filter(|entity| !entity.is_abstract).map(|entity| entity.id).collect();
+        let count = 5 + dice.below(16);
+        let id = |number: usize| ObjectId::new(1_048_576 + i64::try_from(number).unwrap()).unwrap();
+        let kinds: Vec<EntityId> = (0..count).map(|_| concrete[dice.below(concrete.len())]).collect();
+        let mut data = Self { objects: BTreeMap::new(), sets: BTreeSet::new(), inverse: BTreeMap::new() };
+        for (number, entity) in kinds.iter().enumerate() {
+            let mut values = BTreeMap::new();
+            for member in schema.entity_by_id(*entity).unwrap().columns() {
+                let held = match member.kind.target() {
+                    // Some references lead nowhere.
+                    Some(_) if dice.below(8) == 0 => Value::Reference(id(999)),
+                    Some(target) => {
+                        let fits = |at: &usize| schema.entity_by_id(kinds[*at]).unwrap().is_a(target);
+                        let fitting: Vec<usize> = (0..count).filter(fits).collect();
+                        let some = (!fitting.is_empty() && dice.below(5) > 0).then(|| dice.below(fitting.len()));
+                        some.map_or(Value::Null, |at| Value::Reference(id(fitting[at])))
+                    }
+                    None => value(&member.kind, dice),
+                };
+                values.insert(member.id, held);
+            }
+            let deleted = dice.below(6) == 0;
+            data.objects.insert(id(number), Object { entity: *entity, deleted, values });
+            for set in schema.entity_by_id(*entity).unwrap().sets() {
+                for _ in 0..dice.below(4) {
+                    let target = set.kind.target().unwrap();
+                    let element = dice.below(count);
+                    if schema.entity_by_id(kinds[element]).unwrap().is_a(target) {
+                        data.sets.insert((set.id, id(number), id(element)));
+                    }
+                }
+            }
+        }
+        for member in schema.entities().flat_map(|entity| &entity.members) {
+            match &member.kind {
+                Kind::ToMany { by, .. } => data.inverse.insert(member.id, (false, *by)),
+                Kind::Owners { by, .. } => data.inverse.insert(member.id, (true, *by)),
+                _ => None,
+            };
+        }
+        data
+    }
+
+    /// The objects of an entity that are not deleted.
+    pub(super) fn of<'a>(&'a self, schema: &Schema, entity: EntityId) -> impl Iterator<Item = ObjectId> + 'a {
+        let concrete = schema.entity_by_id(entity).unwrap().concrete.clone();
+        let found = self.objects.iter().filter(move |(_, object)| !object.deleted && concrete.contains(&object.entity));
+        found.map(|(id, _)| *id)
+    }
+
+    pub(super) fn database(&self, schema: &Schema) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        register_functions(&connection).unwrap();
+        let names = Names::new(schema);
+        for statement in create_tables(schema, &names) {
+            connection.execute_batch(&statement).unwrap();
+        }
+        for (id, object) in &self.objects {
+            let entity = schema.entity_by_id(object.entity).unwrap();
+            let mut columns = vec!["id".to_owned(), "_deleted".to_owned()];
+            let mut values = vec![Sql::Integer(id.get()), Sql::Integer(i64::from(object.deleted))];
+            for member in entity.columns() {
+                columns.push(quoted(names.column(member.id)));
+                values.push(to_sql(&member.kind, &object.values[&member.id]));
+            }
+            let places = vec!["?"; values.len()].join(", ");
+            let table = quoted(names.table(entity.id));
+            let sql = format!("INSERT INTO {table}({}) VALUES ({places})", columns.join(", "));
+            connection.execute(&sql, params_from_iter(values)).unwrap();
+        }
+        for (set, owner, element) in &self.sets {
+            let sql = format!("INSERT INTO {}(owner, element) VALUES (?, ?)", quoted(names.set_table(*set)));
+            connection.execute(&sql, (owner.get(), element.get())).unwrap();
+        }
+        connection
+    }
+}
+
+impl Objects for Data {
+    type Error = Infallible;
+
+    fn entity(&self, object: ObjectId) -> Result<Option<EntityId>, Infallible> {
+        Ok(self.objects.get(&object).map(|found| found.entity))
+    }
+
+    fn value(&self, object: ObjectId, attribute: AttributeId) -> Result<Value, Infallible> {
+        let found = self.objects.get(&object).and_then(|found| found.values.get(&attribute));
+        Ok(found.cloned().unwrap_or_default())
+    }
+
+    fn elements(&self, object: ObjectId, relation: AttributeId) -> Result<Vec<ObjectId>, Infallible> {
+        let found: BTreeSet<ObjectId> = match self.inverse.get(&relation) {
+            None => self.sets.iter().filter(|set| set.0 == relation && set.1 == object).map(|set| set.2).collect(),
+            Some((true, by)) => {
+                self.sets.iter().filter(|set| set.0 == *by && set.2 == object).map(|set| set.1).collect()
+            }
+            Some((false, by)) => {
+                let refers = |found: &Object| found.values.get(by) == Some(&Value::Reference(object));
+                self.objects.iter().filter(|(_, found)| refers(found)).map(|(id, _)| *id).collect()
+            }
+        };
+        Ok(found.into_iter().filter(|id| self.objects.get(id).is_some_and(|found| !found.deleted)).collect())
+    }
+}
