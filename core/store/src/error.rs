@@ -65,6 +65,21 @@ pub enum StoreError {
     /// The database file is damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// The address of the database is none.
+    #[error("the address of the database is not right: {0}")]
+    Address(String),
+    /// The database server does not answer.
+    #[error("the database server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The database server does not let this node in.
+    #[error("the database server refuses the node: {0}")]
+    Login(String),
+    /// All connections to the database server are taken.
+    #[error("no connection to the database is free: {0}")]
+    Exhausted(String),
+    /// The database has an older state than this node has written.
+    #[error("the database is older than what this node wrote: {0}")]
+    Older(String),
     /// A sum leaves the range of its kind.
     #[error("a sum is too large for its kind")]
     SumOverflow,
@@ -105,6 +120,23 @@ impl StoreError {
             Self::Damaged(_) | Self::Format(_) => {
                 ("database-damaged", "stop the node and restore the last good backup")
             }
+            Self::Address(_) => ("database-address", "write [DBMan] url like postgresql://localhost:5432/demo"),
+            Self::Unreachable(_) => (
+                "database-unreachable",
+                "see that the server of [DBMan] url runs; see whether the save is there before you repeat it",
+            ),
+            Self::Login(_) => (
+                "database-login",
+                "check user, pass and the name of the database in [DBMan], and who may connect at the server",
+            ),
+            Self::Exhausted(_) => (
+                "database-exhausted",
+                "try again; else let the pool, or max_connections of the server, be larger; nothing was changed",
+            ),
+            Self::Older(_) => (
+                "database-older",
+                "the server went back, as to a copy that lagged: bring the former one back, or restore; nothing was changed",
+            ),
             Self::SumOverflow => return Failure::refused("sum-overflow", self.to_string()),
             Self::Engine(_) | Self::Lacks(_) => ("store-error", "the log of the node says more"),
         };
@@ -128,6 +160,46 @@ impl From<rusqlite::Error> for StoreError {
             // A column holds what nobody ever writes into it.
             (None, Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..)) => Self::Damaged(text),
             _ => Self::Engine(text),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        (&error).into()
+    }
+}
+
+impl From<&tokio_postgres::Error> for StoreError {
+    fn from(error: &tokio_postgres::Error) -> Self {
+        use std::error::Error as _;
+        let Some(said) = error.as_db_error() else {
+            let text = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+            let is_line = error.is_closed()
+                || error.source().is_some_and(|source| source.is::<std::io::Error>())
+                || text.contains("timed out")
+                || text.contains("timeout");
+            return if is_line { Self::Unreachable(text) } else { Self::Engine(text) };
+        };
+        let text = match said.detail() {
+            Some(detail) => format!("{} ({detail})", said.message()),
+            None => said.message().to_owned(),
+        };
+        // The classes and codes of appendix A of its manual.
+        match said.code().code() {
+            "53100" => Self::Full(text),
+            "53300" => Self::Exhausted(text),
+            "58030" => Self::Disk(text),
+            "25006" => Self::ReadOnly(text),
+            "42501" => Self::ReadOnly(text),
+            "22003" => Self::SumOverflow,
+            "XX001" | "XX002" => Self::Damaged(text),
+            "57P01" | "57P02" | "57P03" | "57P05" => Self::Unreachable(text),
+            "3D000" => Self::Login(text),
+            "57014" | "55P03" | "40001" | "40P01" => Self::Busy(text),
+            code if code.starts_with("28") => Self::Login(text),
+            code if code.starts_with("08") => Self::Unreachable(text),
+            code => Self::Engine(format!("{text} [{code}]")),
         }
     }
 }

@@ -8,14 +8,19 @@
 //! 2. [`batch`]: everything that can be written
 //! 3. [`compile`] and [`names`]: queries and names of tables, for every engine
 //! 4. [`sqlite`]: the embedded engine
-//! 5. [`bench`]: the plain engine doing the work of a node, to measure against
+//! 5. [`postgres`]: the engine behind a server
+//! 6. [`transfer`]: everything, from one engine into another
+//! 7. [`bench`]: the plain engine doing the work of a node, to measure against
 
 pub mod batch;
 pub mod bench;
 pub mod compile;
 mod error;
+mod lock;
 pub mod names;
+pub mod postgres;
 pub mod sqlite;
+pub mod transfer;
 
 use std::path::Path;
 
@@ -215,6 +220,13 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn history_after(&self, object: ObjectId, after: u64) -> Result<Vec<u64>, StoreError>;
 
+    /// What is noted of entries that changed objects, behind an object and an entry, in the order of objects and entries;
+    /// at most `rows`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn history_rows(&self, after: (i64, u64), rows: u32) -> Result<Vec<(ObjectId, u64)>, StoreError>;
+
     /// Number of the last log entry up to `until` that changed an object.
     ///
     /// # Errors
@@ -308,7 +320,13 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Copies the whole database, as this view sees it, to a file that is not there yet. The copy is durable when this
+    /// Everything that is kept under keys, in the order of the keys, but what the store says of itself.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn kept(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// Copies the whole database, as this view sees it, to a file of the embedded engine that is not there yet. The copy is durable when this
     /// returns; where it fails, nothing is left of it. Others commit meanwhile. `progress` is told bytes that are done
     /// and bytes in all.
     ///

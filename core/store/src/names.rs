@@ -13,8 +13,10 @@ use mytism_core::schema::{Entity, Schema};
 pub const NAME_MAX: usize = 48;
 /// Behind the name of an entity's table in the name of its view.
 const VIEW: &str = "_view";
-/// How tables begin that belong to the store or to the engine.
-const INTERNAL_TABLES: [&str; 2] = ["mytism_", "sqlite_"];
+/// How tables begin that belong to the store or to an engine.
+const INTERNAL_TABLES: [&str; 3] = ["mytism_", "sqlite_", "pg_"];
+/// Columns that every table of an engine has already.
+const INTERNAL_COLUMNS: [&str; 7] = ["id", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"];
 
 /// The names for one schema. An id that the schema does not know has the empty name, which no table and no column has.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -113,10 +115,10 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Columns of the store itself: `id`, and those that begin with `_` and end with no number.
+/// Columns of the store itself or of an engine: `id` and the like, and those that begin with `_` and end with no number.
 fn is_internal_column(name: &str) -> bool {
     let ends_with_number = name.rsplit('_').next().is_some_and(|end| end.parse::<u32>().is_ok());
-    folded(name) == "id" || (name.starts_with('_') && !ends_with_number)
+    INTERNAL_COLUMNS.contains(&&*folded(name)) || (name.starts_with('_') && !ends_with_number)
 }
 
 fn folded(name: &str) -> String {

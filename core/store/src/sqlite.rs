@@ -18,7 +18,7 @@ mod tables;
 mod view;
 mod write;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,13 +27,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use crate::names;
+use crate::lock::lock;
 use crate::{Batch, Store, StoreError, View};
 pub use filling::SqliteFilling;
 use names::Names;
 use statements::Statements;
 
 pub(crate) const FILE: &str = "objects.db";
-const LOCK: &str = "lock";
 
 /// Keys of what the database says about itself.
 const FORMAT_KEY: &str = "format";
@@ -150,17 +150,6 @@ impl Store for SqliteStore {
     fn bytes(&self) -> u64 {
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
         size(&self.path) + size(&self.path.with_extension("db-wal"))
-    }
-}
-
-fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|source| StoreError::File { action: "cannot open", path: path.clone(), source })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
-        Err(TryLockError::Error(source)) => Err(StoreError::File { action: "cannot lock", path, source }),
     }
 }
 

@@ -9,6 +9,7 @@
 //! 4. [`wait_until`] and [`wait_until_in_step`]: waiting without sleeping blindly
 //! 5. [`compare`]: what two databases differ in
 //! 6. [`Proxy`] and [`Weather`]: a bad line between two nodes
+//! 7. [`PostgresServer`]: a server of its own
 //!
 //! All functions fail by panicking, with everything that helps to find the cause.
 
@@ -23,6 +24,7 @@
 mod binary;
 mod compare;
 mod output;
+mod postgres;
 mod process;
 mod project;
 mod proxy;
@@ -32,6 +34,7 @@ mod wait;
 pub use binary::Binary;
 pub use compare::compare;
 pub use output::Output;
+pub use postgres::PostgresServer;
 pub use project::Project;
 pub use proxy::{Proxy, Weather};
 pub use running::RunningNode;

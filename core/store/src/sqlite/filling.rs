@@ -13,7 +13,9 @@ use rusqlite::Connection;
 
 use super::names::{Names, quoted};
 use super::statements::Statements;
-use super::{FILE, Shared, ddl, lock, opening, write};
+use super::{FILE, Shared, ddl, opening, write};
+use crate::lock::lock;
+use crate::transfer::Target;
 use crate::{Batch, Filling, StoreError};
 
 /// Tables that one statement names at most; the engine takes up to 500.
@@ -24,7 +26,7 @@ pub struct SqliteFilling {
     connection: Connection,
     shared: Shared,
     directory: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl SqliteFilling {
@@ -34,7 +36,19 @@ impl SqliteFilling {
     /// When there is one already, another process holds it, or the disk refuses.
     pub fn create(directory: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
         let lock = lock(directory)?;
-        let path = directory.join(FILE);
+        Self::with(directory.join(FILE), directory, schema, Some(lock))
+    }
+
+    /// Makes a database in a file of any name that is not there yet, which nobody else knows of.
+    ///
+    /// # Errors
+    /// When it is there already, or the disk refuses.
+    pub fn create_file(path: &Path, schema: Arc<Schema>) -> Result<Self, StoreError> {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::with(path.to_owned(), directory, schema, None)
+    }
+
+    fn with(path: PathBuf, directory: &Path, schema: Arc<Schema>, lock: Option<File>) -> Result<Self, StoreError> {
         let names = Names::new(&schema);
         let connection = opening::create_for_filling(&path, &schema, &names)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -84,6 +98,14 @@ impl Filling for SqliteFilling {
             let synced = File::open(&path).and_then(|file| file.sync_all());
             synced.map_err(|source| StoreError::File { action: "cannot sync", path, source })?;
         }
+        Ok(())
+    }
+}
+
+impl Target for SqliteFilling {
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO mytism_meta(key, value) VALUES (?, ?)";
+        self.connection.prepare_cached(sql)?.execute((key, value))?;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::Shared;
+use super::{FORMAT_KEY, SCHEMA_KEY, Shared};
 use super::check;
 use super::column::{from_result, from_sql, to_sql};
 use super::copy;
@@ -291,6 +291,14 @@ impl View for SqliteView {
         )
     }
 
+    fn history_rows(&self, after: (i64, u64), rows: u32) -> Result<Vec<(ObjectId, u64)>, StoreError> {
+        let sql = format!(
+            "SELECT number, object FROM mytism_history WHERE (object, number) > (?, ?) ORDER BY object, number LIMIT {rows}"
+        );
+        let found = self.list(&sql, [after.0, stored(after.1)], |row| Ok((row.get::<_, i64>(1)?, unsigned(row)?)))?;
+        Ok(found.into_iter().filter_map(|(object, number)| Some((ObjectId::new(object)?, number))).collect())
+    }
+
     fn last_change(&self, object: ObjectId, until: u64) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT number FROM mytism_history WHERE object = ? AND number <= ? ORDER BY number DESC LIMIT 1";
         self.one(sql, [object.get(), stored(until)], unsigned)
@@ -425,6 +433,11 @@ impl View for SqliteView {
 
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.one("SELECT value FROM mytism_meta WHERE key = ?", [key], |row| row.get(0))
+    }
+
+    fn kept(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let sql = "SELECT key, value FROM mytism_meta WHERE key NOT IN (?, ?) ORDER BY key";
+        self.list(sql, [FORMAT_KEY, SCHEMA_KEY], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn copy_to(&self, path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
