@@ -26,8 +26,8 @@ use mytism_core::schema::Schema;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-pub use crate::names;
 use crate::lock::lock;
+pub use crate::names;
 use crate::{Batch, Store, StoreError, View};
 pub use filling::SqliteFilling;
 use names::Names;

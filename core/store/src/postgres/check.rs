@@ -119,6 +119,8 @@ fn wanted_columns(view: &PostgresView) -> Vec<(String, String, String)> {
             for (column, kind) in ddl::columns(entity, names) {
                 let kind = match kind.as_str() {
                     "timestamptz" => "timestamp with time zone",
+                    "time" => "time without time zone",
+                    "double precision" => "double precision",
                     other => other.split(' ').next().unwrap_or(other),
                 };
                 wanted.push((names.table(entity.id).to_owned(), column.trim_matches('"').to_owned(), kind.to_owned()));

@@ -5,10 +5,13 @@
 //! | bool | `boolean` |
 //! | integer | `bigint` |
 //! | decimal | `numeric` with its digits and its scale |
-//! | string, text | `text COLLATE "C"`, so that order is that of bytes |
+//! | float | `double precision` |
+//! | string, text, json | `text COLLATE "C"`, so that order is that of bytes |
 //! | date | `date` |
 //! | blob | `text COLLATE "C"`: hash, bytes, media type and name, with blanks between |
+//! | time | `time` |
 //! | datetime | `timestamptz` |
+//! | uuid | `uuid` |
 //! | enum | `integer`, the id of the word |
 //! | to-one | `bigint`, the id of the object |
 //!
@@ -19,11 +22,12 @@ use std::error::Error;
 
 use bytes::{BufMut, BytesMut};
 use mytism_core::blob::Blob;
+use mytism_core::float::Float;
 use mytism_core::id::{EnumId, ObjectId};
 use mytism_core::query::ResultKind;
 use mytism_core::schema::Kind;
-use mytism_core::time::{Date, Timestamp};
-use mytism_core::value::Value;
+use mytism_core::time::{Date, TimeOfDay, Timestamp};
+use mytism_core::value::{Uuid, Value};
 use rust_decimal::Decimal;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
@@ -41,12 +45,16 @@ pub(super) enum Sql<'a> {
     Bool(bool),
     Integer(i64),
     Decimal(Numeric),
+    Float(f64),
     Text(Cow<'a, str>),
     Bytes(Cow<'a, [u8]>),
     /// Days since 1970.
     Date(i32),
     /// Microseconds since 1970.
     Instant(i64),
+    /// Microseconds since midnight.
+    Time(i64),
+    Uuid([u8; 16]),
 }
 
 impl ToSql for Sql<'_> {
@@ -64,6 +72,9 @@ impl ToSql for Sql<'_> {
             (Self::Instant(micros), &Type::TIMESTAMPTZ) => {
                 out.put_i64(micros.checked_sub(EPOCH_MICROS).ok_or("a time out of range")?);
             }
+            (Self::Float(value), &Type::FLOAT8) => out.put_f64(*value),
+            (Self::Time(micros), &Type::TIME) => out.put_i64(*micros),
+            (Self::Uuid(value), &Type::UUID) => out.put_slice(value),
             (value, kind) => return Err(format!("{value:?} goes to a place of type {kind}").into()),
         }
         Ok(IsNull::No)
@@ -165,7 +176,10 @@ fn write(scale: Option<u32>, value: &Value) -> Sql<'_> {
             value.rescale(scale.unwrap_or_else(|| value.scale()));
             Sql::Decimal(Numeric { mantissa: value.mantissa(), scale: value.scale() })
         }
-        Value::Text(value) => Sql::Text(Cow::Borrowed(value)),
+        Value::Float(value) => Sql::Float(value.get()),
+        Value::Time(value) => Sql::Time(value.micros()),
+        Value::Uuid(value) => Sql::Uuid(*value.as_bytes()),
+        Value::Text(value) | Value::Json(value) => Sql::Text(Cow::Borrowed(value)),
         Value::Date(value) => Sql::Date(value.days()),
         Value::Datetime(value) => Sql::Instant(value.micros()),
         Value::Blob(value) => Sql::Text(Cow::Owned(value.to_string())),
@@ -198,6 +212,14 @@ pub(super) fn from_result(kind: &ResultKind, stored: &Stored<'_>) -> Result<Valu
             return decimal.map(Value::Decimal).map_err(|_| StoreError::SumOverflow);
         }
         (ResultKind::Text, &Type::TEXT) => str::from_utf8(bytes).ok().map(Value::from),
+        (ResultKind::Json, &Type::TEXT) => str::from_utf8(bytes).ok().map(|text| Value::Json(text.to_owned())),
+        (ResultKind::Float, &Type::FLOAT8) => {
+            bytes.try_into().ok().map(f64::from_be_bytes).and_then(Float::new).map(Value::Float)
+        }
+        (ResultKind::Time, &Type::TIME) => {
+            bytes.try_into().ok().map(i64::from_be_bytes).and_then(TimeOfDay::from_micros).map(Value::Time)
+        }
+        (ResultKind::Uuid, &Type::UUID) => Uuid::from_slice(bytes).ok().map(Value::Uuid),
         (ResultKind::Blob, &Type::TEXT) => {
             str::from_utf8(bytes).ok().and_then(Blob::parse).map(|blob| Value::Blob(Box::new(blob)))
         }
@@ -210,14 +232,16 @@ pub(super) fn from_result(kind: &ResultKind, stored: &Stored<'_>) -> Result<Valu
             let micros = micros.and_then(|micros| micros.checked_add(EPOCH_MICROS));
             micros.and_then(Timestamp::from_micros).map(Value::Datetime)
         }
-        (ResultKind::Enum(_), _) => {
-            integer(stored).and_then(|id| u32::try_from(id).ok()).map(EnumId).map(Value::Enum)
-        }
+        (ResultKind::Enum(_), _) => integer(stored).and_then(|id| u32::try_from(id).ok()).map(EnumId).map(Value::Enum),
         (ResultKind::Reference(_), _) => integer(stored).and_then(ObjectId::new).map(Value::Reference),
         _ => None,
     };
     value.ok_or_else(|| {
-        StoreError::Damaged(format!("{bytes:?} of type {} stands where a value of {} is expected", stored.kind, kind.name()))
+        StoreError::Damaged(format!(
+            "{bytes:?} of type {} stands where a value of {} is expected",
+            stored.kind,
+            kind.name()
+        ))
     })
 }
 
@@ -253,6 +277,11 @@ mod tests {
             let time = Timestamp::saturating_from_micros(micros);
             check(&Kind::Datetime, Type::TIMESTAMPTZ, Value::Datetime(time));
         }
+        check(&Kind::Float, Type::FLOAT8, Value::Float(Float::new(-0.5).unwrap()));
+        check(&Kind::Time, Type::TIME, Value::Time(TimeOfDay::parse("23:59:59.999999").unwrap()));
+        let uuid = "01234567-89ab-cdef-0123-456789abcdef".parse().unwrap();
+        check(&Kind::Uuid, Type::UUID, Value::Uuid(uuid));
+        check(&Kind::Json, Type::TEXT, Value::Json("[1, 2]".to_owned()));
         check(&Kind::Enum(Vec::new()), Type::INT4, Value::Enum(EnumId(7)));
         assert_eq!(from_sql(&Kind::Text, &Stored::new(Type::TEXT, None)).unwrap(), Value::Null);
     }

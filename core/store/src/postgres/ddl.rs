@@ -73,9 +73,7 @@ pub(super) fn columns(entity: &Entity, names: &Names) -> Vec<(String, String)> {
     }
     columns.push(plain("_version", "bigint"));
     columns.push(plain("_deleted", "boolean"));
-    columns.extend(
-        entity.columns().map(|member| (quoted(names.column(member.id)), column_type(&member.kind))),
-    );
+    columns.extend(entity.columns().map(|member| (quoted(names.column(member.id)), column_type(&member.kind))));
     columns
 }
 
@@ -92,7 +90,7 @@ const fn is_indexed(member: &Member) -> bool {
 const fn is_long(kind: &Kind) -> bool {
     match kind {
         Kind::String { max } => *max > INDEXED_CHARACTERS,
-        Kind::Text | Kind::Blob => true,
+        Kind::Text | Kind::Json | Kind::Blob => true,
         _ => false,
     }
 }

@@ -7,9 +7,9 @@ use super::options::{PoolOptions, PostgresOptions};
 use super::session::Session;
 use super::writer::{State, lock, take_over};
 use super::{ddl, tables};
+use crate::StoreError;
 use crate::compile::postgres::functions;
 use crate::names::Names;
-use crate::StoreError;
 
 /// Keys of what the database says about itself.
 pub(super) const FORMAT_KEY: &str = "format";
@@ -52,7 +52,8 @@ pub(super) async fn begin(options: &PostgresOptions) -> Result<Session, StoreErr
     };
     let version: i32 = setting("server_version_num").await?.parse().unwrap_or(0);
     if version < OLDEST {
-        let message = format!("{} has version {}, PostgreSQL 13 is the oldest that will do", options.name(), version / 10_000);
+        let message =
+            format!("{} has version {}, PostgreSQL 13 is the oldest that will do", options.name(), version / 10_000);
         return Err(StoreError::Engine(message));
     }
     let encoding = setting("server_encoding").await?;
@@ -100,8 +101,7 @@ pub(super) async fn open(options: &PostgresOptions) -> Result<(Opened, Schema), 
         return Err(StoreError::Newer { found, known: tables::FORMAT });
     }
     let definition = kept(&session, SCHEMA_KEY).await?;
-    let definition =
-        definition.ok_or_else(|| StoreError::Damaged(format!("{} lacks its schema", options.name())))?;
+    let definition = definition.ok_or_else(|| StoreError::Damaged(format!("{} lacks its schema", options.name())))?;
     let schema = Schema::new(mytism_format::schema::read(&definition)?).map_err(|problems| {
         let first = problems.first().map_or_else(String::new, ToString::to_string);
         StoreError::Damaged(format!("the stored schema does not hold: {first}"))
@@ -120,10 +120,7 @@ async fn opened(options: &PostgresOptions, session: Session) -> Result<Opened, S
 }
 
 /// The pool as it was asked for, or as large as the server allows.
-async fn fitting_pool(
-    session: &Session,
-    options: &PostgresOptions,
-) -> Result<(PoolOptions, Vec<String>), StoreError> {
+async fn fitting_pool(session: &Session, options: &PostgresOptions) -> Result<(PoolOptions, Vec<String>), StoreError> {
     let sql = "SELECT current_setting('max_connections')::integer \
                - current_setting('superuser_reserved_connections')::integer";
     let rows = session.query(sql, &[]).await?;

@@ -53,12 +53,7 @@ impl PostgresOptions {
     ///
     /// # Errors
     /// When the address is none, or asks for encryption, which this version has not.
-    pub fn new(
-        url: &str,
-        user: Option<&str>,
-        password: Option<&str>,
-        pool: PoolOptions,
-    ) -> Result<Self, StoreError> {
+    pub fn new(url: &str, user: Option<&str>, password: Option<&str>, pool: PoolOptions) -> Result<Self, StoreError> {
         let wrong = |message: String| StoreError::Address(message);
         let url = url.trim();
         let url = url.strip_prefix("jdbc:").unwrap_or(url);
@@ -118,7 +113,8 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let name = |url: &str| PostgresOptions::new(url, Some("u"), Some("secret"), PoolOptions::default()).map(|o| o.name());
+        let name =
+            |url: &str| PostgresOptions::new(url, Some("u"), Some("secret"), PoolOptions::default()).map(|o| o.name());
         assert_eq!(name("postgresql://db:5433/demo").unwrap(), "postgresql://db:5433/demo");
         assert_eq!(name("jdbc:postgresql://db/demo").unwrap(), "postgresql://db:5432/demo");
         assert_eq!(name("postgresql:///demo?host=/run/pg").unwrap(), "postgresql:///run/pg:5432/demo");

@@ -47,7 +47,8 @@ impl Overlay {
                 let over = over_entity(state.entity);
                 view.rows(&format!("DELETE FROM pg_temp.{over} WHERE id = $1"), &[&id])?;
                 let values = object_values(statements, state)?;
-                let values: Vec<_> = values.iter().map(|value| value as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+                let values: Vec<_> =
+                    values.iter().map(|value| value as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
                 let places = places.join(", ");
                 view.rows(&format!("INSERT INTO pg_temp.{over}({columns}) VALUES ({places})"), &values)?;
             }

@@ -16,8 +16,7 @@ use super::statements::{EntityStatements, META_COUNT};
 use crate::{JournalRow, LogRow, PendingRow, QuarantineRow, StoreError};
 use mytism_core::query::ResultKind;
 
-pub(super) const LOG_COLUMNS: &str =
-    "number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes";
+pub(super) const LOG_COLUMNS: &str = "number, epoch, hash, committed_at, node, incarnation, counter, entry, bytes";
 pub(super) const PENDING_COLUMNS: &str = "place, node, incarnation, counter, bytes";
 pub(super) const JOURNAL_COLUMNS: &str = "sequence, at, cause, node, incarnation, counter, position, changes";
 
@@ -32,7 +31,8 @@ pub(super) fn unsigned(row: &Row) -> Result<u64, StoreError> {
 
 pub(super) fn small(row: &Row, column: usize) -> Result<u32, StoreError> {
     let number: i64 = get(row, column)?;
-    u32::try_from(number).map_err(|_| StoreError::Damaged(format!("{number} stands where a smaller number is expected")))
+    u32::try_from(number)
+        .map_err(|_| StoreError::Damaged(format!("{number} stands where a smaller number is expected")))
 }
 
 fn transaction(row: &Row, first: usize) -> Result<TransactionId, StoreError> {

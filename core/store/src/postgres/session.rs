@@ -98,7 +98,7 @@ impl Session {
             for step in steps {
                 prepared.push(self.statement(&step.sql).await?);
             }
-            let calls = steps.iter().zip(&prepared).map(|(step, statement)| -> Pin<Box<dyn Future<Output = _> + Send>> {
+            let calls = steps.iter().zip(&prepared).map(|(step, statement)| -> Call<'_, u64, Error> {
                 match &step.values {
                     Values::One(values) => Box::pin(self.client.execute_raw(statement, values.iter())),
                     Values::Columns(columns) => Box::pin(self.client.execute_raw(statement, columns.iter())),
@@ -117,8 +117,11 @@ impl Session {
     }
 }
 
+/// A statement under way.
+type Call<'c, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>;
+
 /// Begins all calls in their order, then waits for each; the first error of all is the cause of the others.
-async fn in_order<T, E>(mut calls: Vec<Pin<Box<dyn Future<Output = Result<T, E>> + Send + '_>>>) -> Result<Vec<T>, E> {
+async fn in_order<T, E>(mut calls: Vec<Call<'_, T, E>>) -> Result<Vec<T>, E> {
     let mut early: Vec<Option<Result<T, E>>> = Vec::with_capacity(calls.len());
     poll_fn(|context| {
         for call in &mut calls {

@@ -110,7 +110,6 @@ fn set_statements(table: &str) -> SetStatements {
 
 /// The statement that puts rows into a table, with an array for each column.
 pub(super) fn insert<'t>(table: &str, columns: &str, types: impl IntoIterator<Item = &'t str>) -> String {
-    let arrays: Vec<String> =
-        types.into_iter().zip(1..).map(|(kind, place)| format!("${place}::{kind}[]")).collect();
+    let arrays: Vec<String> = types.into_iter().zip(1..).map(|(kind, place)| format!("${place}::{kind}[]")).collect();
     format!("INSERT INTO {table}({columns}) SELECT * FROM unnest({})", arrays.join(", "))
 }

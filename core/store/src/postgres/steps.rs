@@ -321,10 +321,9 @@ impl<'a> Steps<'a> {
                 values.push(bytes(value));
                 self.run(UNDERLAY, values);
             }
-            None => self.run(
-                "DELETE FROM mytism_underlay WHERE object = $1 AND attribute = $2 AND element = $3",
-                values,
-            ),
+            None => {
+                self.run("DELETE FROM mytism_underlay WHERE object = $1 AND attribute = $2 AND element = $3", values);
+            }
         }
     }
 

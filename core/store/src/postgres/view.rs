@@ -16,9 +16,9 @@ use mytism_format::object::ObjectState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage};
 
+use super::opening::{FORMAT_KEY, SCHEMA_KEY};
 use super::overlay::Overlay;
 use super::read::{self, JOURNAL_COLUMNS, LOG_COLUMNS, PENDING_COLUMNS, get, small, unsigned};
-use super::opening::{FORMAT_KEY, SCHEMA_KEY};
 use super::session::{Pooled, Session};
 use super::writer::older;
 use super::{Shared, check, ddl};

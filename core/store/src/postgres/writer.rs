@@ -221,17 +221,13 @@ async fn end(session: &Session) -> Result<End, StoreError> {
     let found = session.query("SELECT number, hash FROM mytism_log ORDER BY number DESC LIMIT 1", &[]).await?;
     let Some(row) = found.first() else { return Ok(None) };
     let hash: &[u8] = row.try_get(1)?;
-    let hash = hash.try_into().map_err(|_| StoreError::Damaged("the hash of the last entry has another length".into()))?;
+    let hash =
+        hash.try_into().map_err(|_| StoreError::Damaged("the hash of the last entry has another length".into()))?;
     Ok(Some((row.try_get::<_, i64>(0)?.cast_unsigned(), Hash(hash))))
 }
 
 /// One transaction of the engine; what is known afterwards.
-async fn transaction(
-    session: &Session,
-    before: &State,
-    batch: &Batch,
-    steps: &Steps<'_>,
-) -> Result<State, StoreError> {
+async fn transaction(session: &Session, before: &State, batch: &Batch, steps: &Steps<'_>) -> Result<State, StoreError> {
     session.client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
     let count = session.statement("UPDATE mytism_writer SET commits = commits + 1 WHERE token = $1 AND commits = $2");
     let hit = session.client.execute(&count.await?, &[&before.token, &before.commits]).await?;

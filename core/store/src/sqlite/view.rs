@@ -12,7 +12,6 @@ use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::{FORMAT_KEY, SCHEMA_KEY, Shared};
 use super::check;
 use super::column::{from_result, from_sql, to_sql};
 use super::copy;
@@ -20,6 +19,7 @@ use super::names::quoted;
 use super::overlay::Overlay;
 use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
+use super::{FORMAT_KEY, SCHEMA_KEY, Shared};
 use crate::{
     Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View,
 };

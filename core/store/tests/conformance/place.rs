@@ -51,8 +51,8 @@ impl Place {
         self.store().view().unwrap()
     }
 
-    pub(crate) fn commit(&self, batch: Batch) {
-        self.store().commit(&batch).unwrap();
+    pub(crate) fn commit(&self, batch: impl Into<Batch>) {
+        self.store().commit(&batch.into()).unwrap();
     }
 
     /// Another one that opens the same database.
@@ -86,6 +86,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
         default: None,
         number: None,
         conflict: None,
+        bounds: mytism_core::schema::BoundsDef::default(),
     }
 }
 
@@ -102,7 +103,10 @@ pub(crate) const TIME: AttributeId = AttributeId(115);
 pub(crate) const WORD: AttributeId = AttributeId(117);
 pub(crate) const NEXT: AttributeId = AttributeId(118);
 pub(crate) const PARTS: AttributeId = AttributeId(119);
-pub(crate) const OWN: AttributeId = AttributeId(121);
+pub(crate) const FLOAT: AttributeId = AttributeId(124);
+pub(crate) const CLOCK: AttributeId = AttributeId(126);
+pub(crate) const UUID: AttributeId = AttributeId(128);
+pub(crate) const JSON: AttributeId = AttributeId(131);
 
 /// thing (abstract) → `Order`, `select` and `order`; names that are keywords, system columns, or differ in case only.
 pub(crate) fn odd_schema() -> Arc<Schema> {
@@ -122,6 +126,10 @@ pub(crate) fn odd_schema() -> Arc<Schema> {
         member(117, "word", KindDef::Enum(vec![word(2, "it's"), word(1, "\"closed\"")])),
         member(118, "next", to_one),
         member(119, "parts", many),
+        member(124, "float", KindDef::Float),
+        member(126, "time-of-day", KindDef::Time),
+        member(128, "uuid", KindDef::Uuid),
+        member(131, "json", KindDef::Json),
     ];
     let entity = |id, name: &str, extends: Option<&str>, members| {
         let (name, extends) = (name.to_owned(), extends.map(str::to_owned));

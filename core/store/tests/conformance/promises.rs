@@ -2,9 +2,10 @@
 
 use mytism_core::blob::Blob;
 use mytism_core::change::{Life, Slot};
+use mytism_core::float::Float;
 use mytism_core::id::EnumId;
 use mytism_core::journal::Cause;
-use mytism_core::time::Date;
+use mytism_core::time::{Date, TimeOfDay};
 use mytism_core::value::Value;
 use mytism_store::{JournalRow, PendingRow, QuarantineRow, Write};
 
@@ -101,17 +102,24 @@ fn values_of_every_kind_come_back(place: &mut Place) {
             (TIME, Value::Datetime(at(if first { i64::MIN } else { i64::MAX }))),
             (WORD, Value::Enum(EnumId(if first { 1 } else { 2 }))),
             (NEXT, Value::Reference(id(70_001))),
+            (FLOAT, Value::Float(Float::new(if first { f64::MIN_POSITIVE } else { f64::MAX }).unwrap())),
+            (CLOCK, Value::Time(TimeOfDay::parse(if first { "00:00:00" } else { "23:59:59.999999" }).unwrap())),
+            (UUID, Value::Uuid("fedcba98-0000-0000-0000-00000000000f".parse().unwrap())),
+            (JSON, Value::Json("{ \"b\": 1.50, \"a\": [] }".to_owned())),
         ]
     };
     let all: Vec<_> = [70_000, 70_001, (1 << 53) - 1].map(|n| object(ORDER, n, &values(n))).into();
-    place.commit(all.iter().map(|one| Write::Insert(Box::new(one.clone()))).collect());
+    place.commit(all.iter().map(|one| Write::Insert(Box::new(one.clone()))).collect::<Vec<_>>());
     place.reopen();
     let view = place.view();
     for one in &all {
         assert_eq!(sorted(view.object(one.id).unwrap().unwrap()), sorted(one.clone()));
     }
     assert_eq!(view.objects_after(0, 10).unwrap().len(), 3);
-    assert_eq!(view.objects_of(ORDER, 70_000, 1).unwrap().into_iter().map(sorted).next(), all.get(1).cloned().map(sorted));
+    assert_eq!(
+        view.objects_of(ORDER, 70_000, 1).unwrap().into_iter().map(sorted).next(),
+        all.get(1).cloned().map(sorted)
+    );
     // By their indexes, however long they are.
     let found = |attribute, value: &Value| view.find(mytism_core::id::EntityId(10), attribute, value, 9).unwrap();
     assert_eq!(found(LONG, &text(&format!("{long}70001"))), [id(70_001)]);
@@ -125,8 +133,9 @@ fn values_of_every_kind_come_back(place: &mut Place) {
 
 /// D-10
 fn objects_change_and_go(place: &mut Place) {
-    place.commit((5..9).map(|n| Write::Insert(Box::new(object(ORDER, n, &[(GROUP, text("x"))])))).collect());
-    let update = |number, life, columns| Write::Update { object: id(number), entity: ORDER, meta: meta(None, life), columns };
+    place.commit((5..9).map(|n| Write::Insert(Box::new(object(ORDER, n, &[(GROUP, text("x"))])))).collect::<Vec<_>>());
+    let update =
+        |number, life, columns| Write::Update { object: id(number), entity: ORDER, meta: meta(None, life), columns };
     place.commit(vec![
         update(5, Life::Alive, vec![(GROUP, Value::Null), (PRICE, decimal("1.50"))]),
         update(6, Life::Deleted, vec![]),
@@ -148,7 +157,8 @@ fn objects_change_and_go(place: &mut Place) {
 }
 
 fn sets_hold_each_element_once(place: &mut Place) {
-    let element = |owner, element, present| Write::Element { relation: PARTS, owner: id(owner), element: id(element), present };
+    let element =
+        |owner, element, present| Write::Element { relation: PARTS, owner: id(owner), element: id(element), present };
     place.commit(vec![
         Write::Insert(Box::new(with_parts(object(ORDER, 5, &[]), &[9, 7]))),
         Write::Insert(Box::new(object(SELECT, 6, &[]))),
@@ -173,7 +183,7 @@ fn sets_hold_each_element_once(place: &mut Place) {
 
 /// D-12
 fn the_log_is_read_from_both_ends(place: &mut Place) {
-    place.commit((1..=9).map(|n| Write::Log(entry(1, n, 100))).collect());
+    place.commit((1..=9).map(|n| Write::Log(entry(1, n, 100))).collect::<Vec<_>>());
     let view = place.view();
     let numbers = |rows: Vec<mytism_store::LogRow>| rows.iter().map(|row| row.position.number).collect::<Vec<_>>();
     assert_eq!(numbers(view.log_after(2, 3, usize::MAX).unwrap()), [3, 4, 5]);
@@ -205,7 +215,10 @@ fn an_entry_that_is_taken_back_leaves_nothing(place: &mut Place) {
     };
     place.commit([noted(1), noted(2)].concat());
     place.commit(vec![Write::Unlog { number: 2, objects: vec![id(5), id(6)] }]);
-    assert_eq!(place.store().commit(&vec![Write::Unlog { number: 2, objects: vec![] }]).unwrap_err().failure().code, "database-damaged");
+    assert_eq!(
+        place.store().commit(&vec![Write::Unlog { number: 2, objects: vec![] }]).unwrap_err().failure().code,
+        "database-damaged"
+    );
     let view = place.view();
     assert_eq!(view.head().unwrap().unwrap().position.number, 1);
     assert_eq!(view.history_after(id(5), 0).unwrap(), [1]);
@@ -221,9 +234,10 @@ fn places_in_the_log_are_found_by_time_and_by_reign(place: &mut Place) {
     assert_eq!(place.view().position_at(at(5)).unwrap(), 0);
     assert_eq!(place.view().later_reign(0).unwrap(), None);
     let epoch = |n| if n < 7 { 1 } else { 4 };
-    place.commit((4..=9).map(|n| Write::Log(entry(epoch(n), n, 10))).collect());
+    place.commit((4..=9).map(|n| Write::Log(entry(epoch(n), n, 10))).collect::<Vec<_>>());
     let view = place.view();
-    let found: Vec<u64> = [0, 1_999_999, 2_000_000, 3_500_000, 9_000_000].map(|t| view.position_at(at(t)).unwrap()).into();
+    let found: Vec<u64> =
+        [0, 1_999_999, 2_000_000, 3_500_000, 9_000_000].map(|t| view.position_at(at(t)).unwrap()).into();
     assert_eq!(found, [0, 0, 5, 7, 9]);
     let found: Vec<_> = [0, 1, 3, 4].map(|epoch| view.later_reign(epoch).unwrap()).into();
     assert_eq!(found, [Some(4), Some(7), Some(7), None]);
@@ -231,7 +245,11 @@ fn places_in_the_log_are_found_by_time_and_by_reign(place: &mut Place) {
 }
 
 fn pending_transactions_have_an_order(place: &mut Place) {
-    let row = |at: i64| PendingRow { place: at, transaction: transaction(9, 1, u64::try_from(at + 10).unwrap()), bytes: vec![0; 10] };
+    let row = |at: i64| PendingRow {
+        place: at,
+        transaction: transaction(9, 1, u64::try_from(at + 10).unwrap()),
+        bytes: vec![0; 10],
+    };
     let slot = Slot::element(PARTS, id(8));
     place.commit(vec![
         Write::Pending(row(3)),
@@ -280,11 +298,11 @@ fn the_journal_is_read_in_parts_and_trimmed(place: &mut Place) {
         at: at(i64::try_from(n).unwrap() * 10),
         cause: Cause::Applied,
         transaction: transaction(3, 1, n),
-        position: (n % 2 == 0).then_some(n),
-        changes: (n % 3 == 0).then(|| vec![7; 50]),
+        position: n.is_multiple_of(2).then_some(n),
+        changes: n.is_multiple_of(3).then(|| vec![7; 50]),
     };
     assert_eq!(place.view().journal_bounds().unwrap(), (0, 0));
-    place.commit((1..=9).map(|n| Write::Journal(row(n))).collect());
+    place.commit((1..=9).map(|n| Write::Journal(row(n))).collect::<Vec<_>>());
     let view = place.view();
     assert_eq!(view.journal_after(4, 2, usize::MAX).unwrap(), [row(5), row(6)]);
     assert_eq!(view.journal_after(0, 9, 50).unwrap().len(), 3);

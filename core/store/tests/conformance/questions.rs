@@ -47,7 +47,7 @@ fn fill(place: &Place) {
             (WORD, Value::Enum(EnumId(1 + u32::try_from(n % 2).unwrap()))),
             (NEXT, Value::Reference(id(100 + (n * 11) % 36))),
         ];
-        slots.retain(|(attribute, _)| !(n + i64::from(attribute.0)).is_multiple_of_five());
+        slots.retain(|(attribute, _)| (n + i64::from(attribute.0)) % 5 != 0);
         let mut one = object(if n % 2 == 0 { ORDER } else { SELECT }, 100 + n, &slots);
         if n % 9 == 8 {
             one.meta.life = Life::Deleted;
@@ -55,16 +55,6 @@ fn fill(place: &Place) {
         batch.push(Write::Insert(Box::new(with_parts(one, &[100 + n, 101]))));
     }
     place.commit(batch);
-}
-
-trait MultipleOfFive {
-    fn is_multiple_of_five(self) -> bool;
-}
-
-impl MultipleOfFive for i64 {
-    fn is_multiple_of_five(self) -> bool {
-        self % 5 == 0
-    }
 }
 
 fn answers(place: &Place, view: &dyn View) -> Vec<String> {
@@ -132,7 +122,7 @@ fn what_is_laid_over_is_seen_alike() {
             OtherObject {
                 id: id(100),
                 entity: ORDER,
-                state: Some(changed.clone()),
+                state: Some(changed),
                 elements: vec![(PARTS, id(100), false), (PARTS, id(200), true)],
             },
             gone(101, SELECT),
@@ -146,7 +136,11 @@ fn what_is_laid_over_is_seen_alike() {
         let mut told = answers(place, &*view);
         assert_ne!(told, plain);
         for number in [100, 101, 102, 103, 900] {
-            told.push(format!("{:?} {:?}", view.object(id(number)).map(|o| o.map(sorted)), view.elements(PARTS, id(number))));
+            told.push(format!(
+                "{:?} {:?}",
+                view.object(id(number)).map(|o| o.map(sorted)),
+                view.elements(PARTS, id(number))
+            ));
         }
         told.push(format!("{:?}", view.objects_after(0, 5).unwrap().into_iter().map(sorted).collect::<Vec<_>>()));
         drop(view);

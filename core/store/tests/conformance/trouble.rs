@@ -1,7 +1,7 @@
 //! A server that is killed, restarted, full of connections, or back at an older state.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -47,7 +47,11 @@ fn a_server_that_dies_under_load_loses_nothing() {
             mytism_testkit::wait_until("saves go on", mytism_testkit::PATIENCE, || {
                 acknowledged.load(Ordering::SeqCst) > before + 20
             });
-            if round % 2 == 0 { server.kill() } else { server.stop() }
+            if round % 2 == 0 {
+                server.kill()
+            } else {
+                server.stop()
+            }
             server.start();
         }
         stop.store(true, Ordering::Relaxed);

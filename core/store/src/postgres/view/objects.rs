@@ -77,15 +77,10 @@ impl PostgresView {
     }
 
     /// Objects in the order of their ids as the registry has them, with the elements of their sets.
-    pub(super) fn registered(
-        &self,
-        after: i64,
-        rows: u32,
-    ) -> Result<Vec<(ObjectId, Option<ObjectState>)>, StoreError> {
+    pub(super) fn registered(&self, after: i64, rows: u32) -> Result<Vec<(ObjectId, Option<ObjectState>)>, StoreError> {
         let sql = "SELECT id, entity FROM mytism_object WHERE id > $1 ORDER BY id LIMIT $2";
-        let noted = self.list(sql, &[&after, &i64::from(rows)], |row| {
-            Ok((object_id(get(row, 0)?)?, EntityId(small(row, 1)?)))
-        })?;
+        let noted = self
+            .list(sql, &[&after, &i64::from(rows)], |row| Ok((object_id(get(row, 0)?)?, EntityId(small(row, 1)?))))?;
         let mut objects = self.load_all(&noted)?;
         self.with_elements(&mut objects)?;
         Ok(noted.into_iter().map(|(id, _)| (id, objects.remove(&id))).collect())
@@ -96,9 +91,8 @@ impl PostgresView {
         let statements = self.shared.statements.entity(entity);
         let statements =
             statements.ok_or_else(|| StoreError::Engine(format!("the schema has no objects of entity #{entity}")))?;
-        let found = self.list(&statements.scan, &[&after, &i64::from(rows)], |row| {
-            read::object(entity, statements, row)
-        })?;
+        let found =
+            self.list(&statements.scan, &[&after, &i64::from(rows)], |row| read::object(entity, statements, row))?;
         let order: Vec<ObjectId> = found.iter().map(|object| object.id).collect();
         let mut objects = found.into_iter().map(|object| (object.id, object)).collect();
         self.with_elements(&mut objects)?;
