@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use mytism_app::numbers::LeasePolicy;
 use mytism_core::id::NodeId;
+use mytism_store::postgres::PoolOptions;
 
 pub mod cluster;
 mod edit;
@@ -36,7 +37,7 @@ mod values;
 
 pub use edit::{WriteError, comment_out, without_secrets, write_value};
 pub use explain::{Explained, explain};
-pub use kind::{Address, DEFAULT_TLS_PORT, Kind};
+pub use kind::{Address, DEFAULT_TLS_PORT, Hidden, Kind};
 pub use problem::{ConfigProblem, Origin, Severity};
 pub use surroundings::{Process, Surroundings};
 
@@ -79,10 +80,44 @@ pub struct Config {
     pub http_port: u16,
     /// Where the contents of files are kept, as written; a relative path starts at the project directory.
     pub files_root: PathBuf,
+    /// Whether the data are in PostgreSQL; see [`Config::database`].
+    pub in_postgres: bool,
+    /// The server where they are, or would be.
+    pub server: Server,
     /// What a running node takes up when it is changed.
     pub live: Live,
     /// What somebody should know, though the node can start. Empty in what [`check`] returns.
     pub warnings: Vec<ConfigProblem>,
+}
+
+/// A PostgreSQL server as the file has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Server {
+    /// Address of the database, which may hold a password.
+    pub url: Option<Hidden>,
+    /// The user, where the address names none.
+    pub user: Option<String>,
+    /// The password, where the address has none.
+    pub pass: Option<Hidden>,
+    /// The connections of the section that `hikariPool` names.
+    pub hikari: PoolOptions,
+    /// Those of the section that `tomcatPool` names.
+    pub tomcat: PoolOptions,
+    /// Whether the latter count, since only they are named.
+    pub is_tomcat: bool,
+}
+
+/// A PostgreSQL database that the data are kept in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Database {
+    /// Its address, which may hold a password.
+    pub url: Hidden,
+    /// The user, where the address names none.
+    pub user: Option<String>,
+    /// The password, where the address has none.
+    pub pass: Option<Hidden>,
+    /// The connections to it.
+    pub pool: PoolOptions,
 }
 
 /// The settings that a running node takes up when they are changed.
@@ -182,6 +217,14 @@ impl Config {
         self.schema_file.as_ref().map(|file| project.join(file))
     }
 
+    /// The PostgreSQL database that the data are kept in; `None` where they stand in the project directory.
+    #[must_use]
+    pub fn database(&self) -> Option<Database> {
+        let Server { url, user, pass, hikari, tomcat, is_tomcat } = self.server.clone();
+        let pool = if is_tomcat { tomcat } else { hikari };
+        Some(Database { url: url.filter(|_| self.in_postgres)?, user, pass, pool })
+    }
+
     /// What is wrong with the machine's name: branches would be told to come to `localhost`.
     ///
     /// `resolved` is what the host name resolves to. Only a node that has peers must ask this.
@@ -259,8 +302,38 @@ fn build(values: &Values) -> Config {
         http_host: listen(values.text(&table::HTTP_HOST)),
         http_port: values.port(&table::HTTP_PORT).unwrap_or_default(),
         files_root: values.text(&table::FILES_ROOT).map(PathBuf::from).unwrap_or_default(),
+        in_postgres: values.text(&table::STORE).as_deref() == Some("postgres"),
+        server: build_server(values),
         live: build_live(values),
         warnings: Vec::new(),
+    }
+}
+
+fn build_server(values: &Values) -> Server {
+    let milliseconds = |key| Duration::from_millis(values.number(key).unwrap_or_default());
+    let unless_zero = |key| Some(milliseconds(key)).filter(|time| !time.is_zero());
+    let small = |key| values.small(key).unwrap_or_default();
+    let is_given = |name: &str| keys::all().any(|key| key.name == name && values.is_given(key));
+    Server {
+        url: values.secret(&table::URL),
+        user: values.text(&table::USER),
+        // One that stands in a file was put in its place.
+        pass: values.secret(&table::PASS),
+        hikari: PoolOptions {
+            maximum: small(&table::HIKARI_MAXIMUM),
+            minimum_idle: small(&table::HIKARI_MINIMUM),
+            patience: milliseconds(&table::HIKARI_TIMEOUT),
+            idle: unless_zero(&table::HIKARI_IDLE),
+            lifetime: unless_zero(&table::HIKARI_LIFETIME),
+        },
+        tomcat: PoolOptions {
+            maximum: small(&table::TOMCAT_TOTAL),
+            minimum_idle: small(&table::TOMCAT_MIN_IDLE).max(small(&table::TOMCAT_INITIAL)),
+            patience: milliseconds(&table::TOMCAT_WAIT),
+            idle: None,
+            lifetime: unless_zero(&table::TOMCAT_AGE),
+        },
+        is_tomcat: is_given("tomcatPool") && !is_given("hikariPool"),
     }
 }
 
@@ -299,9 +372,9 @@ fn listen(text: Option<String>) -> Listen {
 fn contradictions(config: &Config, values: &Values, file: &str) -> Vec<ConfigProblem> {
     let judge = Judge { values, file };
     let mut problems = Vec::new();
-    if values.text(&table::STORE).as_deref() == Some("postgres") {
-        let problem = judge.error("config-unsupported", &table::STORE, "this version cannot store in PostgreSQL");
-        problems.push(problem.value("postgres").hint("write sqlite, or leave the key out"));
+    if config.in_postgres && !values.is_given(&table::URL) {
+        let problem = judge.error("config-missing", &table::URL, "it is missing, and store = postgres needs it");
+        problems.push(problem.hint("write an address like postgresql://localhost:5432/demo"));
     }
     if let Some(root) = values.text(&table::FILES_ROOT).filter(|root| root.starts_with("s3://")) {
         let problem = judge.error("config-unsupported", &table::FILES_ROOT, "this version keeps files in no S3 store");

@@ -14,8 +14,7 @@ use mytism_core::failure::Failure;
 use mytism_core::id::{Hash, NodeId, Position};
 use mytism_core::operation::{Closed, Reply, Request};
 use mytism_core::time::Timestamp;
-use mytism_store::sqlite::SqliteStore;
-use mytism_store::{Store, StoreError};
+use mytism_store::StoreError;
 use mytism_transport::connection::PeerConnection;
 use mytism_transport::identity::{NodeKey, PublicKey};
 use mytism_transport::listener::Listener;
@@ -32,6 +31,7 @@ use crate::bookmark::{self, Bookmark};
 use crate::branch;
 use crate::config::{Config, Listen, Live};
 use crate::contents::{self, Contents};
+use crate::database::{self, Opening};
 use crate::enrol;
 use crate::head;
 use crate::history;
@@ -149,18 +149,16 @@ impl Shared {
 /// When another process uses it, it is damaged, or it is an earlier life of the node.
 pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
     backup::finish(project)?;
-    let store = SqliteStore::open(&project.data()).map_err(|error| match error {
-        StoreError::InUse { .. } => in_use(project),
+    let (store, schema) = database::open(project).map_err(|error| match error {
+        Opening::Store(StoreError::InUse { path }) if path == project.lock_file() => in_use(project),
         // There is a project, so there was a database; a new one in its place would hide the loss.
-        StoreError::Missing { path } => {
+        Opening::Store(StoreError::Missing { path }) => {
             let message = format!("{} is missing, though a node lives in this project", path.display());
             let hint = "put it back, or restore the last good backup; nothing was changed";
             Failure::failed("database-missing", message).hint(hint)
         }
         other => other.failure(),
     })?;
-    let schema = store.schema();
-    let store: Arc<dyn Store> = Arc::new(store);
     let machine = Arc::new(Machine::with_ledger(FileLedger::at(project.numbers_file())));
     let app = App::open(store, schema, machine).map_err(|error| error.failure())?;
     app.on_warning(Box::new(|text| tracing::warn!("{text}")));

@@ -8,11 +8,10 @@ use mytism_app::App;
 use mytism_app::surroundings::Machine;
 use mytism_core::failure::Failure;
 use mytism_core::schema::Schema;
-use mytism_store::Store;
-use mytism_store::sqlite::SqliteStore;
 use mytism_transport::identity::NodeKey;
 
-use crate::config::{self, write_value};
+use crate::config::{self, Database, Process, write_value};
+use crate::database;
 use crate::ledger::FileLedger;
 use crate::project::{Project, file_failure, write_durably};
 use crate::unfinished::Unfinished;
@@ -28,6 +27,8 @@ pub struct InitOptions {
     pub name: Option<String>,
     /// Ports to write into the configuration.
     pub ports: Ports,
+    /// Address of the PostgreSQL database for the data; `None` = they stand in the directory.
+    pub url: Option<String>,
 }
 
 /// Ports to write into a new configuration; 0 = any free one, `None` = the default.
@@ -54,8 +55,8 @@ pub struct InitReport {
     pub system_entities: usize,
     /// Entities of the application.
     pub own_entities: usize,
-    /// The database file.
-    pub database: PathBuf,
+    /// The database: a file, or an address without the password.
+    pub database: String,
 }
 
 /// Makes a head office.
@@ -84,12 +85,17 @@ fn fill(
     unfinished: Unfinished,
 ) -> Result<InitReport, Failure> {
     let schema = Arc::new(schema);
-    let app = bring_to_life(project, &schema, name)?;
     let mut text = header("head office");
     if let Some(file) = &options.schema {
         let absolute = std::path::absolute(file).map_err(|error| file_failure("find", file, &error))?;
         text = set(&text, "DBMan", "schemaFile", &absolute.to_string_lossy())?;
     }
+    if let Some(url) = &options.url {
+        text = set(&text, "DBMan", "store", "postgres")?;
+        text = set(&text, "DBMan", "url", url)?;
+    }
+    let database = read_database(project, &text)?;
+    let app = bring_to_life(project, &schema, name, database.as_ref())?;
     text = set(&text, "DBMan", "nodeName", name)?;
     text = set(&text, "DBMan", "nodeNumber", &app.identity().node.to_string())?;
     text = set(&text, "DBMan", "authoritative", "1")?;
@@ -106,16 +112,30 @@ fn fill(
         schema: format!("{} {}", def.name, def.version),
         system_entities,
         own_entities: def.entities.len() - system_entities.min(def.entities.len()),
-        database: project.data().join("objects.db"),
+        database: database::place(project, database.as_ref()),
     })
 }
 
+/// The database that a configuration names which is about to be written; the environment may add to it.
+fn read_database(project: &Project, text: &str) -> Result<Option<Database>, Failure> {
+    let file = project.config_file().display().to_string();
+    let (config, problems) = config::check(text, &file, &Process::of(project.directory()));
+    match problems.into_iter().find(config::ConfigProblem::is_error) {
+        Some(problem) => Err(Failure::usage(problem.code, problem.to_string())),
+        None => Ok(config.database()),
+    }
+}
+
 /// Makes key and database of a head office.
-fn bring_to_life(project: &Project, schema: &Arc<Schema>, name: &str) -> Result<App, Failure> {
+fn bring_to_life(
+    project: &Project,
+    schema: &Arc<Schema>,
+    name: &str,
+    database: Option<&Database>,
+) -> Result<App, Failure> {
     let key = NodeKey::generate().map_err(|error| Failure::failed("key-error", error.to_string()))?;
     key.save(&project.key_file()).map_err(|error| Failure::failed("key-error", error.to_string()))?;
-    let store = SqliteStore::create(&project.data(), Arc::clone(schema)).map_err(|error| error.failure())?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store = database::create(project, database, schema).map_err(|error| error.failure())?;
     let machine = Machine::with_ledger(FileLedger::at(project.numbers_file()));
     let app = App::create_head_office(store, Arc::clone(schema), Arc::new(machine), name);
     app.map_err(|error| error.failure())
@@ -130,7 +150,7 @@ pub(crate) fn found(project: &Project, schema: Option<&Path>, name: &str) -> Res
     let schema = mytism_schema::project(schema).map_err(|problems| schema_failure(&problems))?;
     let unfinished = Unfinished::begin(project, Project::refuse_lived)?;
     let made = project.make_directories().and_then(|()| {
-        let app = bring_to_life(project, &Arc::new(schema), name)?;
+        let app = bring_to_life(project, &Arc::new(schema), name, database::of(project)?.as_ref())?;
         unfinished.finish()?;
         project.write_incarnation(app.identity().incarnation)
     });

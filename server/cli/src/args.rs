@@ -3,6 +3,7 @@
 mod backup;
 mod blob;
 mod numbers;
+mod store;
 mod succession;
 mod sync;
 
@@ -20,6 +21,7 @@ use mytism_intake::layout::Quote;
 pub(crate) use backup::{Backup, BackupCommand, NodeSetup, Restore};
 pub(crate) use blob::{Blob, BlobAction, BlobGet};
 pub(crate) use numbers::{Numbers, NumbersCommand, SetNumber};
+pub(crate) use store::{MigrateStore, Store};
 pub(crate) use succession::{Follow, Promote, Recover};
 pub(crate) use sync::{Sync, SyncCommand};
 
@@ -130,6 +132,8 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Put a backup in the place of the data of a node
     Restore(Restore),
+    /// Move the data of a node at rest to the other engine
+    MigrateStore(MigrateStore),
     /// Make a backup that sets up a branch
     PrepareBackupForNodeSetup(NodeSetup),
     /// Tell everything that is wrong with mytism.ini
@@ -156,13 +160,6 @@ pub(crate) struct Ports {
     /// Port of the web pages; 0 = any free one
     #[arg(long, value_name = "N")]
     pub(crate) http_port: Option<u16>,
-}
-
-/// The engine below.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Store {
-    Sqlite,
-    Postgres,
 }
 
 #[derive(Args, Debug)]

@@ -7,7 +7,8 @@
 //! 4. [`import`] and [`export`]: rows in files, written and read as `files` says; `destination` is a file that is
 //!    written whole or not at all
 //! 5. [`cluster`]: status, nodes, conflicts; [`sync`]: the lines to other nodes; [`quarantine`]: refused transactions
-//! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one
+//! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one;
+//!    [`store`]: another engine
 //! 7. [`numbers`]: number ranges
 //! 8. [`backup`]: making backups and proving them; [`restore`]: putting one back; [`node_setup`]:
 //!    a branch from one
@@ -31,6 +32,7 @@ mod progress;
 mod quarantine;
 mod recovery;
 mod restore;
+mod store;
 mod succession;
 mod sync;
 mod systemd;
@@ -91,6 +93,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Quarantine(arguments) => quarantine::run(&*open()?, arguments, output)?,
         Command::Recover(arguments) => recovery::recover(&*open()?, arguments, output)?,
         Command::Promote(arguments) => succession::promote(directory, arguments, output)?,
+        Command::MigrateStore(arguments) => store::migrate(directory, arguments, output)?,
         Command::Follow(arguments) => succession::follow(directory, arguments, output)?,
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::Backup(arguments) => return backup::run(directory, arguments, output),

@@ -110,8 +110,17 @@ fn down_within(directory: &Path, patience: Duration) -> Result<(), Failure> {
 
 /// Makes a head office.
 pub(crate) fn init(directory: &Path, arguments: &args::Init) -> Result<InitReport, Failure> {
-    check_store(arguments.store, arguments.url.as_deref())?;
+    let is_server = arguments.store == args::Store::Postgres;
+    match (&arguments.url, is_server) {
+        (None, true) => {
+            let failure = Failure::usage("wrong-use", "--store postgres needs the address of a database");
+            return Err(failure.hint("give one with --url postgresql://localhost:5432/demo"));
+        }
+        (Some(_), false) => return Err(Failure::usage("wrong-use", "--url has no use without --store postgres")),
+        _ => {}
+    }
     mytism_server::init(&InitOptions {
+        url: arguments.url.clone(),
         directory: directory.to_owned(),
         schema: arguments.schema.clone(),
         name: arguments.name.clone(),
@@ -142,7 +151,8 @@ fn ports(given: &args::Ports) -> mytism_server::setup::Ports {
 
 fn check_store(store: args::Store, url: Option<&str>) -> Result<(), Failure> {
     if store == args::Store::Postgres {
-        return Err(not_in_this_version("store in PostgreSQL").hint("leave --store out: the data go to SQLite"));
+        return Err(not_in_this_version("join with --store postgres")
+            .hint("leave --store out, and move the data with `./mytism migrate-store postgres` afterwards"));
     }
     match url {
         Some(_) => Err(Failure::usage("wrong-use", "--url has no use without --store postgres")),

@@ -178,6 +178,10 @@ words! {
     history: "history", "Verlauf";
     history_follows: "before entry {} comes while the node runs", "vor Eintrag {} kommt, während der Knoten läuft";
     history_coming: "before entry {} still on its way: {} of {} entries are here", "vor Eintrag {} noch unterwegs: {} von {} Einträgen sind da";
+    // migrate-store
+    data_moved: "the data are in {} from now on   {} objects   {} entries, all compared", "die Daten stehen ab jetzt in {}   {} Objekte   {} Einträge, alles verglichen";
+    data_moved_from: "those in {} are still there and count no more", "die in {} sind noch da und zählen nicht mehr";
+
     // recover, promote, follow
     state_of_head_office: "state", "Stand";
     recovering: "restored, waits for {}", "zurückgespielt, wartet auf {}";

@@ -18,7 +18,7 @@ use mytism_format::hash;
 
 use super::manifest::{Manifest, Packed, Part};
 use super::{CONFIG, DATABASE, Held, NUMBERS, Phase, Progress, Step, contents, hold, remove, sync};
-use crate::config::without_secrets;
+use crate::config::{comment_out, without_secrets};
 use crate::project::{Project, file_failure, make_directory};
 
 /// Bytes of a part before it is packed. Two of them are in memory at a time.
@@ -204,7 +204,9 @@ fn text_of(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 
 fn configuration(project: &Project) -> Result<Option<Vec<u8>>, Failure> {
     let text = text_of(&project.config_file())?;
-    Ok(text.map(|text| without_secrets(&String::from_utf8_lossy(&text)).into_bytes()))
+    // A backup holds files of the embedded engine, wherever the data are.
+    let kept = |text: Vec<u8>| comment_out(&without_secrets(&String::from_utf8_lossy(&text)), "DBMan", "store");
+    Ok(text.map(|text| kept(text).into_bytes()))
 }
 
 fn size(path: &Path) -> u64 {

@@ -21,6 +21,7 @@ use super::place::{Place, check_user};
 use super::switch::{self, Exchange, INCARNATION, NEW, OLD};
 use super::{Held, NUMBERS, Progress, contents, find, hold, make, remove, sync, unpack, verify};
 use crate::bookmark::Bookmark;
+use crate::database;
 use crate::node::in_use;
 use crate::project::{Project, file_failure, make_directory, write_durably};
 
@@ -162,6 +163,7 @@ impl Restore {
     /// When the backup cannot be used, is of another node, or there is no room; when the node runs. Nothing was changed.
     pub fn prepare(directory: &Path, name: &str, progress: &mut Progress<'_>) -> Result<Self, Failure> {
         let project = Project::at(directory);
+        database::refuse_server(&project, "restore a backup")?;
         let backup = find(&project, name)?;
         let manifest = Manifest::read(&backup)?;
         if manifest.kind != Manifest::NODE {

@@ -58,8 +58,26 @@ pub(super) enum Value {
     Text(String),
     Addresses(Vec<Address>),
     PublicKey([u8; 32]),
-    /// Read and kept from everybody: no part of this version needs one.
-    Secret,
+    /// Kept from everybody but the part that needs it.
+    Secret(Hidden),
+}
+
+/// A text that no message and no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub(super) String);
+
+impl Hidden {
+    /// The text itself, for the one who needs it.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// The port of an address that names none.
@@ -144,8 +162,8 @@ impl Kind {
                 None => expected(),
             },
             Self::PublicKey => read_key(text).map_or_else(expected, |key| Ok(Value::PublicKey(key))),
-            Self::Secret => Ok(Value::Secret),
-            Self::DatabaseUrl if is_database_url(text) => Ok(Value::Secret),
+            Self::Secret => Ok(Value::Secret(Hidden(text.to_owned()))),
+            Self::DatabaseUrl if is_database_url(text) => Ok(Value::Secret(Hidden(text.to_owned()))),
             Self::DatabaseUrl => expected(),
             Self::FilesRoot if text.strip_prefix("s3://").is_none_or(|bucket| is_host(first_part(bucket))) => {
                 Ok(Value::Text(text.to_owned()))
@@ -270,7 +288,8 @@ mod tests {
         for text in ["10.0.0.0/33", "proxy", "10.0.0.1,"] {
             bad(Kind::Networks, text);
         }
-        assert_eq!(Kind::Secret.read("hunter2"), Ok(Value::Secret));
+        assert_eq!(Kind::Secret.read("hunter2"), Ok(Value::Secret(Hidden("hunter2".to_owned()))));
+        assert!(!format!("{:?}", Kind::Secret.read("hunter2")).contains("hunter2"));
         good(Kind::Choice(&["a", "b"]), "b");
         bad(Kind::Choice(&["a", "b"]), "B");
     }

@@ -25,8 +25,16 @@ pub const SECTIONS: &[Section] = &[
     Section::read("Notifications", "", "Messages to people."),
     Section::read("Mailer", "", "The mail server."),
     Section::read("Mailer.*", "", "Further mail servers, each in a section Mailer.NAME with the keys of [Mailer]."),
-    Section::read("TomcatPool", "tomcatPool", "Connections to a PostgreSQL server."),
-    Section::read("HikariPool", "hikariPool", "Connections to a PostgreSQL server."),
+    Section::read(
+        "TomcatPool",
+        "tomcatPool",
+        "Connections to a PostgreSQL server, where [DBMan] tomcatPool names the section.",
+    ),
+    Section::read(
+        "HikariPool",
+        "hikariPool",
+        "Connections to a PostgreSQL server; counts unless only [DBMan] tomcatPool is given.",
+    ),
     Section::unread("Castor", "persistenceMgrCfg", "The former way to store objects."),
 ];
 
@@ -62,7 +70,12 @@ used_keys! {
     SCHEMA_FILE = Key::new("DBMan", "schemaFile", Kind::Path, "",
         "The application's schema at the head office; branches receive it. A relative path starts at the project directory.");
     STORE = Key::new("DBMan", "store", Kind::Choice(&["sqlite", "postgres"]), "sqlite",
-        "Where the data is kept. This version knows sqlite only, in data/ of the project directory.");
+        "Where the data is kept: sqlite = in data/ of the project directory, postgres = in the database of url.");
+    URL = Key::new("DBMan", "url", Kind::DatabaseUrl, "",
+        "With store = postgres: the address of the database, which must be there and have the encoding UTF8; a jdbc: before it is accepted. The line to the server has no encryption in this version.");
+    USER = Key::new("DBMan", "user", Kind::Text, "", "User at the PostgreSQL server, where url names none.");
+    PASS = Key::new("DBMan", "pass", Kind::Secret, "", "Password of that user, where url has none.");
+    PASS_FILE = Key::new("DBMan", "pass_file", Kind::Path, "", "File whose first line is the password, in the place of pass.");
     FILES_ROOT = Key::new("DBMan", "filesRoot", Kind::FilesRoot, "blobs",
         "Where the contents of files are kept. A relative path starts at the project directory; this version knows no S3 store.");
 
@@ -123,6 +136,28 @@ used_keys! {
     HTTP_PORT = Key::new("DeploySite", "port", Kind::Port, "8080",
         "Port of the web pages. This version does not open it.");
 
+    TOMCAT_TOTAL = Key::new("TomcatPool", "maxTotal", number(1, 100_000, "connections"), "128",
+        "Connections at once, beside one that writes; cut to what the server allows less three.");
+    TOMCAT_MIN_IDLE = Key::new("TomcatPool", "minIdle", number(0, 100_000, "connections"), "0",
+        "Idle connections that are kept at least.");
+    TOMCAT_INITIAL = Key::new("TomcatPool", "initialSize", number(0, 100_000, "connections"), "0",
+        "Connections that are made at start; as many are kept from then on.");
+    TOMCAT_WAIT = Key::new("TomcatPool", "maxWait", number(1, DAY_MS, "ms"), "10000",
+        "How long to wait for a connection, and for a server that restarts.");
+    TOMCAT_AGE = Key::new("TomcatPool", "maxAge", number(0, DAY_MS, "ms"), "300000",
+        "How long a connection is used; 0 = for ever.");
+
+    HIKARI_TIMEOUT = Key::new("HikariPool", "connectionTimeout", number(250, DAY_MS, "ms"), "10000",
+        "How long to wait for a connection, and for a server that restarts.");
+    HIKARI_IDLE = Key::new("HikariPool", "idleTimeout", number_or_zero(10_000, DAY_MS, "ms"), "120000",
+        "How long an idle connection is kept; 0 = for ever.");
+    HIKARI_LIFETIME = Key::new("HikariPool", "maxLifetime", number(0, DAY_MS, "ms"), "300000",
+        "How long a connection is used; 0 = for ever.");
+    HIKARI_MINIMUM = Key::new("HikariPool", "minimumIdle", number(0, 100_000, "connections"), "0",
+        "Idle connections that are kept at least.");
+    HIKARI_MAXIMUM = Key::new("HikariPool", "maximumPoolSize", number(1, 100_000, "connections"), "128",
+        "Connections at once, beside one that writes; cut to what the server allows less three.");
+
     LOG_LEVEL = Key::new("Log", "level", LEVELS, "info",
         "The least important kind of event that is written.").watched();
 }
@@ -145,16 +180,6 @@ pub const ACCEPTED: &[Key] = &[
     Key::names_section("syncServiceCfg", "SyncService"),
     Key::names_section("tomcatPool", "TomcatPool"),
     Key::names_section("hikariPool", "HikariPool"),
-    Key::later(
-        "DBMan",
-        "url",
-        Kind::DatabaseUrl,
-        "",
-        "Address of the PostgreSQL server; a jdbc: before it is accepted.",
-    ),
-    Key::later("DBMan", "user", Kind::Text, "", "User at the PostgreSQL server."),
-    Key::later("DBMan", "pass", Kind::Secret, "", "Password of that user."),
-    Key::later("DBMan", "pass_file", Kind::Path, "", "File whose first line is the password, in the place of pass."),
     Key::later("DBMan", "noMetaDataCheck", Kind::Flag, "0", "1 = no check of the tables against the schema at start."),
     Key::later("DBMan", "noInitialDataCheck", Kind::Flag, "0", "1 = no check for needed users and groups at start."),
     Key::later("DBMan", "noIntegrityCheck", Kind::Flag, "0", "1 = no integrity check at start."),
@@ -362,63 +387,11 @@ pub const ACCEPTED: &[Key] = &[
         .watched(),
     Key::later("Mailer", "suppressMsgID", Kind::Flag, "0", "1 = no Message-ID is made.").watched(),
     Key::later("Mailer", "checkAddress", Kind::Text, "", "Gets a test mail at each start.").watched(),
-    Key::later("TomcatPool", "maxTotal", number(1, 100_000, "connections"), "128", "Connections at once."),
     Key::later(
         "TomcatPool",
         "maxIdle",
         number(0, 100_000, "connections"),
         "128",
-        "Idle connections that are kept at most.",
+        "Idle connections that are kept at most; they are ended by time.",
     ),
-    Key::later(
-        "TomcatPool",
-        "minIdle",
-        number(0, 100_000, "connections"),
-        "0",
-        "Idle connections that are kept at least.",
-    ),
-    Key::later(
-        "TomcatPool",
-        "initialSize",
-        number(0, 100_000, "connections"),
-        "0",
-        "Connections that are made at start.",
-    ),
-    Key::later("TomcatPool", "maxWait", number(1, DAY_MS, "ms"), "10000", "How long to wait for a connection."),
-    Key::later(
-        "TomcatPool",
-        "maxAge",
-        number(0, DAY_MS, "ms"),
-        "300000",
-        "How long a connection is used; 0 = for ever.",
-    ),
-    Key::later(
-        "HikariPool",
-        "connectionTimeout",
-        number(250, DAY_MS, "ms"),
-        "10000",
-        "How long to wait for a connection.",
-    ),
-    Key::later(
-        "HikariPool",
-        "idleTimeout",
-        number_or_zero(10_000, DAY_MS, "ms"),
-        "120000",
-        "How long an idle connection is kept; 0 = for ever.",
-    ),
-    Key::later(
-        "HikariPool",
-        "maxLifetime",
-        number(0, DAY_MS, "ms"),
-        "300000",
-        "How long a connection is used; 0 = for ever.",
-    ),
-    Key::later(
-        "HikariPool",
-        "minimumIdle",
-        number(0, 100_000, "connections"),
-        "0",
-        "Idle connections that are kept at least.",
-    ),
-    Key::later("HikariPool", "maximumPoolSize", number(1, 100_000, "connections"), "128", "Connections at once."),
 ];

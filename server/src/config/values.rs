@@ -9,7 +9,7 @@ use mytism_core::failure::nearest;
 
 use super::Surroundings;
 use super::keys::{self, Effect, Key, SECTIONS, Section};
-use super::kind::{Address, Kind, Value};
+use super::kind::{Address, Hidden, Kind, Value};
 use super::lines::{Entry, Lines};
 use super::problem::{ConfigProblem, Origin};
 
@@ -104,6 +104,10 @@ impl Values {
 
     pub(super) fn addresses(&self, key: &Key) -> Vec<Address> {
         if let Some(Value::Addresses(addresses)) = self.get(key) { addresses } else { Vec::new() }
+    }
+
+    pub(super) fn secret(&self, key: &Key) -> Option<Hidden> {
+        if let Some(Value::Secret(secret)) = self.get(key) { Some(secret) } else { None }
     }
 
     pub(super) fn public_key(&self, key: &Key) -> Option<[u8; 32]> {
@@ -375,7 +379,9 @@ impl Reading<'_> {
             match around.secret(Path::new(&path)) {
                 Ok(text) if !text.is_empty() => {
                     let origin = Origin::File { name: path, line: Some(1) };
-                    self.values.set.insert(place, Set { origin, shown: MASK.to_owned(), value: Value::Secret });
+                    self.values
+                        .set
+                        .insert(place, Set { origin, shown: MASK.to_owned(), value: Value::Secret(Hidden(text)) });
                 }
                 Ok(_) => {
                     let problem =

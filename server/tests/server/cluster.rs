@@ -121,8 +121,13 @@ impl Head {
         std::fs::write(&schema, mytism_schema::demo::schema_xml()).unwrap();
         let directory = root.path().join("head");
         let ports = Ports { tls: Some(0), ..Ports::default() };
-        let options =
-            InitOptions { directory: directory.clone(), schema: Some(schema), name: Some("hamburg".into()), ports };
+        let options = InitOptions {
+            directory: directory.clone(),
+            schema: Some(schema),
+            name: Some("hamburg".into()),
+            ports,
+            url: None,
+        };
         init(&options).unwrap();
         short_pauses(&directory);
         Self { node: Node::new(directory, None), root }

@@ -139,7 +139,7 @@ impl Process {
     fn head_office(project: PathBuf, schema: PathBuf) -> Result<Self, Failure> {
         let ports = Ports { tls: Some(0), ..Ports::default() };
         let (schema, name) = (Some(schema), Some("bench".to_owned()));
-        mytism_server::init(&InitOptions { directory: project.clone(), schema, name, ports })?;
+        mytism_server::init(&InitOptions { directory: project.clone(), schema, name, ports, url: None })?;
         background::start(&project)?;
         Ok(Self { project })
     }

@@ -30,7 +30,7 @@ impl Elsewhere {
         let project = scratch.child("elsewhere")?;
         let ports = Ports { tls: Some(0), ..Ports::default() };
         let (schema, name) = (Some(scratch.path().join("trade.xml")), Some("bench".to_owned()));
-        mytism_server::init(&InitOptions { directory: project.clone(), schema, name, ports })?;
+        mytism_server::init(&InitOptions { directory: project.clone(), schema, name, ports, url: None })?;
         let mut node = Self { project, pid: 0 };
         node.start()?;
         Ok(node)

@@ -28,14 +28,15 @@ pub(crate) fn init(directory: &Path, arguments: &args::Init, output: &mut Output
             "role": "authoritative",
             "schema": made.schema,
             "entities": made.system_entities + made.own_entities,
-            "database": made.database.to_string_lossy(),
+            "database": made.database,
         }));
         return Ok(());
     }
     let words = output.words;
     let project = format!("{:<18} {}", made.directory.display(), fill(words.new_head_office, &[&made.node]));
     entry(output, words.project, &project);
-    entry(output, words.store, &format!("{:<18} {}", "SQLite", made.database.display()));
+    let engine = if made.database.starts_with("postgresql:") { "PostgreSQL" } else { "SQLite" };
+    entry(output, words.store, &format!("{engine:<18} {}", harmless(&made.database)));
     let entities = fill(words.entities, &[&(made.system_entities + made.own_entities)]);
     entry(output, words.schema, &format!("{:<18} {entities}", harmless(&made.schema)));
     next(directory, output);

@@ -165,7 +165,7 @@ fn codes_are_provoked_by_configurations() {
     check("config-value", "\n[Mailer]\nauthMethod = 3\n");
     check("config-old-name", "\n[Notifications]\nmaxAgeOfNotificationInDays = 3\n");
     check("config-old-value", "\n[Mailer]\nauthMethod = 2\n");
-    check("config-unsupported", "\n[DBMan]\nstore = postgres\n");
+    check("config-unsupported", "\n[DBMan]\nfilesRoot = s3://bucket/files\n");
     fs::write(project.config_file(), good.replace("authoritative = 1", "authoritative = 0")).unwrap();
     let findings = project.run_json(&["check-config"], "").documents();
     assert!(findings.iter().any(|finding| finding["code"] == "config-missing"), "{findings:?}");

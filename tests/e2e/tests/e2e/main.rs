@@ -49,6 +49,7 @@ mod kills;
 mod life;
 mod numbers;
 mod past;
+mod postgres;
 mod rare;
 mod real_input;
 mod rehearsal;
