@@ -139,7 +139,7 @@ impl Account {
         let section = parsed.section(Some(SECTION)).ok_or_else(|| wrong("the section [SyncAccount] is missing"))?;
         let get = |key: &str| section.get(key).map(str::trim).ok_or_else(|| wrong(&format!("{key} is missing")));
         let addresses: Vec<_> = get("addresses")?.split(',').map(|one| one.trim().to_owned()).collect();
-        if addresses.iter().any(|address| crate::config::Address::parse(address).is_none()) {
+        if addresses.iter().any(|address| crate::config::Address::of_node(address).is_none()) {
             return Err(wrong("addresses holds something that is no host:port"));
         }
         Ok(Self {

@@ -62,8 +62,10 @@ pub struct Config {
     pub schema_file: Option<PathBuf>,
     /// Where to listen without encryption.
     pub plain_host: Listen,
-    /// The port for it; 0 = any free one.
-    pub plain_port: u16,
+    /// The port for it, where one is to be opened; 0 = any free one.
+    pub plain_port: Option<u16>,
+    /// As `tls_backlog`, without encryption.
+    pub plain_backlog: u16,
     /// Where to listen with encryption.
     pub tls_host: Listen,
     /// The port for it, TCP and UDP; 0 = any free one.
@@ -293,7 +295,8 @@ fn build(values: &Values) -> Config {
         authoritative: values.flag(&table::AUTHORITATIVE).unwrap_or(true),
         schema_file: values.text(&table::SCHEMA_FILE).map(PathBuf::from),
         plain_host: listen(values.text(&table::PLAIN_HOST)),
-        plain_port: values.port(&table::PLAIN_PORT).unwrap_or_default(),
+        plain_port: values.port(&table::PLAIN_PORT).filter(|_| values.is_given(&table::PLAIN_PORT)),
+        plain_backlog: values.port(&table::PLAIN_BACKLOG).unwrap_or(1),
         tls_host: listen(values.text(&table::TLS_HOST)),
         tls_port: values.port(&table::TLS_PORT).unwrap_or_default(),
         tls_backlog: values.port(&table::TLS_BACKLOG).unwrap_or(1),
@@ -439,9 +442,10 @@ impl Judge<'_> {
             let problem = self.error("config-value", key, &message).value(&port.to_string());
             (port != 0 && port == other_port).then_some(problem)
         };
+        let plain_port = config.plain_port.unwrap_or_default();
         let pairs = [
-            (config.tls_port, &table::TLS_PORT, config.plain_port, &table::PLAIN_PORT),
-            (config.http_port, &table::HTTP_PORT, config.plain_port, &table::PLAIN_PORT),
+            (config.tls_port, &table::TLS_PORT, plain_port, &table::PLAIN_PORT),
+            (config.http_port, &table::HTTP_PORT, plain_port, &table::PLAIN_PORT),
             (config.http_port, &table::HTTP_PORT, config.tls_port, &table::TLS_PORT),
         ];
         pairs.into_iter().filter_map(same).collect()

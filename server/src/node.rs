@@ -68,7 +68,7 @@ pub struct Ready {
     pub node: String,
     /// `authoritative` or `branch`.
     pub role: &'static str,
-    /// Port without encryption; this version has none, since local clients use a socket of the file system.
+    /// Port without encryption, where the configuration names one.
     pub plain: Option<u16>,
     /// Port with encryption (QUIC over UDP, TLS over TCP); a branch listens to nobody.
     pub tls: Option<u16>,
@@ -265,9 +265,10 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
             .hint("check that the project directory may be written and has room")
     })?;
     let mut tasks = JoinSet::new();
-    let mut tls = None;
+    let (mut tls, mut plain) = (None, None);
     if authoritative {
-        let listener = listen(&shared).await?;
+        let mut listener = listen(&shared).await?;
+        plain = listen_plainly(&shared, &mut listener).await?;
         tls = listener.local_addr().ok().map(|address| address.port());
         tasks.spawn(head::listen(Arc::clone(&shared), listener));
     } else {
@@ -285,7 +286,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
         pid: std::process::id(),
         node: identity.name.clone(),
         role: if authoritative { "authoritative" } else { "branch" },
-        plain: None,
+        plain,
         tls,
         http: None,
     };
@@ -404,19 +405,39 @@ fn random_run() -> Result<u64, Failure> {
 }
 
 async fn listen(shared: &Shared) -> Result<Listener, Failure> {
-    let port = shared.config.tls_port;
-    let address = match &shared.config.tls_host {
-        Listen::All => SocketAddr::from(([0, 0, 0, 0], port)),
-        Listen::Loopback => SocketAddr::from(([127, 0, 0, 1], port)),
-        Listen::Host(host) => {
-            let wrong = |error| Failure::failed("config-value", format!("[SocketProtocol] tlsHost = {host}: {error}"));
-            let mut found = lookup_host((host.as_str(), port)).await.map_err(|error| wrong(error.to_string()))?;
-            found.next().ok_or_else(|| wrong("it has no address".to_owned()))?
-        }
-    };
+    let config = &shared.config;
+    let address = place("tlsHost", &config.tls_host, config.tls_port).await?;
     Listener::bind(address, &shared.key, head::limits(&shared.live()), shared.config.tls_backlog).map_err(|error| {
         Failure::failed("port-in-use", error.to_string())
             .hint("choose another port: [SocketProtocol] tlsPort in mytism.ini")
+    })
+}
+
+/// Listens without encryption too, where the configuration names a port for it.
+async fn listen_plainly(shared: &Shared, listener: &mut Listener) -> Result<Option<u16>, Failure> {
+    let config = &shared.config;
+    let Some(port) = config.plain_port else { return Ok(None) };
+    let address = place("host", &config.plain_host, port).await?;
+    let bound = listener.bind_plain(address, &shared.key, config.plain_backlog).map_err(|error| {
+        Failure::failed("port-in-use", error.to_string())
+            .hint("choose another port, or leave it out: [SocketProtocol] port in mytism.ini")
+    })?;
+    if !bound.ip().is_loopback() {
+        tracing::warn!("{bound} is open to other machines without encryption ([SocketProtocol] host)");
+    }
+    Ok(Some(bound.port()))
+}
+
+/// Where to listen; `key` says it.
+async fn place(key: &str, listen: &Listen, port: u16) -> Result<SocketAddr, Failure> {
+    Ok(match listen {
+        Listen::All => SocketAddr::from(([0, 0, 0, 0], port)),
+        Listen::Loopback => SocketAddr::from(([127, 0, 0, 1], port)),
+        Listen::Host(host) => {
+            let wrong = |error| Failure::failed("config-value", format!("[SocketProtocol] {key} = {host}: {error}"));
+            let mut found = lookup_host((host.as_str(), port)).await.map_err(|error| wrong(error.to_string()))?;
+            found.next().ok_or_else(|| wrong("it has no address".to_owned()))?
+        }
     })
 }
 

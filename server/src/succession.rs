@@ -88,7 +88,7 @@ pub fn follow(directory: &Path, addresses: &str, head_key: &str) -> Result<Follo
         Failure::usage("wrong-value", message).hint("`promote` prints both at the new head office")
     };
     let addresses: Vec<String> = addresses.split(',').map(|address| address.trim().to_owned()).collect();
-    if let Some(bad) = addresses.iter().find(|address| Address::parse(address).is_none()) {
+    if let Some(bad) = addresses.iter().find(|address| Address::of_node(address).is_none()) {
         return Err(wrong("address", bad));
     }
     let head_key: PublicKey = head_key.parse().map_err(|_| wrong("key", head_key))?;

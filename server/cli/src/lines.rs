@@ -51,8 +51,11 @@ fn rest(peer: &PeerStatus, words: &Words) -> String {
     let lag = peer.lag_ms.filter(|_| is_connected && behind.is_none()).map(|lag| words.milliseconds(lag));
     let error = peer.last_error.as_ref().filter(|_| !is_connected);
     let error = error.map(|error| fill(words.last_error, &[&harmless(error)]));
-    let over_tcp = is_connected && peer.transport.as_deref() == Some("tls");
-    let over_tcp = over_tcp.then(|| words.over_tcp.to_owned());
+    let over_tcp = match peer.transport.as_deref().filter(|_| is_connected) {
+        Some("tls") => Some(words.over_tcp.to_owned()),
+        Some("plain") => Some(words.over_plain.to_owned()),
+        _ => None,
+    };
     [behind, lag, over_tcp, error].into_iter().flatten().collect::<Vec<_>>().join("   ")
 }
 

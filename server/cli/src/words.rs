@@ -87,6 +87,7 @@ words! {
     moved_last: "{} since the start, the last {} at {}", "{} seit dem Start, zuletzt {} am {}";
     seen_line: "seen", "gesehen";
     over_tcp: "over TCP, UDP does not pass", "über TCP, UDP kommt nicht durch";
+    over_plain: "over TCP without encryption", "über TCP ohne Verschlüsselung";
     compared_with: "{} {entry or object|entries and objects} compared with {}", "{} {Eintrag oder Objekt|Einträge und Objekte} mit {} verglichen";
     compared_log: "{} {entry|entries} of the log read and checked", "{} {Eintrag|Einträge} des Protokolls gelesen und geprüft";
     nothing_differs: "nothing differs", "keine Unterschiede";

@@ -30,7 +30,7 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Where to listen: a host name, an address, or `*` for all addresses of the machine.
     Listen,
-    /// Addresses `host:port`, comma between; a missing port is 4243.
+    /// Addresses `host:port`, comma between; a missing port is 4243, or 4242 behind `plain://`.
     Addresses,
     /// A public key of 32 bytes in 64 hexadecimal digits.
     PublicKey,
@@ -82,6 +82,10 @@ impl fmt::Debug for Hidden {
 
 /// The port of an address that names none.
 pub const DEFAULT_TLS_PORT: u16 = 4243;
+/// As [`DEFAULT_TLS_PORT`], of an address without encryption.
+const DEFAULT_PLAIN_PORT: u16 = 4242;
+/// What the address of a node begins with that is reached without encryption.
+const PLAIN: &str = "plain://";
 
 /// Where a node can be reached.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -90,10 +94,15 @@ pub struct Address {
     pub host: String,
     /// 1 to 65535.
     pub port: u16,
+    /// Whether it is reached without encryption.
+    pub is_plain: bool,
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_plain {
+            f.write_str(PLAIN)?;
+        }
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
@@ -103,9 +112,21 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    /// As [`Self::parse`], with `plain://` before it where the node is to be reached without encryption.
+    #[must_use]
+    pub fn of_node(text: &str) -> Option<Self> {
+        let Some(rest) = text.strip_prefix(PLAIN) else { return Self::parse(text) };
+        let address = Self::with_port(rest, DEFAULT_PLAIN_PORT)?;
+        Some(Self { is_plain: true, ..address })
+    }
+
     /// Reads `host`, `host:port`, `[address]` or `[address]:port`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        Self::with_port(text, DEFAULT_TLS_PORT)
+    }
+
+    fn with_port(text: &str, default: u16) -> Option<Self> {
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, port) = rest.split_once(']')?;
@@ -119,9 +140,9 @@ impl Address {
         };
         let port = match port {
             Some(digits) => digits.parse().ok().filter(|port| *port != 0)?,
-            None => DEFAULT_TLS_PORT,
+            None => default,
         };
-        (text.starts_with('[') || is_host(host)).then(|| Self { host: host.to_owned(), port })
+        (text.starts_with('[') || is_host(host)).then(|| Self { host: host.to_owned(), port, is_plain: false })
     }
 }
 
@@ -157,7 +178,7 @@ impl Kind {
                 Ok(Value::Text(text.to_owned()))
             }
             Self::Listen => expected(),
-            Self::Addresses => match text.split(',').map(|part| Address::parse(part.trim())).collect() {
+            Self::Addresses => match text.split(',').map(|part| Address::of_node(part.trim())).collect() {
                 Some(addresses) => Ok(Value::Addresses(addresses)),
                 None => expected(),
             },
@@ -190,7 +211,7 @@ impl Kind {
             Self::Path => "a path".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Listen => "a host name, an address, or * for all addresses".to_owned(),
-            Self::Addresses => "addresses host:port, comma between".to_owned(),
+            Self::Addresses => "addresses host:port or plain://host:port, comma between".to_owned(),
             Self::PublicKey => "64 hexadecimal digits".to_owned(),
             Self::Names => "names, comma between".to_owned(),
             Self::Section => "the name of a section".to_owned(),
@@ -308,8 +329,11 @@ mod tests {
             check(wrong, None);
         }
         let two =
-            Value::Addresses(vec![Address { host: "a".into(), port: 1 }, Address { host: "b".into(), port: 4243 }]);
-        assert_eq!(Kind::Addresses.read("a:1 , b"), Ok(two));
+            Value::Addresses(["a:1", "b:4243", "plain://c:4242"].map(|text| Address::of_node(text).unwrap()).into());
+        assert_eq!(Kind::Addresses.read("a:1 , b, plain://c"), Ok(two));
+        assert_eq!(Address::of_node("plain://[::1]:7").unwrap().to_string(), "plain://[::1]:7");
+        assert!(Kind::Addresses.read("plain://").is_err() && Kind::Addresses.read("plain://plain://a").is_err());
+        assert!(Kind::Server.read("plain://a").is_err(), "nobody else is reached so");
         assert!(Kind::Addresses.read("a:1,").is_err());
     }
 

@@ -80,9 +80,11 @@ used_keys! {
         "Where the contents of files are kept. A relative path starts at the project directory; this version knows no S3 store.");
 
     PLAIN_HOST = Key::new("SocketProtocol", "host", Kind::Listen, "",
-        "Where to listen without encryption. Default: this machine only (loopback), other than in former versions. This version opens no such port.");
+        "Where to listen without encryption. Default: this machine only (loopback), other than in former versions; anywhere else whoever is on the way reads and changes what is said.");
     PLAIN_PORT = Key::new("SocketProtocol", "port", Kind::Port, "4242",
-        "Port without encryption, TCP. This version does not open it: programs on this machine use a socket in run/.");
+        "Port without encryption, TCP, for branches whose headOffice begins with plain://. Opened only where this key is set, so that several nodes on a machine do not collide, and never by a branch; clients on this machine use a socket in run/.");
+    PLAIN_BACKLOG = Key::new("SocketProtocol", "backlog", number(1, 65_535, "connections"), "10",
+        "So many finished connections without encryption may wait until the node takes them in; further ones wait before that.");
     TLS_HOST = Key::new("SocketProtocol", "tlsHost", Kind::Listen, "*",
         "Where to listen with encryption, for branches and clients on other machines.");
     TLS_PORT = Key::new("SocketProtocol", "tlsPort", Kind::Port, "4243",
@@ -104,7 +106,7 @@ used_keys! {
     ADVERTISE = Key::new("SyncService", "advertise", Kind::Addresses, "",
         "Addresses under which branches reach this node; they go into the account files that it exports.").watched();
     HEAD_OFFICE = Key::new("SyncService", "headOffice", Kind::Addresses, "",
-        "At a branch: the head office's addresses, tried in this order. Written by join.");
+        "At a branch: the head office's addresses, tried in this order. Written by join. One that begins with plain:// is reached without encryption, for nodes of one machine or behind a tunnel: both sides prove their keys, and what follows is not protected.");
     HEAD_OFFICE_KEY = Key::new("SyncService", "headOfficeKey", Kind::PublicKey, "",
         "At a branch: the head office's public key; a peer with another one is refused. Written by join.");
     RETRY_MINIMUM = Key::new("SyncService", "retryMinimum", number(10, 3_600_000, "ms"), "1000",
@@ -191,13 +193,6 @@ pub const ACCEPTED: &[Key] = &[
         Kind::Names,
         "",
         "Entities whose doubled ids and relations that check leaves out, with all that extend them.",
-    ),
-    Key::later(
-        "SocketProtocol",
-        "backlog",
-        number(1, 65_535, "connections"),
-        "10",
-        "So many connections without encryption may wait until the node takes them in.",
     ),
     Key::later("SocketProtocol", "certificate", Kind::Text, "", "Service name of the certificate that is shown."),
     Key::later(

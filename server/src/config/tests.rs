@@ -58,7 +58,7 @@ fn defaults_of_an_empty_file() {
     let (config, problems) = read("");
     assert_eq!(problems, Vec::<String>::new());
     assert!(config.authoritative && config.node_name.is_none() && config.node_number.is_none());
-    assert_eq!((config.plain_host, config.plain_port), (Listen::Loopback, 4242));
+    assert_eq!((config.plain_host, config.plain_port), (Listen::Loopback, None), "opened only where it is asked for");
     assert_eq!((config.tls_host, config.tls_port), (Listen::All, 4243));
     assert_eq!((config.http_host, config.http_port), (Listen::All, 8080));
     assert_eq!((config.live.retry_min, config.live.retry_max), (Duration::from_secs(1), Duration::from_secs(60)));
@@ -169,14 +169,14 @@ fn files_of_former_versions_start_a_node() {
         [Castor]\nwhatever = 1\n[Wire]\nport = 5000\nbacklog = 10\n[HikariPool]\nmaximumPoolSize = 20\n";
     let (config, problems) = check(text, "m.ini", &nothing());
     assert!(problems.iter().all(|problem| !problem.is_error()), "{problems:?}");
-    assert_eq!((config.plain_port, config.node_number), (5000, Some(NodeId(12))));
+    assert_eq!((config.plain_port, config.node_number), (Some(5000), Some(NodeId(12))));
     assert_eq!(config.schema_path(Path::new("/p")), Some("/srv/.demo/schema/schema.xml".into()));
     let words: Vec<_> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
         [
             "m.ini line 4: names of classes have no effect: driver (line 4), persistenceMgr (line 8), protocolDriver (line 10)",
-            "m.ini line 13: these settings are accepted and not in effect yet: noIntegrityCheck (line 13), backlog (line 21)",
+            "m.ini line 13: these settings are accepted and not in effect yet: noIntegrityCheck (line 13)",
             "m.ini line 14: [DBMan] nodeID: this is the old spelling of nodeNumber",
             "m.ini line 17: [Castor]: this version does not look into this section",
         ]
@@ -201,7 +201,7 @@ fn the_environment_comes_last_and_wins() {
         .variable("MYTISM_LOG", "debug")
         .variable("MYTISM_DBMAN_NODENAME", "");
     let (config, problems) = check("[SocketProtocol]\nport = 5000\n[DBMan]\nnodeName = kept\n", "m.ini", &around);
-    assert_eq!((config.plain_port, config.node_name.as_deref()), (6000, Some("kept")));
+    assert_eq!((config.plain_port, config.node_name.as_deref()), (Some(6000), Some("kept")));
     let expected =
         "environment variable MYTISM_LOG_LEVEL: [Log] level = loud: expected one of error, warn, info, debug, trace";
     assert_eq!(sentences(&problems), [expected]);
@@ -416,7 +416,8 @@ fn the_example_reads_as_the_defaults() {
     let live: String =
         text.lines().map(|line| line.strip_prefix(';').unwrap_or(line)).map(|line| format!("{line}\n")).collect();
     let (config, problems) = check(&live, "m.ini", &nothing());
-    assert_eq!(config, defaults());
+    assert_eq!(config.plain_port, Some(4242), "opened where it is written, be it as the default");
+    assert_eq!(Config { plain_port: None, ..config }, defaults());
     assert!(problems.iter().all(|problem| problem.code == "config-no-effect"), "{problems:?}");
     for key in keys::all() {
         let line = format!("\n;{} = {}", key.name, key.default).trim_end().to_owned() + "\n";

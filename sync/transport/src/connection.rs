@@ -97,6 +97,8 @@ pub enum Transport {
     Quic,
     /// TLS over TCP.
     Tls,
+    /// TCP without encryption.
+    Plain,
 }
 
 impl fmt::Display for Transport {
@@ -105,6 +107,7 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Quic => "quic",
             Self::Tls => "tls",
+            Self::Plain => "plain",
         })
     }
 }

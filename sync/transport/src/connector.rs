@@ -3,7 +3,7 @@
 //! QUIC goes first. Where it has no answer within [`QUIC_PATIENCE`], as behind a firewall that lets no UDP pass, TLS over
 //! TCP to the same port is tried beside it, and the first good connection counts; a [`Connector`] remembers such
 //! addresses for a while and tries both at once there. An answer that is no silence (another key, a refusal) is decisive
-//! over either.
+//! over either. An address that begins with [`PLAIN`] is reached over TCP without encryption, and in no other way.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,12 +19,15 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::connection::{ConnectionLost, PeerConnection, Transport};
 use crate::identity::{NodeKey, PublicKey};
+use crate::plain::{self, PlainError};
 use crate::quic::Quic;
 use crate::tcp;
 use crate::tls::{self, Found};
 
 /// The name in the handshake is not sent and means nothing; the key is what is checked.
 const SERVER_NAME: &str = "mytism";
+/// What an address begins with that is reached without encryption.
+pub const PLAIN: &str = "plain://";
 /// A further address of the same name is tried after so long, while the ones before go on.
 const STAGGER: Duration = Duration::from_millis(250);
 /// How long QUIC alone may take to answer.
@@ -130,6 +133,7 @@ impl Blocked {
         match transport {
             Transport::Quic => known.remove(&address),
             Transport::Tls => known.insert(address, Instant::now()),
+            Transport::Plain => None,
         };
     }
 
@@ -153,9 +157,9 @@ pub async fn connect(
 }
 
 impl Connector {
-    /// Connects to the node with the key `expected` at `address` (`host:port`, `1.2.3.4:port` or `[v6]:port`). All
-    /// addresses of a name are tried, one after another and then side by side; the first good connection counts. May be
-    /// dropped at any time.
+    /// Connects to the node with the key `expected` at `address` (`host:port`, `1.2.3.4:port` or `[v6]:port`, with
+    /// [`PLAIN`] before it where no encryption is wanted). All addresses of a name are tried, one after another and then
+    /// side by side; the first good connection counts. May be dropped at any time.
     ///
     /// # Errors
     /// One of [`ConnectError`] after `deadline` at the latest; of several, the one that says most.
@@ -190,17 +194,32 @@ impl Connector {
         tried: &mut Vec<SocketAddr>,
         failures: &mut Vec<ConnectError>,
     ) -> Option<PeerConnection> {
-        match resolve(address).await {
+        let (host, is_plain) = match address.strip_prefix(PLAIN) {
+            Some(host) => (host, true),
+            None => (address, false),
+        };
+        match resolve(host).await {
             Ok(found) => *tried = found,
             Err(error) => failures.push(error),
         }
+        let own = match key.again() {
+            Ok(own) => Arc::new(own),
+            Err(error) => {
+                failures.push(ConnectError::Key(rustls::Error::General(error.to_string())));
+                return None;
+            }
+        };
         let mut waiting = tried.clone().into_iter();
         let mut attempts = JoinSet::new();
         loop {
             if let Some(next) = waiting.next() {
-                match Attempt::new(address, next, key, expected) {
-                    Ok(attempt) => drop(attempts.spawn(attempt.run(Arc::clone(&self.blocked)))),
-                    Err(error) => failures.push(error),
+                if is_plain {
+                    attempts.spawn(over_plain(words(address, host, next), next, Arc::clone(&own), expected));
+                } else {
+                    match Attempt::new(words(address, host, next), next, &own, expected) {
+                        Ok(attempt) => drop(attempts.spawn(attempt.run(Arc::clone(&self.blocked)))),
+                        Err(error) => failures.push(error),
+                    }
                 }
             }
             let more = waiting.len() > 0;
@@ -225,7 +244,26 @@ async fn resolve(address: &str) -> Result<Vec<SocketAddr>, ConnectError> {
     if found.is_empty() { Err(unresolved("the name has no address".to_owned())) } else { Ok(found) }
 }
 
-/// One try of one address, over both ways.
+/// An address as it was given, with what it resolved to where that is not the same.
+fn words(given: &str, host: &str, to: SocketAddr) -> String {
+    if host == to.to_string() { given.to_owned() } else { format!("{given} ({to})") }
+}
+
+/// One try without encryption. Fails without an error where nobody answers.
+async fn over_plain(
+    address: String,
+    to: SocketAddr,
+    key: Arc<NodeKey>,
+    expected: PublicKey,
+) -> Result<PeerConnection, Option<ConnectError>> {
+    plain::connect(&key, expected, to).await.map_err(|error| match error {
+        PlainError::OtherKey { found } => Some(ConnectError::WrongKey { address, expected, found }),
+        error if error.is_answer() => Some(ConnectError::Refused { address, reason: error.to_string() }),
+        _ => None,
+    })
+}
+
+/// One try of one address, over both ways with encryption.
 struct Attempt {
     quic: OverQuic,
     tls: OverTls,
@@ -233,8 +271,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn new(given: &str, to: SocketAddr, key: &NodeKey, expected: PublicKey) -> Result<Self, ConnectError> {
-        let address = if given == to.to_string() { given.to_owned() } else { format!("{given} ({to})") };
+    fn new(address: String, to: SocketAddr, key: &NodeKey, expected: PublicKey) -> Result<Self, ConnectError> {
         let quic = OverQuic::new(address.clone(), to, key, expected)?;
         Ok(Self { quic, tls: OverTls::new(address, to, key, expected)?, to })
     }

@@ -56,6 +56,11 @@ impl NodeKey {
         Ok(Self { pair, document })
     }
 
+    /// The same key pair, for a task that outlives the borrowed one.
+    pub(crate) fn again(&self) -> Result<Self, KeyError> {
+        Self::from_document(self.document.clone())
+    }
+
     /// Reads the key pair from a file.
     ///
     /// # Errors

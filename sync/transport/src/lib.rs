@@ -1,5 +1,5 @@
-//! How bytes get from one process to another: between nodes over QUIC or TLS over TCP, between a node and its clients over a local
-//! socket.
+//! How bytes get from one process to another: between nodes over QUIC, TLS over TCP or TCP alone, between a node and its
+//! clients over a local socket.
 //!
 //! It carries whole envelopes and says who is at the other end. **It does not know what the envelopes mean** (of each
 //! it reads the eight bytes of the header, to bound memory), keeps no state of the synchronisation, never connects
@@ -9,7 +9,8 @@
 //! 2. [`frame`]: bytes into envelopes, without any input or output
 //! 3. [`stream`]: envelopes over anything that can be read and written
 //! 4. [`connection`]: a connection between two nodes, with many streams; `quic` and `mux` are the two kinds of it
-//! 5. [`listener`] and [`connector`]: how such a connection comes about; `gate`: how many strangers may wait
+//! 5. [`listener`] and [`connector`]: how such a connection comes about, `tcp` and `plain` over TCP; `gate`: how many
+//!    strangers may wait
 //! 6. [`local`]: the socket in the project directory
 
 pub mod connection;
@@ -21,6 +22,7 @@ mod key_file;
 pub mod listener;
 pub mod local;
 mod mux;
+mod plain;
 mod quic;
 pub mod stream;
 mod tap;

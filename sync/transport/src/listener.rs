@@ -1,9 +1,10 @@
-//! Takes connections of other nodes, over QUIC and over TLS on the TCP port of the same number.
+//! Takes connections of other nodes, over QUIC and over TLS on the TCP port of the same number, and, where it is asked
+//! to, over TCP without encryption on a further one.
 //!
 //! Anybody may knock, so the work and memory for who has not proved a key is bounded: so many handshakes at once, each
 //! for so long, and from half of that on only for who answers from the address that it claims. Which keys are welcome
 //! is the caller's matter; until the caller says that a peer is, the peer is a stranger, and of these there are only so
-//! many from each address, each for so long; over which of the two they come makes no difference.
+//! many from each address, each for so long; over which of the ports they come makes no difference.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -22,14 +23,14 @@ use crate::gate::{Gate, Limits, Stranger, Verdict};
 use crate::identity::NodeKey;
 use crate::mux::{Mux, WeakMux};
 use crate::quic::Quic;
-use crate::{tcp, tls};
+use crate::{plain, tcp, tls};
 
 /// How long a handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Handshakes at once, with connections that nobody has accepted yet; those that wait for their delay not counted.
 const HANDSHAKES_MAX: usize = 64;
 /// Strangers over TCP at most, since each has a file of the process; over QUIC they have none.
-const STRANGERS_TLS_MAX: usize = 512;
+const STRANGERS_TCP_MAX: usize = 512;
 /// While fewer than so many more are possible, addresses are proved first.
 const HANDSHAKES_FREE_MIN: usize = HANDSHAKES_MAX / 2;
 /// Connection attempts that quinn keeps until the task here comes to them, and bytes for each and all of them.
@@ -69,9 +70,13 @@ pub struct Listener {
     endpoint: Endpoint,
     gate: Arc<Gate>,
     ready: mpsc::Receiver<PeerConnection>,
+    /// Those without encryption.
+    plain: Option<mpsc::Receiver<PeerConnection>>,
     lines: Arc<Lines>,
+    /// For strangers over TCP.
+    permits: Arc<Semaphore>,
     /// The tasks that take connections; end with this set.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// The connections over TCP, so that they can be ended with their listener. QUIC knows its own.
@@ -121,16 +126,38 @@ impl Listener {
         let (done, ready) = mpsc::channel(usize::from(backlog.max(1)));
         let gate = Gate::new(limits);
         let lines = Arc::new(Lines::default());
-        let door = |at_once| Door {
-            gate: Arc::clone(&gate),
-            permits: Arc::new(Semaphore::new(at_once)),
-            done: done.clone(),
-            lines: Arc::clone(&lines),
-        };
+        let permits = Arc::new(Semaphore::new(STRANGERS_TCP_MAX));
+        let door = |permits| Door { gate: Arc::clone(&gate), permits, done: done.clone(), lines: Arc::clone(&lines) };
+        let config = Arc::new(tls::server(key).map_err(BindError::Key)?);
         let mut tasks = JoinSet::new();
-        tasks.spawn(door(HANDSHAKES_MAX).take_quic(endpoint.clone()));
-        tasks.spawn(door(STRANGERS_TLS_MAX).take_tls(tcp, Arc::new(tls::server(key).map_err(BindError::Key)?)));
-        Ok(Self { endpoint, gate, ready, lines, _tasks: tasks })
+        tasks.spawn(door(Arc::new(Semaphore::new(HANDSHAKES_MAX))).take_quic(endpoint.clone()));
+        tasks.spawn(door(Arc::clone(&permits)).take_tcp(tcp, move |stream| Knock::Tls(stream, Arc::clone(&config))));
+        Ok(Self { endpoint, gate, ready, plain: None, lines, permits, tasks })
+    }
+
+    /// Listens on a further address, for TCP without encryption, with a queue of its own; port 0 chooses one. Strangers
+    /// count together with all others. Tells where it listens. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where the address cannot be had.
+    pub fn bind_plain(&mut self, address: SocketAddr, key: &NodeKey, backlog: u16) -> Result<SocketAddr, BindError> {
+        let failed = |cause| BindError::Socket { address, kind: "TCP", cause };
+        let key = key.again().map_err(|error| BindError::Key(rustls::Error::General(error.to_string())))?;
+        let tcp = std::net::TcpListener::bind(address).map_err(failed)?;
+        tcp.set_nonblocking(true).map_err(failed)?;
+        let found = tcp.local_addr().map_err(failed)?;
+        let tcp = TcpListener::from_std(tcp).map_err(failed)?;
+        let (done, ready) = mpsc::channel(usize::from(backlog.max(1)));
+        let door = Door {
+            gate: Arc::clone(&self.gate),
+            permits: Arc::clone(&self.permits),
+            done,
+            lines: Arc::clone(&self.lines),
+        };
+        let key = Arc::new(key);
+        self.tasks.spawn(door.take_tcp(tcp, move |stream| Knock::Plain(stream, Arc::clone(&key))));
+        self.plain = Some(ready);
+        Ok(found)
     }
 
     /// Sets what strangers may do from now on.
@@ -149,7 +176,16 @@ impl Listener {
     /// The next peer that has proved its key; `None` once the listener has ended. It counts as a stranger until
     /// [`PeerConnection::welcome`], and is cut off if that takes too long. May be dropped at any time.
     pub async fn accept(&mut self) -> Option<PeerConnection> {
-        self.ready.recv().await
+        let plain = async {
+            match &mut self.plain {
+                Some(plain) => plain.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            connection = self.ready.recv() => connection,
+            connection = plain => connection,
+        }
     }
 
     /// Ends the listener and all its connections, and waits until the peers have been told, at most one second.
@@ -264,7 +300,7 @@ impl Door {
     }
 
     /// Who has a connection over TCP is at the address that he claims.
-    async fn take_tls(self, listener: TcpListener, config: Arc<rustls::ServerConfig>) {
+    async fn take_tcp(self, listener: TcpListener, knock: impl Fn(TcpStream) -> Knock) {
         let mut strangers = JoinSet::new();
         loop {
             let (stream, from) = match listener.accept().await {
@@ -280,7 +316,7 @@ impl Door {
             match self.gate.knock(from.ip(), true) {
                 Verdict::Admit { stranger, delay, wait_max } => {
                     let visit = Visit { stranger, place: Some(place), delay, wait_max, from, door: self.clone() };
-                    strangers.spawn(visit.receive(Knock::Tls(stream, Arc::clone(&config))));
+                    strangers.spawn(visit.receive(knock(stream)));
                 }
                 Verdict::Refuse { first } => warn_of_refusal(first, from),
                 Verdict::ProveAddress => {}
@@ -300,6 +336,7 @@ fn warn_of_refusal(first: bool, from: SocketAddr) {
 enum Knock {
     Quic(Box<Incoming>),
     Tls(TcpStream, Arc<rustls::ServerConfig>),
+    Plain(TcpStream, Arc<NodeKey>),
 }
 
 /// A stranger, from the knock until he is welcome, gone or cut off.
@@ -322,7 +359,7 @@ impl Visit {
         }
         let handshakes = Arc::clone(&door.permits);
         let permit = match &knock {
-            Knock::Tls(..) => None,
+            Knock::Tls(..) | Knock::Plain(..) => None,
             Knock::Quic(_) => match handshakes.try_acquire_owned() {
                 Ok(permit) => Some(permit),
                 Err(_) => return knock.refuse(),
@@ -354,7 +391,7 @@ impl Knock {
     fn refuse(self) {
         match self {
             Self::Quic(incoming) => incoming.refuse(),
-            Self::Tls(stream, _) => drop(stream),
+            Self::Tls(stream, _) | Self::Plain(stream, _) => drop(stream),
         }
     }
 }
@@ -367,6 +404,7 @@ async fn shake_hands(knock: Knock, from: SocketAddr, end: Instant) -> Option<Pee
                 PeerConnection::over_quic(Quic::new(connection, None)).ok_or_else(|| "a peer without a key".to_owned())
             }
             Knock::Tls(stream, config) => tcp::accept(config, stream, from).await.map_err(|error| error.to_string()),
+            Knock::Plain(stream, key) => plain::accept(&key, stream, from).await.map_err(|error| error.to_string()),
         }
     };
     match timeout_at(end.min(Instant::now() + HANDSHAKE_DEADLINE), shaking).await {

@@ -37,6 +37,10 @@ pub(crate) async fn pair_at(address: SocketAddr, over: Transport) -> Pair {
     let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
     let mut listener = Listener::bind(address, &head_key, Limits::default(), 10).unwrap();
     let mut address = listener.local_addr().unwrap().to_string();
+    if over == Transport::Plain {
+        let plain = SocketAddr::new(listener.local_addr().unwrap().ip(), 0);
+        address = format!("plain://{}", listener.bind_plain(plain, &head_key, 10).unwrap());
+    }
     if over == Transport::Tls {
         let (only_tcp, mut relay) = tcp_relay(&address, None).await;
         address = only_tcp;
@@ -72,8 +76,8 @@ pub(crate) async fn tcp_relay(to: &str, from: Option<[u8; 4]>) -> (String, JoinS
     (address, tasks)
 }
 
-/// Makes a test of a connection into two: over QUIC and over TLS.
-macro_rules! over_both {
+/// Makes a test of a connection into three: over QUIC, over TLS and over TCP alone.
+macro_rules! over_all {
     ($($name:ident),* $(,)?) => {
         mod over_quic {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,9 +91,15 @@ macro_rules! over_both {
                 super::$name(mytism_transport::Transport::Tls).await;
             })*
         }
+        mod over_plain {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(mytism_transport::Transport::Plain).await;
+            })*
+        }
     };
 }
-pub(crate) use over_both;
+pub(crate) use over_all;
 
 pub(crate) fn message(kind: u16, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -4,13 +4,14 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::{LARGE, PATIENCE, Pair, message, over_both, pair};
-use mytism_transport::{ConnectError, FrameError, NodeKey, Purpose, Transport, connect};
-use tokio::io::AsyncWriteExt;
+use crate::common::{LARGE, PATIENCE, Pair, loopback, message, over_all, pair};
+use mytism_transport::{ConnectError, FrameError, Limits, Listener, NodeKey, Purpose, Transport, connect};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-over_both!(
+over_all!(
     a_message_of_unknown_type_passes_if_it_is_small,
     a_stream_cut_within_a_message_is_an_error_and_the_connection_goes_on,
     a_connection_cut_within_a_message_is_an_error,
@@ -173,6 +174,75 @@ async fn a_server_of_something_else_is_no_node() {
         () = accepting => panic!("the server ended"),
         error = connecting => assert!(matches!(error, Err(ConnectError::Refused { .. })), "{error:?}"),
     }
+}
+
+/// The handshake without encryption, word for word as the protocol's document has it.
+#[tokio::test]
+async fn the_handshake_without_encryption_is_the_documented_one() {
+    let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
+    let mut listener = Listener::bind(loopback(), &head_key, Limits::default(), 10).unwrap();
+    let to = listener.bind_plain(loopback(), &head_key, 10).unwrap();
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let asked = [&b"mytism-plain/1\n"[..], branch_key.public().as_bytes(), &[7; 32]].concat();
+    stream.write_all(&asked).await.unwrap();
+    let mut answered = [0; 79 + 64];
+    timeout(PATIENCE, stream.read_exact(&mut answered)).await.unwrap().unwrap();
+    let (hello, signature) = answered.split_at(79);
+    assert_eq!(hello[..47], [&b"mytism-plain/1\n"[..], head_key.public().as_bytes()].concat());
+    assert!(head_key.public().verify(&[b"mytism-plain/1 server\0", &asked[..], hello].concat(), signature));
+    let proof = branch_key.sign(&[b"mytism-plain/1 client\0", &asked[..], &answered].concat());
+    stream.write_all(&proof).await.unwrap();
+    let peer = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    assert_eq!((peer.peer(), peer.transport()), (branch_key.public(), Transport::Plain));
+}
+
+#[tokio::test]
+async fn strangers_without_encryption_are_read_no_further_than_they_must_and_keep_nobody_out() {
+    let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
+    let limits = Limits { wait_max: Duration::from_secs(2), ..Limits::default() };
+    let mut listener = Listener::bind(loopback(), &head_key, limits, 10).unwrap();
+    let to = listener.bind_plain(loopback(), &head_key, 10).unwrap();
+    let hello = [&b"mytism-plain/1\n"[..], branch_key.public().as_bytes(), &[7; 32]].concat();
+    let wrong_proof = [&hello[..], &[0; 64]].concat();
+    let strangers = [
+        &b""[..],
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"mytism-plain/2\n",
+        b"mytism-plain/1\n and no more",
+        &[0; 4096],
+        &hello,
+        &wrong_proof,
+    ];
+    let mut waiting = JoinSet::new();
+    for said in strangers {
+        let said = said.to_vec();
+        waiting.spawn(async move {
+            let mut stream = TcpStream::connect(to).await.unwrap();
+            stream.write_all(&said).await.unwrap();
+            let mut heard = Vec::new();
+            // Cut off, be it in the middle of what was not read.
+            let _end = stream.read_to_end(&mut heard).await;
+            assert!(heard.len() <= 79 + 64, "the answer to a greeting at most: {}", heard.len());
+        });
+    }
+    // One that says on and on, where a proof should be.
+    waiting.spawn(async move {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        let written = async {
+            for _ in 0..10_000 {
+                stream.write_all(&[b'm'; 65_536]).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        assert!(written.await.is_err(), "nobody reads all that");
+    });
+    let address = format!("plain://{to}");
+    let connecting = connect(&address, &branch_key, head_key.public(), PATIENCE);
+    let (branch, head) = tokio::join!(connecting, timeout(PATIENCE, listener.accept()));
+    assert_eq!(head.unwrap().unwrap().peer(), branch_key.public());
+    branch.unwrap();
+    timeout(PATIENCE, waiting.join_all()).await.expect("all strangers are cut off");
+    timeout(Duration::from_millis(100), listener.accept()).await.unwrap_err();
 }
 
 /// A client that wants certificates and shows none, as a browser would.

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::common::{LARGE, PATIENCE, Pair, loopback, message, over_both, pair, pair_at, tcp_relay};
+use crate::common::{LARGE, PATIENCE, Pair, loopback, message, over_all, pair, pair_at, tcp_relay};
 use mytism_transport::connector::QUIC_PATIENCE;
 use mytism_transport::{
     ConnectError, ConnectionLost, Connector, FrameError, Limits, Listener, NodeKey, Purpose, Transport, connect,
 };
 use tokio::time::timeout;
 
-over_both!(
+over_all!(
     what_was_finished_comes_before_the_end,
     a_connection_ends_with_its_last_handle,
     exported_bytes_are_equal_and_belong_to_one_connection_and_label,
@@ -214,7 +214,7 @@ async fn a_reader_that_leaves_is_noticed(over: Transport) {
     let error = timeout(PATIENCE, write).await.unwrap();
     match over {
         Transport::Quic => assert!(matches!(error, FrameError::Stopped { .. }), "{error:?}"),
-        Transport::Tls => assert!(matches!(error, FrameError::Broken(_)), "{error:?}"),
+        Transport::Tls | Transport::Plain => assert!(matches!(error, FrameError::Broken(_)), "{error:?}"),
     }
 }
 
@@ -249,6 +249,26 @@ async fn tls_is_chosen_within_two_seconds_where_udp_does_not_pass_and_quic_where
         }
     };
     assert_eq!(over, Transport::Quic);
+}
+
+#[tokio::test]
+async fn without_encryption_a_peer_with_another_key_is_refused_too() {
+    let (head_key, branch_key) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
+    let mut listener = Listener::bind(loopback(), &head_key, Limits::default(), 10).unwrap();
+    let plain = format!("plain://{}", listener.bind_plain(loopback(), &head_key, 10).unwrap());
+    let wrong = connect(&plain, &branch_key, branch_key.public(), PATIENCE).await.unwrap_err();
+    assert!(matches!(wrong, ConnectError::WrongKey { found, .. } if found == head_key.public()), "{wrong}");
+    // Who speaks another protocol is told so, on either side.
+    let tls = listener.local_addr().unwrap();
+    let other = connect(&format!("plain://{tls}"), &branch_key, head_key.public(), PATIENCE).await.unwrap_err();
+    assert!(matches!(other, ConnectError::Refused { .. }), "{other}");
+    let connecting = connect(&plain, &branch_key, head_key.public(), PATIENCE);
+    let (branch, head) = tokio::join!(connecting, listener.accept());
+    let (branch, head) = (branch.unwrap(), head.unwrap());
+    assert_eq!((branch.peer(), head.peer()), (head_key.public(), branch_key.public()));
+    assert_eq!(branch.exporter("a").unwrap(), head.exporter("a").unwrap());
+    let again = connect(&plain, &branch_key, head_key.public(), PATIENCE).await.unwrap();
+    assert_ne!(again.exporter("a").unwrap(), branch.exporter("a").unwrap(), "each connection has its own");
 }
 
 #[tokio::test]

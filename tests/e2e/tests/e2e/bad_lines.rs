@@ -14,9 +14,14 @@ use crate::trade::{assert_equal, branch, customer, head_office, order, order_num
 
 /// Lets a branch that is down reach its head office over this line alone.
 pub(crate) fn behind(proxy: &Proxy, project: &Project) {
+    change(project, "headOffice", &format!("127.0.0.1:{}", proxy.port()));
+}
+
+/// Gives a key that is set another value.
+pub(crate) fn change(project: &Project, key: &str, value: &str) {
     let text = fs::read_to_string(project.config_file()).unwrap();
-    let lines = text.lines().map(|line| match line.starts_with("headOffice ") || line.starts_with("headOffice=") {
-        true => format!("headOffice = 127.0.0.1:{}\n", proxy.port()),
+    let lines = text.lines().map(|line| match line.split_once('=').is_some_and(|(name, _)| name.trim() == key) {
+        true => format!("{key} = {value}\n"),
         false => format!("{line}\n"),
     });
     fs::write(project.config_file(), lines.collect::<String>()).unwrap();

@@ -2,7 +2,8 @@
 
 use mytism_testkit::{PATIENCE, RunningNode, wait_until, wait_until_in_step};
 
-use crate::trade::{branch, head_office, order};
+use crate::bad_lines::change;
+use crate::trade::{assert_equal, branch, head_office, order};
 
 fn line(node: &RunningNode) -> serde_json::Value {
     node.project().status()["sync"][0].clone()
@@ -74,4 +75,33 @@ fn what_moved_is_told_at_both_ends() {
     ] {
         assert!(log.contains(&arrow), "{arrow} in\n{log}");
     }
+}
+
+#[test]
+fn a_line_without_encryption_carries_everything_and_holds_to_the_keys() {
+    let mut head = head_office();
+    let mut branch = branch(&head, "berlin");
+    branch.stop();
+    assert_eq!(head.restart()["ports"]["plain"], serde_json::Value::Null, "only where it is asked for");
+    head.project().set("SocketProtocol", "port", "0");
+    let port = head.restart()["ports"]["plain"].as_u64().unwrap();
+    change(branch.project(), "headOffice", &format!("plain://127.0.0.1:{port}"));
+    branch.restart();
+    head.project().save(&order(100));
+    branch.project().save(&order(200));
+    wait_until_in_step(head.project(), &[branch.project()]);
+    for node in [&head, &branch] {
+        wait_until("it is told", PATIENCE, || line(node)["transport"] == "plain");
+    }
+    let told = branch.project().run(&["status"], "").success().stdout;
+    assert!(told.contains("over TCP without encryption"), "{told}");
+    assert_equal(head.project(), branch.project());
+
+    branch.stop();
+    let good = branch.project().setting("headOfficeKey");
+    change(branch.project(), "headOfficeKey", &"3b".repeat(32));
+    branch.restart();
+    let error = || line(&branch)["last_error"].as_str().unwrap_or_default().to_owned();
+    wait_until("the other key is noticed", PATIENCE, || error().contains(&format!("has the key {good}, not")));
+    assert_ne!(line(&branch)["state"], "connected");
 }
