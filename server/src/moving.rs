@@ -120,7 +120,7 @@ fn to_server(
         Err(error) => return Err(error.failure()),
     };
     let store = PostgresStore::open(aside, &options).map_err(failed)?;
-    verify(&store, copied, options.name(), progress)
+    verify(&store, copied, &options.name(), progress)
 }
 
 fn to_files(
@@ -135,14 +135,14 @@ fn to_files(
     let copied = transfer::copy(view, &mut *filling, &mut |done, all| progress("copy", done, all)).map_err(failed)?;
     filling.finish().map_err(failed)?;
     let store = SqliteStore::open(aside).map_err(failed)?;
-    verify(&store, copied, aside.display().to_string(), progress)
+    verify(&store, copied, &aside.display().to_string(), progress)
 }
 
 /// Reads everything of the new database and compares it with what was read of the old one.
 fn verify(
     store: &dyn Store,
     copied: Content,
-    name: String,
+    name: &str,
     progress: &mut MovingProgress<'_>,
 ) -> Result<Content, Failure> {
     let view = store.view().map_err(|error| error.failure())?;

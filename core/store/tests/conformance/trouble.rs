@@ -48,9 +48,9 @@ fn a_server_that_dies_under_load_loses_nothing() {
                 acknowledged.load(Ordering::SeqCst) > before + 20
             });
             if round % 2 == 0 {
-                server.kill()
+                server.kill();
             } else {
-                server.stop()
+                server.stop();
             }
             server.start();
         }
