@@ -162,7 +162,8 @@ impl App {
                 if let Some(at) = self.position(&*view, context, request.as_of.as_deref())? {
                     past::go_back(&mut *view, at)?;
                 }
-                reading::query(schema, &*view, context, &request, sink)?;
+                let now = self.foundation.surroundings.now();
+                reading::query(schema, &*view, context, &request, now, sink)?;
             }
             Request::Show { object, as_of } => {
                 let mut view = self.view()?;

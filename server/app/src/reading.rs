@@ -5,8 +5,9 @@ use mytism_core::change::{Change, Life, Slot, Stamp, Transaction};
 use mytism_core::failure::Failure;
 use mytism_core::id::ObjectId;
 use mytism_core::operation::{ConflictLine, HistoryLine, HistoryRequest, NodeLine, Output, QueryRequest, Reply, Sink};
-use mytism_core::query::{self, ResultKind};
+use mytism_core::query::{self, ResultKind, Surroundings};
 use mytism_core::schema::{Entity, Kind, Schema};
+use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_format::{entry, transaction};
 use mytism_store::{QueryOptions, QueryRow, View};
@@ -19,15 +20,17 @@ use crate::error::AppError;
 use crate::history;
 use crate::output::Presenter;
 
-/// Answers a query.
+/// Answers a query. `now` is what its text means by that.
 pub(crate) fn query(
     schema: &Schema,
     view: &dyn View,
     context: &Context,
     request: &QueryRequest,
+    now: Timestamp,
     sink: &mut Sink<'_>,
 ) -> Result<(), AppError> {
-    let parsed = query::parse(&request.text, schema, &request.params, &context.zone).map_err(Failure::from)?;
+    let surroundings = Surroundings { params: &request.params, zone: &context.zone, now: Some(now) };
+    let parsed = query::parse_with(&request.text, schema, &surroundings).map_err(Failure::from)?;
     let columns: Vec<_> =
         parsed.select.iter().flatten().map(|item| (item.name.clone(), item.expr.kind.clone())).collect();
     let options = QueryOptions { deleted: request.deleted, limit: request.limit };

@@ -140,3 +140,16 @@ fn what_the_system_relies_on_is_not_for_people() {
     let moved = change(head, &[("Address", text("hamburg.example:4243"))]);
     let _saved = node.call(Request::Save(SaveRequest { description: "moved".into(), changes: vec![moved] })).unwrap();
 }
+
+#[test]
+fn a_query_knows_the_time() {
+    let node = head_office();
+    let made = |number: &str, date: &str| {
+        let values = [("OrderID", Input::Number(number.into())), ("OrderDate", text(date))];
+        node.make("Order", &values).unwrap()
+    };
+    made("1", "1996-07-04");
+    made("2", "9999-01-01");
+    assert_eq!(node.rows("select o.OrderID from Order o where o.OrderDate < today()"), ["1"]);
+    assert_eq!(node.rows("select o.OrderID from Order o where datetime(o.OrderDate) > now()"), ["2"]);
+}
