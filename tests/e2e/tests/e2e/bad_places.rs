@@ -79,7 +79,7 @@ fn a_full_disk_loses_nothing_and_is_over_once_there_is_room() {
     let _refused = project.run_json(&arguments(&many, &file), "").error(1, "disk-full");
     let out = project.directory().join("orders.csv");
     let export = ["export", "from Order", "--format", "csv", "--out"];
-    let _refused = project.run_json(&arguments(&export, &out.to_string_lossy()), "").error(1, "file-error");
+    let _refused = project.run_json(&arguments(&export, &out.to_string_lossy()), "").error(1, "disk-full");
     assert!(!out.exists(), "a file that is not whole was left behind");
     assert!(node.log().contains("disk-full"), "the log tells of it:\n{}", node.log());
 

@@ -89,13 +89,19 @@ fn data_move_to_a_server_and_back() {
     let back = project.run_json(&["migrate-store", "sqlite"], "").success().json();
     assert!(back["entries"].as_u64() > moved["entries"].as_u64());
     assert_eq!(counts(&project), before);
+    let _later = project.save(
+        &json!({"changes": [{"new": "a", "entity": "Shipper", "values": {"ShipperID": 78, "CompanyName": "y"}}]}),
+    );
     let _other = project.run_json(&["migrate-store", "postgres", "--url", &address], "").error(3, "store-differs");
     assert_eq!(project.setting("store"), "sqlite");
     assert_eq!(counts(&project), before);
     // One that is whole, and whose name was not written, is taken as it is.
     let again = server.database();
     let first = project.run_json(&["migrate-store", "postgres", "--url", &again], "").success().json();
-    project.set("DBMan", "store", "sqlite");
+    let file = project.directory().join("mytism.ini");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("store = postgres", "store = sqlite")).unwrap();
+    assert_eq!(project.setting("store"), "sqlite");
     let second = project.run_json(&["migrate-store", "postgres", "--url", &again], "").success().json();
     assert_eq!(first["digest"], second["digest"]);
     assert_eq!(counts(&project), before);
