@@ -150,6 +150,6 @@ fn a_query_knows_the_time() {
     };
     made("1", "1996-07-04");
     made("2", "9999-01-01");
-    assert_eq!(node.rows("select o.OrderID from Order o where o.OrderDate < today()"), ["1"]);
-    assert_eq!(node.rows("select o.OrderID from Order o where datetime(o.OrderDate) > now()"), ["2"]);
+    assert_eq!(node.rows("select o.OrderID from Order o where o.OrderDate < now()"), ["1"]);
+    assert_eq!(node.rows("select o.OrderID from Order o where date(o.OrderDate) > today()"), ["2"]);
 }
