@@ -225,14 +225,12 @@ impl Vault {
         for shelf in [Shelf::Chunks, Shelf::Whole] {
             // A name alone proves nothing: there may be damage that nobody has read yet, and whoever brings the good
             // bytes may be about to throw his away. They take its place.
-            match places.read(shelf, hash)? {
-                Some(there) if there == bytes => {
-                    places.touch(shelf, hash);
-                    return Ok(false);
-                }
-                Some(_) => places.set_aside(shelf, hash)?,
-                None => {}
+            let Some(length) = places.length(shelf, hash) else { continue };
+            if length == bytes.len() as u64 && places.read(shelf, hash)?.is_some_and(|there| there == bytes) {
+                places.touch(shelf, hash);
+                return Ok(false);
             }
+            places.set_aside(shelf, hash)?;
         }
         let new = places.write_new(bytes, false)?;
         places.put(&new, Shelf::Staged, hash)?;
