@@ -25,7 +25,7 @@ use crate::operation::Input;
 use crate::schema::Schema;
 use crate::time::Timestamp;
 
-pub use call::{call, compare};
+pub use call::{call, compare, is_accent};
 pub use evaluate::{EvaluateError, Objects, evaluate, mean};
 pub use execute::execute;
 pub use function::Function;

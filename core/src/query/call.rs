@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use super::function::Function;
 use super::tree::ResultKind;
 use crate::value::Value;
+pub use text::is_accent;
 pub(super) use time::zone_name;
 
 /// What the function gives for values of the kinds that it was checked for; `kind` is what shall come out.

@@ -9,7 +9,7 @@ mod expression;
 pub mod postgres;
 mod tables;
 
-use mytism_core::query::{Function, Node, PathEnd, Query, ResultKind, SelectItem};
+use mytism_core::query::{Node, PathEnd, Query, ResultKind, SelectItem};
 use mytism_core::schema::Schema;
 use mytism_core::value::Value;
 
@@ -40,23 +40,15 @@ pub struct Parameter {
     pub kind: ResultKind,
 }
 
-/// A function that an engine cannot say in its own words. The query is answered in memory then, see
-/// [`mytism_core::query::execute`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the engine does not have the function {}", .0.name())]
-pub struct Lacks(pub Function);
-
 /// The statement of a query over the tables of a schema, which must be the one that the query was checked against.
-///
-/// # Errors
-/// When the engine does not have a function.
+#[must_use]
 pub fn compile(
     query: &Query,
     schema: &Schema,
     names: &Names,
     options: QueryOptions,
     dialect: &dyn Dialect,
-) -> Result<Compiled, Lacks> {
+) -> Compiled {
     let mut writer = Writer::new(Tables::new(query.entity, schema, names, options.deleted, dialect), dialect);
     let grouped = query.is_grouped();
     let select = match &query.select {
@@ -80,10 +72,7 @@ pub fn compile(
     }
     sql.push_str(&bounds(query, &mut writer, options.limit));
     let columns = query.select.iter().flatten().map(|item| (item.name.clone(), item.expr.kind.clone())).collect();
-    match writer.lacks {
-        Some(function) => Err(Lacks(function)),
-        None => Ok(Compiled { sql, params: writer.params, columns }),
-    }
+    Compiled { sql, params: writer.params, columns }
 }
 
 fn list(items: &[SelectItem], one: impl FnMut(&SelectItem) -> String) -> String {

@@ -83,9 +83,6 @@ pub enum StoreError {
     /// A sum leaves the range of its kind.
     #[error("a sum is too large for its kind")]
     SumOverflow,
-    /// The engine does not have a function of the query language.
-    #[error(transparent)]
-    Lacks(#[from] crate::compile::Lacks),
     /// Stored bytes are not what they should be.
     #[error("stored bytes are damaged: {0}")]
     Format(#[from] FormatError),
@@ -138,7 +135,7 @@ impl StoreError {
                 "the server went back, as to a copy that lagged: bring the former one back, or restore; nothing was changed",
             ),
             Self::SumOverflow => return Failure::refused("sum-overflow", self.to_string()),
-            Self::Engine(_) | Self::Lacks(_) => ("store-error", "the log of the node says more"),
+            Self::Engine(_) => ("store-error", "the log of the node says more"),
         };
         Failure::failed(code, self.to_string()).hint(hint)
     }

@@ -6,8 +6,8 @@
 //! embedded one does.
 
 mod check;
-mod column;
-mod ddl;
+pub mod column;
+pub mod ddl;
 mod engine;
 mod filling;
 mod numeric;

@@ -11,6 +11,12 @@ use crate::value::Value;
 /// The longest text that a function makes, in bytes; a longer one is nothing.
 const LONGEST: usize = 1 << 20;
 
+/// Whether [`Function::Plain`] takes a character away, once it stands for itself.
+#[must_use]
+pub fn is_accent(character: char) -> bool {
+    is_combining_mark(character)
+}
+
 /// `None` where the function is not about texts, or nothing comes out.
 pub(super) fn call(function: Function, arguments: &[Value], kind: &ResultKind) -> Option<Value> {
     match (function, arguments) {
@@ -61,7 +67,7 @@ fn one(function: Function, text: &str) -> Option<Value> {
         Function::Lower => text.chars().flat_map(char::to_lowercase).collect(),
         Function::Upper => text.chars().flat_map(char::to_uppercase).collect(),
         Function::Fold => text.nfc().flat_map(char::to_lowercase).collect(),
-        Function::Plain => text.nfd().filter(|character| !is_combining_mark(*character)).nfc().collect(),
+        Function::Plain => text.nfd().filter(|character| !is_accent(*character)).nfc().collect(),
         Function::Trim => text.trim().to_owned(),
         Function::TrimStart => text.trim_start().to_owned(),
         Function::TrimEnd => text.trim_end().to_owned(),

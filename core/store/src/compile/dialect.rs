@@ -34,8 +34,12 @@ pub trait Dialect {
     /// mean that is too large is an error.
     fn aggregate(&self, function: Aggregate, argument: Sql<'_>, kind: &ResultKind) -> String;
 
-    /// A function with the meaning of [`mytism_core::query::call`]; `None` where the engine cannot say exactly that.
-    fn call(&self, function: Function, arguments: &[Sql<'_>], kind: &ResultKind) -> Option<String>;
+    /// Whether [`Self::call`] looks at the text of an argument; one that it does not look at is not written, or a value
+    /// would be bound that stands nowhere.
+    fn needs(&self, function: Function, at: usize, kinds: &[&ResultKind]) -> bool;
+
+    /// A function with the very meaning of [`mytism_core::query::call`].
+    fn call(&self, function: Function, arguments: &[Sql<'_>], kind: &ResultKind) -> String;
 
     /// The end of a statement that passes over rows without limiting them: everything between the order and the offset.
     fn no_limit(&self) -> &'static str;

@@ -12,8 +12,6 @@ pub(super) struct Writer<'a> {
     pub(super) tables: Tables<'a>,
     pub(super) dialect: &'a dyn Dialect,
     pub(super) params: Vec<Parameter>,
-    /// The first function that the engine does not have.
-    pub(super) lacks: Option<Function>,
     /// Columns and keys that are written already: the same expression must be the same text, with the same values, or
     /// the engine would not know it again in `GROUP BY`.
     written: Vec<(Expr, String)>,
@@ -21,7 +19,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(tables: Tables<'a>, dialect: &'a dyn Dialect) -> Self {
-        Self { tables, dialect, params: Vec::new(), lacks: None, written: Vec::new() }
+        Self { tables, dialect, params: Vec::new(), written: Vec::new() }
     }
 
     /// A column, or a key of a group or an order.
@@ -109,13 +107,15 @@ impl<'a> Writer<'a> {
     }
 
     fn call(&mut self, function: Function, arguments: &[Expr], kind: &ResultKind) -> String {
-        let texts: Vec<String> = arguments.iter().map(|argument| self.sql(argument)).collect();
+        let kinds: Vec<&ResultKind> = arguments.iter().map(|argument| &argument.kind).collect();
+        let mut texts = Vec::with_capacity(arguments.len());
+        for (at, argument) in arguments.iter().enumerate() {
+            let is_needed = self.dialect.needs(function, at, &kinds);
+            texts.push(if is_needed { self.sql(argument) } else { String::new() });
+        }
         let given: Vec<Sql<'_>> =
             texts.iter().zip(arguments).map(|(text, argument)| Sql { text, kind: &argument.kind }).collect();
-        self.dialect.call(function, &given, kind).unwrap_or_else(|| {
-            self.lacks.get_or_insert(function);
-            self.dialect.nothing(kind)
-        })
+        self.dialect.call(function, &given, kind)
     }
 
     /// A statement of its own in the place of a value, about objects that belong to one around.

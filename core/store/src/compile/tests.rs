@@ -54,7 +54,7 @@ fn schema() -> Schema {
 fn check(text: &str, expected: &str) {
     let schema = schema();
     let query = parse(text, &schema, &[], &TimeZone::UTC).unwrap();
-    let compiled = compile(&query, &schema, &Names::new(&schema), QueryOptions::default(), &Postgres).unwrap();
+    let compiled = compile(&query, &schema, &Names::new(&schema), QueryOptions::default(), &Postgres);
     assert_eq!(compiled.sql, expected, "{text}");
     let places = (1..=compiled.params.len() + 1).filter(|at| compiled.sql.contains(&format!("${at}::"))).count();
     assert_eq!(places, compiled.params.len(), "{text}");

@@ -40,13 +40,20 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// A value on its way into a column. Its type on the line is that of the place it goes to.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Sql<'a> {
+pub enum Sql<'a> {
+    /// Nothing.
     Null,
+    /// Yes or no.
     Bool(bool),
+    /// For any of the engine's whole numbers.
     Integer(i64),
+    /// An exact number.
     Decimal(Numeric),
+    /// A number with a floating point.
     Float(f64),
+    /// Text.
     Text(Cow<'a, str>),
+    /// Bytes as they are.
     Bytes(Cow<'a, [u8]>),
     /// Days since 1970.
     Date(i32),
@@ -54,6 +61,7 @@ pub(super) enum Sql<'a> {
     Instant(i64),
     /// Microseconds since midnight.
     Time(i64),
+    /// A number that is nowhere else.
     Uuid([u8; 16]),
 }
 
@@ -91,7 +99,7 @@ impl ToSql for Sql<'_> {
 
 /// What stands in a column, as it came over the line.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Stored<'a> {
+pub struct Stored<'a> {
     kind: Type,
     /// `None` for nothing.
     bytes: Option<&'a [u8]>,
@@ -129,7 +137,7 @@ fn result_kind(kind: &Kind) -> ResultKind {
 }
 
 /// The type of an attribute's column.
-pub(super) fn column_type(kind: &Kind) -> String {
+pub fn column_type(kind: &Kind) -> String {
     match kind {
         Kind::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
         other => match array_type(&result_kind(other)) {
@@ -149,7 +157,7 @@ fn array_type(kind: &ResultKind) -> &'static str {
 }
 
 /// A value of an attribute in the form of its column.
-pub(super) fn to_sql<'a>(kind: &Kind, value: &'a Value) -> Sql<'a> {
+pub fn to_sql<'a>(kind: &Kind, value: &'a Value) -> Sql<'a> {
     let scale = match kind {
         Kind::Decimal { scale, .. } => Some(*scale),
         _ => None,
@@ -158,7 +166,7 @@ pub(super) fn to_sql<'a>(kind: &Kind, value: &'a Value) -> Sql<'a> {
 }
 
 /// A bound value of a query.
-pub(super) fn to_parameter<'a>(kind: &ResultKind, value: &'a Value) -> Sql<'a> {
+pub fn to_parameter<'a>(kind: &ResultKind, value: &'a Value) -> Sql<'a> {
     let scale = match kind {
         ResultKind::Decimal { scale, .. } => Some(*scale),
         _ => None,
@@ -192,7 +200,7 @@ fn write(scale: Option<u32>, value: &Value) -> Sql<'_> {
 ///
 /// # Errors
 /// [`StoreError::Damaged`] when something else stands there.
-pub(super) fn from_sql(kind: &Kind, stored: &Stored<'_>) -> Result<Value, StoreError> {
+pub fn from_sql(kind: &Kind, stored: &Stored<'_>) -> Result<Value, StoreError> {
     from_result(&result_kind(kind), stored)
 }
 
@@ -201,7 +209,7 @@ pub(super) fn from_sql(kind: &Kind, stored: &Stored<'_>) -> Result<Value, StoreE
 /// # Errors
 /// [`StoreError::Damaged`] when something else stands there; [`StoreError::SumOverflow`] when a number has more digits
 /// than a decimal.
-pub(super) fn from_result(kind: &ResultKind, stored: &Stored<'_>) -> Result<Value, StoreError> {
+pub fn from_result(kind: &ResultKind, stored: &Stored<'_>) -> Result<Value, StoreError> {
     let Some(bytes) = stored.bytes else { return Ok(Value::Null) };
     let value = match (kind, &stored.kind) {
         (ResultKind::Bool, &Type::BOOL) => bytes.first().map(|byte| Value::Bool(*byte != 0)),

@@ -14,7 +14,8 @@ use crate::names::{Names, quoted};
 const INDEXED_CHARACTERS: u32 = 600;
 
 /// The statements that make the tables and views of a schema in an empty database, in order, without indexes.
-pub(super) fn create_bare_tables(schema: &Schema, names: &Names) -> Vec<String> {
+#[must_use]
+pub fn create_bare_tables(schema: &Schema, names: &Names) -> Vec<String> {
     let mut statements = Vec::new();
     for entity in schema.entities() {
         statements.extend(own_sets(entity).map(|set| set_table(set, names)));

@@ -5,7 +5,7 @@
 
 /// A number without fraction, and how many of its digits stand behind the point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Numeric {
+pub struct Numeric {
     pub(super) mantissa: i128,
     pub(super) scale: u32,
 }

@@ -12,7 +12,7 @@ use rusqlite::types::Value as SqlValue;
 use super::column::Form;
 use super::names::Names;
 use crate::QueryOptions;
-use crate::compile::{self, Dialect, Lacks, Sql};
+use crate::compile::{self, Dialect, Sql};
 
 pub use functions::register_functions;
 
@@ -29,13 +29,11 @@ pub struct CompiledQuery {
 }
 
 /// The statement of a query over the tables of a schema, which must be the one that the query was checked against.
-///
-/// # Errors
-/// Never: the engine has all functions.
-pub fn compile(query: &Query, schema: &Schema, names: &Names, options: QueryOptions) -> Result<CompiledQuery, Lacks> {
-    let compiled = compile::compile(query, schema, names, options, &Sqlite)?;
+#[must_use]
+pub fn compile(query: &Query, schema: &Schema, names: &Names, options: QueryOptions) -> CompiledQuery {
+    let compiled = compile::compile(query, schema, names, options, &Sqlite);
     let params = compiled.params.iter().map(|bound| Form::of_result(&bound.kind).write(&bound.value)).collect();
-    Ok(CompiledQuery { sql: compiled.sql, params, columns: compiled.columns })
+    CompiledQuery { sql: compiled.sql, params, columns: compiled.columns }
 }
 
 /// The embedded engine, with values in the forms of [`super::column`].
@@ -82,12 +80,16 @@ impl Dialect for Sqlite {
         }
     }
 
+    fn needs(&self, _: Function, _: usize, _: &[&ResultKind]) -> bool {
+        true
+    }
+
     /// Our own code is called, so that it is the same as in memory. It is told the forms of its arguments in a text.
-    fn call(&self, function: Function, arguments: &[Sql<'_>], kind: &ResultKind) -> Option<String> {
+    fn call(&self, function: Function, arguments: &[Sql<'_>], kind: &ResultKind) -> String {
         let forms = arguments.iter().map(|argument| argument.kind).chain([kind]);
         let mut texts = vec![format!("'{}'", functions::told(function, forms))];
         texts.extend(arguments.iter().map(|argument| argument.text.to_owned()));
-        Some(format!("mytism_call({})", texts.join(", ")))
+        format!("mytism_call({})", texts.join(", "))
     }
 
     fn no_limit(&self) -> &'static str {

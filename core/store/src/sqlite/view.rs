@@ -84,7 +84,7 @@ impl SqliteView {
     /// How the engine would go about a query.
     #[cfg(test)]
     pub(super) fn plan(&self, query: &Query) -> Result<String, StoreError> {
-        let compiled = compile(query, &self.shared.schema, &self.shared.names, QueryOptions::default())?;
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, QueryOptions::default());
         let sql = format!("EXPLAIN QUERY PLAN {}", compiled.sql);
         let steps = self.list(&sql, params_from_iter(&compiled.params), |row| row.get::<_, String>(3))?;
         Ok(steps.join("; "))
@@ -380,7 +380,7 @@ impl View for SqliteView {
         options: QueryOptions,
         row: &mut dyn FnMut(QueryRow) -> bool,
     ) -> Result<(), StoreError> {
-        let compiled = compile(query, &self.shared.schema, &self.shared.names, options)?;
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, options);
         let mut statement = self.connection()?.prepare_cached(&compiled.sql)?;
         let mut rows = statement.query(params_from_iter(&compiled.params))?;
         while let Some(found) = rows.next()? {

@@ -91,7 +91,7 @@ fn functions_give_what_the_manual_says() {
     let mut tried = String::new();
     for (expression, gives) in promises() {
         let query = parsed(&format!("select {expression} as x from Order"), &schema);
-        let compiled = compile(&query, &schema, &names, QueryOptions::default()).unwrap();
+        let compiled = compile(&query, &schema, &names, QueryOptions::default());
         let mut statement = connection.prepare(&compiled.sql).unwrap();
         let told = statement.query_row(params_from_iter(&compiled.params), |row| {
             Ok(from_result(&compiled.columns[0].1, row.get_ref(0)?).unwrap())
@@ -113,7 +113,7 @@ fn all_examples_run() {
     let connection = database(&schema, &names);
     let mut count = 0;
     for text in examples() {
-        let compiled = compile(&parsed(text, &schema), &schema, &names, QueryOptions::default()).unwrap();
+        let compiled = compile(&parsed(text, &schema), &schema, &names, QueryOptions::default());
         let mut statement = connection.prepare(&compiled.sql).unwrap_or_else(|error| panic!("{text}: {error}"));
         let mut rows = statement.query(params_from_iter(&compiled.params)).unwrap();
         while rows.next().unwrap().is_some() {}

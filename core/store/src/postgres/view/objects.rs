@@ -106,8 +106,7 @@ impl PostgresView {
         options: QueryOptions,
         row: &mut dyn FnMut(QueryRow) -> bool,
     ) -> Result<(), StoreError> {
-        let compiled = compile(query, &self.shared.schema, &self.shared.names, options, &Postgres)
-            .map_err(|lacks| StoreError::Engine(format!("PostgreSQL cannot answer this yet: {lacks:?}")))?;
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, options, &Postgres);
         let values: Vec<Sql<'_>> =
             compiled.params.iter().map(|bound| to_parameter(&bound.kind, &bound.value)).collect();
         let mut found = Vec::new();

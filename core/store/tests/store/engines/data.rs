@@ -1,4 +1,4 @@
-//! Random objects with the values that are hard to compare, in memory and in a database.
+//! Random objects with the values that are hard to compare, in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -10,13 +10,6 @@ use mytism_core::query::Objects;
 use mytism_core::schema::{Kind, Schema};
 use mytism_core::value::Value;
 use mytism_disk_under_test::Dice;
-use mytism_store::names::quoted;
-use mytism_store::sqlite::column::to_sql;
-use mytism_store::sqlite::ddl::create_tables;
-use mytism_store::sqlite::names::Names;
-use mytism_store::sqlite::query::register_functions;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params_from_iter};
 
 pub(super) const TEXTS: [&str; 20] = [
     "", " ", "a", "A", "a ", "A ", "b", "ß", "ss", "SS", "İ", "i̇", "q\u{301}", "é", "😀", "a%b", "a_b", "a\\b",
@@ -37,15 +30,92 @@ pub(super) const MOMENTS: [&str; 8] = [
     "1970-01-01T00:00:00.000001Z",
 ];
 
-struct Object {
-    entity: EntityId,
-    deleted: bool,
-    values: BTreeMap<AttributeId, Value>,
+pub(super) const FLOATS: [&str; 10] = [
+    "0",
+    "0.1",
+    "-2.5",
+    "1e300",
+    "5e-324",
+    "9007199254740992",
+    "1e17",
+    "0.00001",
+    "5.684341886080802e-14",
+    "-123456.789",
+];
+pub(super) const TIMES: [&str; 5] = ["00:00:00", "23:59:59.999999", "12:30:00", "12:30:00.5", "02:30:00"];
+pub(super) const UUIDS: [&str; 3] = [
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-4fff-bfff-ffffffffffff",
+    "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+];
+const JSONS: [&str; 5] = ["{\"b\":1,\"a\":[null,2.50]}", "[]", "\"ß\"", "1e3", "false"];
+
+/// What is hard about values, and about names.
+pub(super) const HARD: [&str; 19] = [
+    "nothing",
+    "empty text",
+    "blank at the end",
+    "ß",
+    "İ",
+    "combining mark",
+    "emoji",
+    "whole number of 19 digits",
+    "decimal with all its digits",
+    "smallest decimal",
+    "29 February",
+    "hour beside a clock change",
+    "first or last day",
+    "float at the edge",
+    "float that is a power of 2",
+    "time with a fraction",
+    "uuid",
+    "json",
+    "name that is a word of the language",
+];
+
+/// What is hard about a value.
+fn hard(kind: &Kind, value: &Value) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut note = |is: bool, what: &'static str| {
+        if is {
+            found.push(what);
+        }
+    };
+    let shown = value.to_string();
+    note(value.is_null(), "nothing");
+    if let Value::Text(text) = value {
+        note(text.is_empty(), "empty text");
+        note(text.ends_with(' '), "blank at the end");
+        note(text.contains('ß'), "ß");
+        note(text.contains('İ'), "İ");
+        note(text.contains(['\u{301}', '\u{307}']), "combining mark");
+        note(text.contains('😀'), "emoji");
+    }
+    note(matches!(value, Value::Integer(_)) && shown.trim_start_matches('-').len() == 19, "whole number of 19 digits");
+    if let (Value::Decimal(number), Kind::Decimal { precision, .. }) = (value, kind) {
+        note(number.mantissa().unsigned_abs().to_string().len() == *precision as usize, "decimal with all its digits");
+        note(number.mantissa().abs() == 1, "smallest decimal");
+    }
+    note(matches!(value, Value::Date(_)) && shown.ends_with("-02-29"), "29 February");
+    note(["0001-01-01", "9999-12-31"].contains(&shown.as_str()), "first or last day");
+    note(shown.starts_with("2026-03-29T0") || shown.starts_with("2026-10-25T0"), "hour beside a clock change");
+    note(matches!(value, Value::Float(_)) && ["1e300", "5e-324"].contains(&shown.as_str()), "float at the edge");
+    note(shown == "9007199254740992" || shown == "5.684341886080802e-14", "float that is a power of 2");
+    note(matches!(value, Value::Time(_)) && shown.contains('.'), "time with a fraction");
+    note(matches!(value, Value::Uuid(_)), "uuid");
+    note(matches!(value, Value::Json(_)), "json");
+    found
+}
+
+pub(super) struct Object {
+    pub(super) entity: EntityId,
+    pub(super) deleted: bool,
+    pub(super) values: BTreeMap<AttributeId, Value>,
 }
 
 pub(super) struct Data {
-    objects: BTreeMap<ObjectId, Object>,
-    sets: BTreeSet<(AttributeId, ObjectId, ObjectId)>,
+    pub(super) objects: BTreeMap<ObjectId, Object>,
+    pub(super) sets: BTreeSet<(AttributeId, ObjectId, ObjectId)>,
     /// What a relation that holds nothing itself is the other side of: whether by a set, and which attribute.
     inverse: BTreeMap<AttributeId, (bool, AttributeId)>,
 }
@@ -83,6 +153,10 @@ fn value(kind: &Kind, dice: &mut Dice) -> Value {
         Kind::Date => pick(&DAYS, dice).to_owned(),
         Kind::Datetime => pick(&MOMENTS, dice).to_owned(),
         Kind::Enum(_) => pick(&["open", "closed"], dice).to_owned(),
+        Kind::Float => pick(&FLOATS, dice).to_owned(),
+        Kind::Time => pick(&TIMES, dice).to_owned(),
+        Kind::Uuid => pick(&UUIDS, dice).to_owned(),
+        Kind::Json => pick(&JSONS, dice).to_owned(),
         _ => return Value::Null,
     };
     from_text(kind, &text, &TimeZone::UTC).unwrap_or_else(|misfit| panic!("{kind:?} {text}: {misfit}"))
@@ -90,9 +164,14 @@ fn value(kind: &Kind, dice: &mut Dice) -> Value {
 
 impl Data {
     pub(super) fn random(schema: &Schema, dice: &mut Dice) -> Self {
+        let count = 5 + dice.below(16);
+        Self::sized(schema, count, dice)
+    }
+
+    /// So many objects.
+    pub(super) fn sized(schema: &Schema, count: usize, dice: &mut Dice) -> Self {
         let concrete: Vec<EntityId> =
             schema.entities().filter(|entity| !entity.is_abstract).map(|entity| entity.id).collect();
-        let count = 5 + dice.below(16);
         let id = |number: usize| ObjectId::new(1_048_576 + i64::try_from(number).unwrap()).unwrap();
         let kinds: Vec<EntityId> = (0..count).map(|_| concrete[dice.below(concrete.len())]).collect();
         let mut data = Self { objects: BTreeMap::new(), sets: BTreeSet::new(), inverse: BTreeMap::new() };
@@ -101,7 +180,7 @@ impl Data {
             for member in schema.entity_by_id(*entity).unwrap().columns() {
                 let held = match member.kind.target() {
                     // Some references lead nowhere.
-                    Some(_) if dice.below(8) == 0 => Value::Reference(id(999)),
+                    Some(_) if dice.below(8) == 0 => Value::Reference(id(9_999)),
                     Some(target) => {
                         let fits = |at: &usize| schema.entity_by_id(kinds[*at]).unwrap().is_a(target);
                         let fitting: Vec<usize> = (0..count).filter(fits).collect();
@@ -141,31 +220,15 @@ impl Data {
         found.map(|(id, _)| *id)
     }
 
-    pub(super) fn database(&self, schema: &Schema) -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        register_functions(&connection).unwrap();
-        let names = Names::new(schema);
-        for statement in create_tables(schema, &names) {
-            connection.execute_batch(&statement).unwrap();
-        }
-        for (id, object) in &self.objects {
-            let entity = schema.entity_by_id(object.entity).unwrap();
-            let mut columns = vec!["id".to_owned(), "_deleted".to_owned()];
-            let mut values = vec![Sql::Integer(id.get()), Sql::Integer(i64::from(object.deleted))];
-            for member in entity.columns() {
-                columns.push(quoted(names.column(member.id)));
-                values.push(to_sql(&member.kind, &object.values[&member.id]));
+    /// Counts what is hard to compare.
+    pub(super) fn note(&self, schema: &Schema, count: &mut BTreeMap<&'static str, u32>) {
+        for object in self.objects.values() {
+            for member in schema.entity_by_id(object.entity).unwrap().columns() {
+                for hard in hard(&member.kind, &object.values[&member.id]) {
+                    *count.entry(hard).or_default() += 1;
+                }
             }
-            let places = vec!["?"; values.len()].join(", ");
-            let table = quoted(names.table(entity.id));
-            let sql = format!("INSERT INTO {table}({}) VALUES ({places})", columns.join(", "));
-            connection.execute(&sql, params_from_iter(values)).unwrap();
         }
-        for (set, owner, element) in &self.sets {
-            let sql = format!("INSERT INTO {}(owner, element) VALUES (?, ?)", quoted(names.set_table(*set)));
-            connection.execute(&sql, (owner.get(), element.get())).unwrap();
-        }
-        connection
     }
 }
 

@@ -1,5 +1,7 @@
 //! Random schemas: an abstract entity with two below it, one beside them, and relations of every kind between.
 
+use std::collections::BTreeMap;
+
 use mytism_core::schema::{BoundsDef, EntityDef, EnumWordDef, KindDef, MemberDef, OnDelete, Schema, SchemaDef};
 use mytism_disk_under_test::Dice;
 
@@ -30,7 +32,7 @@ fn member(id: u32, name: &str, kind: KindDef) -> MemberDef {
 
 fn kind(dice: &mut Dice) -> KindDef {
     let word = |id, name: &str| EnumWordDef { id, name: name.to_owned(), label: None };
-    match dice.below(14) {
+    match dice.below(19) {
         0 | 1 => KindDef::Text,
         2 => KindDef::String { max: 40 },
         3 | 4 => KindDef::Integer,
@@ -40,6 +42,10 @@ fn kind(dice: &mut Dice) -> KindDef {
         8 => KindDef::Bool,
         9 | 10 => KindDef::Date,
         11 | 12 => KindDef::Datetime,
+        13 | 14 => KindDef::Float,
+        15 => KindDef::Time,
+        16 => KindDef::Uuid,
+        17 => KindDef::Json,
         _ => KindDef::Enum(vec![word(2, "open"), word(1, "closed")]),
     }
 }
@@ -88,4 +94,55 @@ pub(super) fn random(dice: &mut Dice) -> Schema {
     let fourth = entity(13, beside, None, members);
     let entities = vec![first, second, third, fourth];
     Schema::new(SchemaDef { name: "random".to_owned(), version: "1".to_owned(), entities }).unwrap()
+}
+
+/// One entity with attributes of all kinds that functions take.
+pub(super) fn wide() -> Schema {
+    let decimal = |precision, scale| KindDef::Decimal { precision, scale };
+    let kinds = [
+        ("s", KindDef::Text),
+        ("t", KindDef::Text),
+        ("u", KindDef::Text),
+        ("i", KindDef::Integer),
+        ("j", KindDef::Integer),
+        ("n", decimal(10, 2)),
+        ("w", decimal(28, 6)),
+        ("v", decimal(28, 20)),
+        ("f", decimal(18, 18)),
+        ("d", KindDef::Date),
+        ("e", KindDef::Date),
+        ("m", KindDef::Datetime),
+        ("k", KindDef::Datetime),
+        ("g", KindDef::Float),
+        ("c", KindDef::Time),
+        ("x", KindDef::Uuid),
+        ("q", KindDef::Json),
+        ("b", KindDef::Bool),
+    ];
+    let members = kinds.into_iter().zip(100..).map(|((name, kind), id)| member(id, name, kind)).collect();
+    let entity = EntityDef { id: Some(10), name: "Wide".to_owned(), members, ..EntityDef::default() };
+    Schema::new(SchemaDef { name: "wide".to_owned(), version: "1".to_owned(), entities: vec![entity] }).unwrap()
+}
+
+/// Counts the names that are words of the language.
+pub(super) fn note(schema: &Schema, count: &mut BTreeMap<&'static str, u32>) {
+    const WORDS: [&str; 13] = [
+        "select",
+        "where",
+        "order",
+        "limit",
+        "from",
+        "in",
+        "is",
+        "null",
+        "count",
+        "within",
+        "like",
+        "group",
+        "instanceof",
+    ];
+    let attributes = schema.entities().flat_map(|entity| entity.columns()).map(|member| &member.name);
+    let names = schema.entities().map(|entity| &entity.name).chain(attributes);
+    let words = names.filter(|name| WORDS.contains(&name.to_lowercase().as_str())).count();
+    *count.entry("name that is a word of the language").or_default() += u32::try_from(words).unwrap();
 }

@@ -4,7 +4,7 @@ use mytism_core::query::ResultKind;
 use mytism_core::schema::{Entity, Kind, Schema};
 use mytism_disk_under_test::Dice;
 
-use super::data::{DAYS, INTEGERS, MOMENTS, TEXTS};
+use super::data::{DAYS, FLOATS, INTEGERS, MOMENTS, TEXTS, TIMES, UUIDS};
 
 /// What a value can be used as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,30 @@ enum Sort {
     Day,
     Moment,
     Bool,
+    Float,
+    Time,
+    Uuid,
+}
+
+impl Sort {
+    fn fits(self, kind: &Kind) -> bool {
+        matches!(
+            (ResultKind::of(kind), self),
+            (Some(ResultKind::Integer | ResultKind::Decimal { .. }), Self::Number)
+                | (Some(ResultKind::Text), Self::Text)
+                | (Some(ResultKind::Date), Self::Day)
+                | (Some(ResultKind::Datetime), Self::Moment)
+                | (Some(ResultKind::Bool), Self::Bool)
+                | (Some(ResultKind::Float), Self::Float)
+                | (Some(ResultKind::Time), Self::Time)
+                | (Some(ResultKind::Uuid), Self::Uuid)
+        )
+    }
+
+    /// Whether no constant and no function has it by itself.
+    const fn is_held(self) -> bool {
+        matches!(self, Self::Float | Self::Time | Self::Uuid)
+    }
 }
 
 pub(super) struct Writer<'a> {
@@ -75,17 +99,43 @@ impl<'a> Writer<'a> {
         Some(format!("{text}.({}){}", backticks(&one.name), backticks(&own.name)))
     }
 
+    /// One of some sorts; of those that only attributes can have, one that an attribute has.
+    fn sort(&mut self, sorts: &[Sort]) -> Sort {
+        let sort = sorts[self.dice.below(sorts.len())];
+        if sort.is_held() && self.held(sort).is_none() { Sort::Number } else { sort }
+    }
+
+    /// An attribute of an object that can be named.
+    fn held(&mut self, sort: Sort) -> Option<String> {
+        let mut found = Vec::new();
+        for (entity, text) in &self.scopes {
+            let fitting = entity.columns().filter(|member| sort.fits(&member.kind));
+            found.extend(fitting.map(|member| format!("{text}.{}", backticks(&member.name))));
+        }
+        (!found.is_empty()).then(|| found.swap_remove(self.dice.below(found.len())))
+    }
+
+    /// Something of a sort that only attributes have.
+    fn of_held(&mut self, sort: Sort, depth: usize) -> String {
+        let held = self.held(sort).unwrap_or_else(|| "null".to_owned());
+        if depth == 0 || self.chance(2) {
+            return held;
+        }
+        let other = if self.chance(2) { self.constant(sort) } else { self.of_held(sort, depth - 1) };
+        match self.dice.below(5) {
+            0 => format!("greatest({held}, {other})"),
+            1 => format!("least({held}, {other}, {held})"),
+            2 => format!("coalesce({held}, {other})"),
+            3 => format!("if({}, {held}, {other})", self.condition(depth - 1)),
+            _ => format!("clamp({held}, {other}, {other})"),
+        }
+    }
+
     fn expression(&mut self, sort: Sort, depth: usize) -> String {
-        let fits = |kind: &Kind| {
-            matches!(
-                (ResultKind::of(kind), sort),
-                (Some(ResultKind::Integer | ResultKind::Decimal { .. }), Sort::Number)
-                    | (Some(ResultKind::Text), Sort::Text)
-                    | (Some(ResultKind::Date), Sort::Day)
-                    | (Some(ResultKind::Datetime), Sort::Moment)
-                    | (Some(ResultKind::Bool), Sort::Bool)
-            )
-        };
+        if sort.is_held() {
+            return self.of_held(sort, depth);
+        }
+        let fits = |kind: &Kind| sort.fits(kind);
         let held = if self.chance(6) { self.cast(fits) } else { self.path(fits) };
         match held {
             Some(path) if depth == 0 || self.chance(2) => path,
@@ -103,6 +153,9 @@ impl<'a> Writer<'a> {
             Sort::Day => format!("date({})", literal(self.pick(&DAYS))),
             Sort::Moment => format!("datetime({})", literal(self.pick(&MOMENTS))),
             Sort::Bool => self.pick(&["true", "false"]).to_owned(),
+            Sort::Float => self.pick(&FLOATS).to_owned(),
+            Sort::Time => literal(self.pick(&TIMES)),
+            Sort::Uuid => literal(self.pick(&UUIDS)),
         }
     }
 
@@ -125,11 +178,39 @@ impl<'a> Writer<'a> {
                 format!("date_add({moment}, {}, '{unit}')", self.pick(&["1", "-1", "400"]))
             }
             Sort::Bool => self.condition(depth),
+            Sort::Float | Sort::Time | Sort::Uuid => self.of_held(sort, depth),
         }
     }
 
     fn number(&mut self, depth: usize) -> String {
-        match self.dice.below(8) {
+        match self.dice.below(11) {
+            8 => {
+                let (a, b) = (self.expression(Sort::Number, depth), self.expression(Sort::Number, depth));
+                let c = self.expression(Sort::Number, depth);
+                match self.dice.below(4) {
+                    0 => format!("greatest({a}, {b}, {c})"),
+                    1 => format!("least({a}, {b})"),
+                    2 => format!("clamp({a}, {b}, {c})"),
+                    _ => format!("coalesce({a}, {b}, {c})"),
+                }
+            }
+            9 => {
+                let (a, b) = (self.expression(Sort::Number, depth), self.expression(Sort::Number, depth));
+                match self.dice.below(4) {
+                    0 => format!("div({a}, {b})"),
+                    1 => format!("mod({a}, {b})"),
+                    2 => format!("power({a}, {})", self.pick(&["0", "1", "2", "3", "7", "200", "-1"])),
+                    _ => format!("truncate(({a} * {b}), {})", self.pick(&["0", "1", "18"])),
+                }
+            }
+            10 => {
+                let text = self.expression(Sort::Text, depth);
+                match self.dice.below(3) {
+                    0 => format!("decimal({text}, {})", self.pick(&["0", "2", "6"])),
+                    1 => format!("position({text}, {})", literal(self.pick(&TEXTS))),
+                    _ => format!("integer({})", self.expression(Sort::Number, depth)),
+                }
+            }
             0 | 1 => {
                 let (a, b) = (self.expression(Sort::Number, depth), self.expression(Sort::Number, depth));
                 format!("({a} {} {b})", self.pick(&["+", "-", "*", "/", "%"]))
@@ -161,8 +242,43 @@ impl<'a> Writer<'a> {
 
     fn text(&mut self, depth: usize) -> String {
         let text = self.expression(Sort::Text, depth);
-        match self.dice.below(7) {
-            0 => format!("{}({text})", self.pick(&["lower", "upper", "trim", "reverse", "fold", "plain", "squeeze"])),
+        match self.dice.below(11) {
+            0 | 7 => {
+                let each = [
+                    "lower",
+                    "upper",
+                    "trim",
+                    "trim_start",
+                    "trim_end",
+                    "reverse",
+                    "fold",
+                    "plain",
+                    "squeeze",
+                    "capitalize",
+                ];
+                format!("{}({text})", self.pick(&each))
+            }
+            8 => {
+                let held = self.path(|kind| {
+                    matches!(kind, Kind::Float | Kind::Time | Kind::Uuid | Kind::Json | Kind::Decimal { .. })
+                });
+                held.map_or(text, |held| format!("text({held})"))
+            }
+            9 => {
+                let fill = literal(self.pick(&["", "ab", "ß"]));
+                let width = self.pick(&["-1", "3", "5"]);
+                match self.dice.below(3) {
+                    0 => format!("pad_end({text}, {width}, {fill})"),
+                    1 => format!("substring({text}, {width}, 2)"),
+                    _ => format!("(character({}) || {text})", self.pick(&["8364", "0", "55296", "1114112"])),
+                }
+            }
+            10 => format!(
+                "part(repeat({text}, {}), {}, {})",
+                self.pick(&["0", "2", "3"]),
+                literal(self.pick(&["a", "", "ß", " "])),
+                self.pick(&["1", "-1", "2", "-3", "0"])
+            ),
             1 => {
                 format!("{}({text}, {})", self.pick(&["left", "right", "substring"]), self.pick(&["0", "1", "2", "-1"]))
             }
@@ -233,8 +349,8 @@ impl<'a> Writer<'a> {
         let inner = depth.saturating_sub(1);
         match self.dice.below(9) {
             0 | 1 => {
-                let sorts = [Sort::Number, Sort::Text, Sort::Day, Sort::Moment];
-                let sort = sorts[self.dice.below(sorts.len())];
+                let sorts = [Sort::Number, Sort::Text, Sort::Day, Sort::Moment, Sort::Float, Sort::Time, Sort::Uuid];
+                let sort = self.sort(&sorts);
                 let (a, b) = (self.expression(sort, inner), self.expression(sort, inner));
                 format!("{a} {} {b}", self.pick(&["=", "!=", "<", "<=", ">", ">="]))
             }
@@ -288,7 +404,8 @@ impl<'a> Writer<'a> {
         self.scopes.push((entity, "o".to_owned()));
         let from = format!("from {} o", backticks(&entity.name));
         let filter = if self.chance(4) { String::new() } else { format!(" where {}", self.condition(3)) };
-        let sorts = [Sort::Number, Sort::Text, Sort::Day, Sort::Moment, Sort::Bool];
+        let sorts =
+            [Sort::Number, Sort::Text, Sort::Day, Sort::Moment, Sort::Bool, Sort::Float, Sort::Time, Sort::Uuid];
         match self.dice.below(4) {
             0 => {
                 let key = self.expression(Sort::Text, 1);
@@ -298,7 +415,7 @@ impl<'a> Writer<'a> {
                 )
             }
             1 => {
-                let sort = sorts[self.dice.below(sorts.len())];
+                let sort = self.sort(&sorts);
                 let key = self.expression(sort, 1);
                 let small = format!("length({})", self.expression(Sort::Text, 0));
                 let number = self.expression(Sort::Number, 1);
@@ -310,7 +427,7 @@ impl<'a> Writer<'a> {
             _ => {
                 let columns: Vec<String> = (0..2)
                     .map(|at| {
-                        let sort = sorts[self.dice.below(sorts.len())];
+                        let sort = self.sort(&sorts);
                         format!("{} as c{at}", self.expression(sort, 2))
                     })
                     .collect();

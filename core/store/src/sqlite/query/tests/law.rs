@@ -64,7 +64,7 @@ fn condition() -> impl Strategy<Value = String> {
 fn ids(schema: &Schema, connection: &Connection, text: &str) -> Result<Vec<String>, TestCaseError> {
     let query =
         parse(text, schema, &[], &TimeZone::UTC).map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
-    let compiled = compile(&query, schema, &Names::new(schema), QueryOptions::default()).unwrap();
+    let compiled = compile(&query, schema, &Names::new(schema), QueryOptions::default());
     let shown = run(connection, &compiled).map_err(|error| TestCaseError::fail(format!("{text}: {error}")))?;
     Ok(shown.split(';').filter(|id| !id.is_empty()).map(str::to_owned).collect())
 }

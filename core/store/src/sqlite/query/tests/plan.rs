@@ -6,7 +6,7 @@ fn plan(text: &str) -> String {
     let schema = schema();
     let connection = database(&schema);
     let query = parse(text, &schema, &[], &TimeZone::UTC).unwrap();
-    let compiled = compile(&query, &schema, &Names::new(&schema), QueryOptions::default()).unwrap();
+    let compiled = compile(&query, &schema, &Names::new(&schema), QueryOptions::default());
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", compiled.sql)).unwrap();
     let rows = statement.query_map(params_from_iter(&compiled.params), |row| row.get::<_, String>(3)).unwrap();
     rows.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
@@ -55,6 +55,6 @@ fn paths_share_their_tables() {
     let schema = schema();
     let text = "select Boss.City, Boss.Boss.City, Boss.Code from Person where Boss.Boss.Code = 'x'";
     let query = parse(text, &schema, &[], &TimeZone::UTC).unwrap();
-    let sql = compile(&query, &schema, &Names::new(&schema), QueryOptions::default()).unwrap().sql;
+    let sql = compile(&query, &schema, &Names::new(&schema), QueryOptions::default()).sql;
     assert_eq!(sql.matches("LEFT JOIN").count(), 2, "{sql}");
 }
