@@ -87,6 +87,14 @@ pub struct Change {
     pub new: Value,
 }
 
+impl Change {
+    /// Whether it makes its object: nothing was there before.
+    #[must_use]
+    pub fn is_making(&self) -> bool {
+        self.slot == Slot::LIFE && self.old.is_null()
+    }
+}
+
 /// A transaction: one save, as made at its origin and never altered afterwards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transaction {

@@ -115,6 +115,9 @@ pub struct BlockId(i64);
 impl BlockId {
     /// The first block that is not the system's own.
     pub const FIRST_ORDINARY: u32 = 16;
+    /// The epoch within the number of blocks that nobody is given: its ids follow from those of objects that gave way to
+    /// others in a fork.
+    pub const FORKS: u32 = (1 << 10) - 1;
 
     /// The block number `running` of an epoch, or `None` when either leaves its bits.
     #[must_use]
@@ -170,6 +173,10 @@ impl fmt::Display for Position {
 }
 
 /// The name that a transaction got where it was made. As text `node-incarnation-counter`.
+///
+/// Where a node was copied or put back, one name may have been given twice. Then one of the two gets the name of a
+/// **fork**: its counter holds 24 bits that tell the fork from others, above 38 bits of the counter that it had, and
+/// bit 62 is set. As text `node-incarnation-counter~mark`, the mark as six hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TransactionId {
     /// Where it was made.
@@ -180,9 +187,41 @@ pub struct TransactionId {
     pub counter: u64,
 }
 
+impl TransactionId {
+    /// Counters of forks begin here.
+    pub const FORKS: u64 = 1 << 62;
+    const COUNTER_BITS: u32 = 38;
+    const MARK: u32 = (1 << 24) - 1;
+
+    /// The name of a fork in its place; 24 bits of the mark count.
+    #[must_use]
+    pub const fn of_fork(self, mark: u32) -> Self {
+        let counter = self.counter & ((1 << Self::COUNTER_BITS) - 1);
+        Self { counter: Self::FORKS | ((mark & Self::MARK) as u64) << Self::COUNTER_BITS | counter, ..self }
+    }
+
+    /// Whether it is the name of a fork.
+    #[must_use]
+    pub const fn is_of_fork(self) -> bool {
+        self.counter >> 62 == 1
+    }
+
+    /// What was saved by one who saw all that stands under a lower counter: a life of a node, and of that one fork.
+    #[must_use]
+    pub const fn life(self) -> (NodeId, u32, Option<u32>) {
+        let mark =
+            if self.is_of_fork() { Some((self.counter >> Self::COUNTER_BITS) as u32 & Self::MARK) } else { None };
+        (self.node, self.incarnation, mark)
+    }
+}
+
 impl fmt::Display for TransactionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.node, self.incarnation, self.counter)
+        write!(f, "{}-{}-", self.node, self.incarnation)?;
+        match self.life().2 {
+            None => write!(f, "{}", self.counter),
+            Some(mark) => write!(f, "{}~{mark:06x}", self.counter & ((1 << Self::COUNTER_BITS) - 1)),
+        }
     }
 }
 
@@ -196,11 +235,16 @@ impl FromStr for TransactionId {
         else {
             return Err(InvalidId);
         };
-        Ok(Self {
+        let (counter, mark) = counter.split_once('~').map_or((counter, None), |(counter, mark)| (counter, Some(mark)));
+        let id = Self {
             node: NodeId(node.parse().map_err(|_| InvalidId)?),
             incarnation: incarnation.parse().map_err(|_| InvalidId)?,
             counter: counter.parse().map_err(|_| InvalidId)?,
-        })
+        };
+        let Some(mark) = mark else { return Ok(id) };
+        let fork = id.of_fork(u32::from_str_radix(mark, 16).map_err(|_| InvalidId)?);
+        // Each name has one text.
+        if fork.to_string() == text { Ok(fork) } else { Err(InvalidId) }
     }
 }
 
@@ -299,7 +343,24 @@ mod tests {
     fn transaction_ids_read_what_they_write() {
         let id = TransactionId { node: NodeId(12), incarnation: 3, counter: u64::MAX };
         assert_eq!(id.to_string().parse(), Ok(id));
-        for wrong in ["", "1", "1-2", "1-2-3-4", "1-2-x", "-1-2-3", "4294967296-1-1"] {
+        let fork = TransactionId { counter: 77, ..id }.of_fork(0xffab_cdef);
+        assert_eq!((fork.to_string().as_str(), fork.to_string().parse()), ("12-3-77~abcdef", Ok(fork)));
+        assert!(fork.is_of_fork() && !id.is_of_fork());
+        assert_eq!(fork.of_fork(1).to_string(), "12-3-77~000001", "a fork of a fork");
+        assert_ne!(fork.life(), fork.of_fork(1).life());
+        for wrong in [
+            "",
+            "1",
+            "1-2",
+            "1-2-3-4",
+            "1-2-x",
+            "-1-2-3",
+            "4294967296-1-1",
+            "1-2-3~",
+            "1-2-3~1",
+            "1-2-3~1000001",
+            "1-2-274877906944~000001",
+        ] {
             assert_eq!(wrong.parse::<TransactionId>(), Err(InvalidId), "{wrong}");
         }
     }

@@ -21,7 +21,8 @@ pub enum Cause {
     /// An object came into sight, since this node may read it from now on.
     Delivered,
     /// Entries of the log were taken back, since the head office goes on without them; or what was pending, since this
-    /// node became the head office and decides on it.
+    /// node became the head office and decides on it; or it got other names and ids, since those that it had stand for
+    /// something else in the log.
     RolledBack,
 }
 

@@ -191,7 +191,10 @@ fn judgement(app: &App, errand: &Errand, claim: &Claim) -> Result<Judgement, App
     Ok(match verdict {
         Err(violation) => Judgement::Refused(violation),
         Ok(Verdict::Welcome) => Judgement::Welcome(Box::new(welcome(app, errand, &knowledge, head.hash))),
-        Ok(Verdict::RollBack(to, hash)) => Judgement::Instead(Box::new(PeerMessage::RollBack { to, hash })),
+        Ok(Verdict::RollBack(to, hash)) => {
+            app.note_parted(claim.node, claim.position.epoch, to)?;
+            Judgement::Instead(Box::new(PeerMessage::RollBack { to, hash }))
+        }
         Ok(Verdict::Renew) => {
             let (incarnation, block) = app.give_life(claim.node)?;
             let blocks = vec![block.get()];

@@ -150,8 +150,9 @@ impl Feed {
         out: &mut Vec<Effect>,
     ) -> Result<(), Violation> {
         for id in ids {
-            // What others made and the branch took back is decided on like all else; it may well need it again.
-            if id.node != self.peer {
+            // What others made and the branch took back, and what gave way in a fork, is decided on like all else; it may
+            // well need it again.
+            if id.node != self.peer || id.is_of_fork() {
                 continue;
             }
             match &mut self.offered {

@@ -11,11 +11,12 @@
 //! | entry | 3 | stored bytes of the header |
 //! | offered batch | 4 | hashes of the transactions, one after another |
 //! | node of the mountain range over entries | 5 | kept free for it |
+//! | object of a fork | 6 | mark of the fork (u32 big-endian), id of the object before (i64 big-endian) |
 //!
 //! The tree has the shape of RFC 6962: the left side holds the largest power of two of leaves that is smaller than
 //! their number. Without leaves the root is 32 zero bytes.
 
-use mytism_core::id::Hash;
+use mytism_core::id::{BlockId, Hash, ObjectId};
 
 /// From which the salts of a record's leaves are derived, so that one leaf can be shown without the others being
 /// guessable.
@@ -32,6 +33,13 @@ impl Secret {
             *place = *byte;
         }
         salt
+    }
+
+    /// The secret of a transaction that gets the name of a fork, or ids of one: BLAKE3 over the mark, keyed with the
+    /// secret that it had.
+    #[must_use]
+    pub fn of_fork(&self, mark: u32) -> Self {
+        Self(*blake3::keyed_hash(&self.0, &[b"fork".as_slice(), &mark.to_be_bytes()].concat()).as_bytes())
     }
 }
 
@@ -77,6 +85,24 @@ pub fn offer(transactions: impl IntoIterator<Item = Hash>) -> Hash {
     Hash(*hasher.finalize().as_bytes())
 }
 
+/// The mark of a fork, from the hash of its first transaction: its first 24 bits.
+#[must_use]
+pub const fn fork_mark(first: Hash) -> u32 {
+    let [high, middle, low, ..] = first.0;
+    u32::from_be_bytes([0, high, middle, low])
+}
+
+/// The id of an object that gives way to another one in a fork. It lies in the blocks that nobody is given; two may
+/// get the same one, with a probability of 1 to 2^43.
+#[must_use]
+pub fn fork_object(mark: u32, object: ObjectId) -> ObjectId {
+    const WITHIN: i64 = (1 << 43) - 1;
+    let first = BlockId::new(BlockId::FORKS, 0).map_or(0, |block| block.range().0);
+    let [a, b, c, d, e, f, g, h, ..] = hash(&[&[6], &mark.to_be_bytes(), &object.get().to_be_bytes()]).0;
+    let bits = i64::from_be_bytes([a, b, c, d, e, f, g, h]) & WITHIN;
+    ObjectId::new(first + bits).unwrap_or(object)
+}
+
 /// Hash of a piece of a bulk transfer: plain BLAKE3, so that any tool can check a file.
 #[must_use]
 pub fn chunk(bytes: &[u8]) -> Hash {
@@ -114,6 +140,23 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fork_is_named_after_what_it_begins_with() {
+        let mark = fork_mark(Hash([0xab; 32]));
+        assert_eq!(mark, 0x00ab_abab);
+        let object = |number| fork_object(mark, ObjectId::new(number).unwrap());
+        assert_eq!(BlockId::of(object(1)).reign(), i64::from(BlockId::FORKS));
+        // Computed once and kept: nodes of all versions must agree on it.
+        assert_eq!(
+            (object(1).get(), object(mytism_core::id::OBJECT_ID_MAX).get()),
+            (9_004_768_387_318_479, 9_001_324_119_828_554)
+        );
+        assert_ne!(fork_object(mark + 1, ObjectId::new(1).unwrap()), object(1));
+        let secret = Secret([5; 32]);
+        assert_ne!(secret.of_fork(1), secret.of_fork(2));
+        assert_eq!(secret.of_fork(1), Secret([5; 32]).of_fork(1));
+    }
 
     /// The definition of RFC 6962, written down as it stands there.
     fn by_definition(leaves: &[Hash]) -> Hash {

@@ -130,6 +130,16 @@ pub fn read(bytes: Vec<u8>) -> Result<StoredTransaction, FormatError> {
     Ok(StoredTransaction { bytes, hash, transaction })
 }
 
+/// The secret behind which a transaction's leaves stand.
+///
+/// # Errors
+/// When the bytes do not begin as those of a transaction do.
+pub fn secret(bytes: &[u8]) -> Result<Secret, FormatError> {
+    let (_, rest) = expect(WHAT, bytes, kind::TRANSACTION_HEADER)?;
+    let (secret, _) = expect(WHAT, rest, kind::SECRET)?;
+    Ok(Secret(MapReader::new(WHAT, secret.body)?.hash("s")?.0))
+}
+
 fn parse(bytes: &[u8]) -> Result<(Hash, Transaction), FormatError> {
     let (header, rest) = expect(WHAT, bytes, kind::TRANSACTION_HEADER)?;
     let fields = MapReader::new(WHAT, header.body)?;

@@ -122,7 +122,8 @@ pub trait View: Send {
     /// When the database cannot be read.
     fn log_number(&self, transaction: TransactionId) -> Result<Option<u64>, StoreError>;
 
-    /// The largest counter that a life of a node used, in the log or pending; 0 where it used none.
+    /// The largest counter that a life of a node used, in the log or pending; 0 where it used none. Names of forks do not
+    /// count.
     ///
     /// # Errors
     /// When the database cannot be read.

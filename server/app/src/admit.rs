@@ -25,6 +25,7 @@ use crate::journal::{self, Seen};
 use crate::kept;
 use crate::lane::Work;
 use crate::numbers::{self, Arriving};
+use crate::parted;
 use crate::record;
 use crate::reign;
 
@@ -43,17 +44,23 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
             return Err(AppError::refused("foreign-transaction", message));
         }
         let known = match last {
-            Some(last) if is_same_life(last, id) => last.counter,
+            Some(last) if last.life() == id.life() => last.counter,
             _ => last_counter(work, id)?,
         };
         let is_next = id.counter == known + 1 || id.counter == known && is(Bug::OfferedTwiceTakenTwice);
+        // Of a fork none tells what is known of the others.
+        let is_next = is_next && !id.is_of_fork();
         match if is_next { None } else { known_hash(work, id)? } {
             Some(known) if known == hash => {}
             Some(_) => return Err(forked(id)),
             // Of an earlier reign some may have got other names, since the log has theirs; those behind them are not held
             // up by it.
-            None if is_next || base.epoch < work.state.epoch => {
-                admit(work, transaction::read(bytes.clone()).map_err(|error| damaged(&error))?)?;
+            None if is_next || id.is_of_fork() || base.epoch < work.state.epoch => {
+                let stored = transaction::read(bytes.clone()).map_err(|error| damaged(&error))?;
+                if base.epoch < work.state.epoch && makes_what_is_there(work, &stored.transaction)? {
+                    return Err(forked(id));
+                }
+                admit(work, node, stored)?;
             }
             None => return Err(gap(id, known)),
         }
@@ -62,13 +69,9 @@ pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>
     Ok(last.map_or(0, |last| last.counter))
 }
 
-fn is_same_life(one: TransactionId, other: TransactionId) -> bool {
-    (one.node, one.incarnation) == (other.node, other.incarnation)
-}
-
 /// The last transaction of that life of that node which was decided on.
 fn last_counter(work: &Work<'_>, id: TransactionId) -> Result<u64, AppError> {
-    let recent = work.workspace.recent.iter().rev().find(|recent| is_same_life(recent.transaction, id));
+    let recent = work.workspace.recent.iter().rev().find(|recent| recent.transaction.life() == id.life());
     match recent {
         Some(recent) => Ok(recent.transaction.counter),
         None => Ok(work.workspace.view()?.last_counter(id.node, id.incarnation)?),
@@ -100,10 +103,21 @@ fn forked(id: TransactionId) -> AppError {
     AppError::refused("forked-transaction", message)
 }
 
-/// Decides on a transaction.
-pub(crate) fn admit(work: &mut Work<'_>, stored: StoredTransaction) -> Result<(), AppError> {
+/// Whether an id stands for another object by now: a head office that was put back gave it once more. The branch learns
+/// of that object by the log, and then saves its own one under another id.
+fn makes_what_is_there(work: &mut Work<'_>, transaction: &Transaction) -> Result<bool, AppError> {
+    for change in transaction.changes.iter().filter(|change| change.is_making()) {
+        if work.workspace.object(change.object)?.is_some_and(|object| object.meta.life != Life::Absent) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Decides on a transaction that waited at a node.
+pub(crate) fn admit(work: &mut Work<'_>, node: NodeId, stored: StoredTransaction) -> Result<(), AppError> {
     work.workspace.begin();
-    let outcome = match merge(work, &stored) {
+    let outcome = match merge(work, node, &stored) {
         Ok(outcome) => {
             work.workspace.accept();
             outcome
@@ -174,20 +188,21 @@ fn check_reign(work: &Work<'_>, arrived: &Arrived<'_>) -> Result<(), AppError> {
     Ok(())
 }
 
-/// A branch makes objects with ids from its own blocks alone. Which blocks an earlier head office gave may not be known
-/// here.
+/// A branch makes objects with ids from its own blocks alone. Which blocks were given in an earlier reign may not be
+/// known here, or wrongly: what a head office gave and lost, it gave once more before it noticed.
 fn check_owner(work: &Work<'_>, stored: &StoredTransaction, change: &Change) -> Result<(), AppError> {
-    let is_making = change.slot == Slot::LIFE && change.old.is_null();
-    if !is_making {
+    if !change.is_making() {
         return Ok(());
     }
     let block = BlockId::of(change.object);
     let allotment = work.foundation.allotment();
-    let is_own = match allotment.blocks.owner(block) {
-        Some(owner) => owner == stored.transaction.id.node,
-        None => block.reign() < i64::from(allotment.reign) && block.get() >= i64::from(BlockId::FIRST_ORDINARY),
-    };
-    if is_own {
+    let is_earlier = block.reign() < i64::from(allotment.reign) && block.get() >= i64::from(BlockId::FIRST_ORDINARY);
+    let transaction = &stored.transaction;
+    let gave_way = transaction.id.is_of_fork() || transaction.base.epoch < work.state.epoch;
+    if is_earlier
+        || gave_way && block.reign() == i64::from(BlockId::FORKS)
+        || allotment.blocks.owner(block) == Some(transaction.id.node)
+    {
         return Ok(());
     }
     let message = format!("the id of object {} was not given to this branch", change.object);
@@ -203,13 +218,13 @@ struct Arrived<'s> {
 }
 
 impl<'s> Arrived<'s> {
-    fn new(work: &Work<'_>, stored: &'s StoredTransaction) -> Result<Self, AppError> {
+    fn new(work: &Work<'_>, node: NodeId, stored: &'s StoredTransaction) -> Result<Self, AppError> {
         let base = stored.transaction.base;
         let mut seen = base.number;
-        if base.epoch < work.state.epoch
-            && let Some(first) = work.workspace.view()?.later_reign(base.epoch)?
-        {
-            seen = seen.min(first.saturating_sub(1));
+        if base.epoch < work.state.epoch {
+            let view = work.workspace.view()?;
+            let first = view.later_reign(base.epoch)?.unwrap_or(u64::MAX);
+            seen = seen.min(first.saturating_sub(1)).min(parted::seen_at(view, node, base.epoch)?);
         }
         Ok(Self { stored, seen })
     }
@@ -229,8 +244,8 @@ impl<'s> Arrived<'s> {
 }
 
 /// Lets the changes happen in the topmost layer, as far as they may.
-fn merge(work: &mut Work<'_>, stored: &StoredTransaction) -> Result<Outcome, AppError> {
-    let arrived = Arrived::new(work, stored)?;
+fn merge(work: &mut Work<'_>, node: NodeId, stored: &StoredTransaction) -> Result<Outcome, AppError> {
+    let arrived = Arrived::new(work, node, stored)?;
     check_form(work, &arrived)?;
     let number = Some(work.state.position().number + 1);
     let deleted = stored.transaction.changes.iter().filter(|change| is_deletion(change));
@@ -446,7 +461,7 @@ fn changed_since(
     let wants_own = rule != ConflictRule::Authoritative;
     let mut since = Since::default();
     for entry in work.workspace.recent.iter().rev().filter(|entry| entry.number > base) {
-        let is_own = is_same_life(entry.transaction, origin);
+        let is_own = entry.transaction.life() == origin.life();
         if (is_own && (!wants_own || since.own_last.is_some()))
             || !entry.changes.iter().any(|change| meets(arriving, change))
         {
@@ -467,7 +482,7 @@ fn changed_since(
     }
     for number in work.workspace.view()?.history_after(object, base)?.into_iter().rev() {
         let Some(row) = work.workspace.view()?.log_row(number)? else { continue };
-        let is_own = is_same_life(row.transaction, origin);
+        let is_own = row.transaction.life() == origin.life();
         if is_own && (!wants_own || since.own_last.is_some()) {
             continue;
         }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use mytism_core::change::{Change, Entry, Outcome, Slot, Stamp, Transaction, effective};
+use mytism_core::change::{Change, Entry, Outcome, Stamp, Transaction, effective};
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::operation::Event;
 use mytism_core::planted::{Bug, is};
@@ -16,7 +16,7 @@ use mytism_format::transaction::{self, StoredTransaction};
 use mytism_store::{QuarantineRow, Write};
 
 use crate::error::AppError;
-use crate::fork;
+use crate::fork::{self, Clash};
 use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::record::log;
@@ -69,7 +69,7 @@ pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded], is_alone: bool)
             continue;
         }
         check_follows(work, entry)?;
-        give_way(work, entry, is_alone)?;
+        give_way(work, entry, one.transaction.as_ref(), is_alone)?;
         apply(work, entry, one.transaction.as_ref())?;
     }
     Ok(work.state.position())
@@ -102,20 +102,61 @@ fn histories_differ(at: Position) -> AppError {
     AppError::refused("histories-differ", format!("the log of the head office differs from the one here at {at}"))
 }
 
-/// What is pending under the name of an entry that has another content gets another name, unless it is of this very
-/// life.
-fn give_way(work: &mut Work<'_>, entry: &StoredEntry, is_alone: bool) -> Result<(), AppError> {
-    let id = entry.entry.transaction;
-    let Some(place) = work.workspace.pending_place(id)? else { return Ok(()) };
-    let Some(row) = work.workspace.pending(place)? else { return Ok(()) };
-    if transaction::peek(&row.bytes)?.2 == entry.entry.transaction_hash {
-        return Ok(());
+/// What is pending here and is in the way of an entry gives way to it, unless its name is of this very life.
+fn give_way(
+    work: &mut Work<'_>,
+    entry: &StoredEntry,
+    arrived: Option<&StoredTransaction>,
+    is_alone: bool,
+) -> Result<(), AppError> {
+    while let Some(clash) = in_the_way(work, entry, arrived)? {
+        if let Clash::Name(id) = clash
+            && (id.node, id.incarnation) == (work.foundation.identity.node, work.state.incarnation)
+            && !id.is_of_fork()
+        {
+            let message = format!("transaction {id} has another content at the head office than here");
+            return Err(AppError::refused("forked-transaction", message));
+        }
+        if !is_alone {
+            return Err(AppError::Moved);
+        }
+        fork::give_way(work, clash)?;
     }
-    if (id.node, id.incarnation) == (work.foundation.identity.node, work.state.incarnation) {
-        let message = format!("transaction {id} has another content at the head office than here");
-        return Err(AppError::refused("forked-transaction", message));
+    Ok(())
+}
+
+/// What is pending that cannot stay beside an entry: it has the name of the entry's transaction and another content, or
+/// it makes an object under an id that stands for another object from this entry on. The head office gave such an id
+/// twice where it was put back from an older copy and decided on something before it noticed.
+fn in_the_way(
+    work: &mut Work<'_>,
+    entry: &StoredEntry,
+    arrived: Option<&StoredTransaction>,
+) -> Result<Option<Clash>, AppError> {
+    let (id, hash) = (entry.entry.transaction, entry.entry.transaction_hash);
+    if let Some(place) = work.workspace.pending_place(id)?
+        && let Some(row) = work.workspace.pending(place)?
+        && transaction::peek(&row.bytes)?.2 != hash
+    {
+        return Ok(Some(Clash::Name(id)));
     }
-    if is_alone { fork::rename(work, id) } else { Err(AppError::Moved) }
+    for object in made(&entry.entry, arrived.map(|stored| &stored.transaction)) {
+        for place in work.workspace.pending_of(object)? {
+            let Some(row) = work.workspace.pending(place)?.filter(|row| row.transaction != id) else { continue };
+            let makes = |change: &Change| change.object == object && change.is_making();
+            if transaction::read(row.bytes)?.transaction.changes.iter().any(makes) {
+                return Ok(Some(Clash::Object(row.transaction, object)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The objects that an entry makes: those of a transaction that came with it, and those that the head office added.
+fn made(entry: &Entry, arrived: Option<&Transaction>) -> Vec<ObjectId> {
+    let Outcome::Accepted { extra, .. } = &entry.outcome else { return Vec::new() };
+    let theirs = arrived.into_iter().flat_map(|transaction| &transaction.changes);
+    theirs.chain(extra).filter(|change| change.is_making()).map(|change| change.object).collect()
 }
 
 /// Applies an entry that continues the log.
@@ -190,10 +231,10 @@ fn keep_ahead(work: &mut Work<'_>, transaction: &Transaction) {
     if transaction.id.node != work.foundation.identity.node {
         return;
     }
-    if transaction.id.incarnation == work.state.incarnation {
+    if transaction.id.incarnation == work.state.incarnation && !transaction.id.is_of_fork() {
         work.state.counter = work.state.counter.max(transaction.id.counter);
     }
-    for change in transaction.changes.iter().filter(|change| change.slot == Slot::LIFE && change.old.is_null()) {
+    for change in transaction.changes.iter().filter(|change| change.is_making()) {
         work.foundation.allotment().ids.pass(change.object);
     }
 }

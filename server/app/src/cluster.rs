@@ -28,7 +28,8 @@ impl Blocks {
     /// Gives the next block of a reign, counted from 0, to a node. Blocks of an earlier one may have been given that
     /// nobody here knows of.
     pub(crate) fn give(&mut self, node: NodeId, reign: u32) -> Result<BlockId, AppError> {
-        let first = BlockId::new(reign, BlockId::FIRST_ORDINARY).map(BlockId::get);
+        let first = if reign < BlockId::FORKS { BlockId::new(reign, BlockId::FIRST_ORDINARY) } else { None };
+        let first = first.map(BlockId::get);
         let last =
             self.0.iter().map(|(block, _)| *block).filter(|block| first.is_some_and(|first| *block >= first)).max();
         let next = last.map_or(first, |last| Some(last + 1)).and_then(BlockId::from_number);

@@ -59,7 +59,7 @@ pub(crate) fn check_slot(workspace: &mut Workspace<'_>, change: &Change) -> Resu
     let entity = workspace.schema.entity_by_id(change.entity).ok_or_else(|| unknown_entity(change.entity))?;
     let there = workspace.object(change.object)?.filter(|object| object.meta.life != Life::Absent);
     let there = there.map(|object| object.entity);
-    let is_making = change.slot == Slot::LIFE && change.old.is_null();
+    let is_making = change.is_making();
     if is_making == there.is_some() {
         let fault = if is_making { "is there already" } else { "is not there" };
         return Err(AppError::refused("unknown-object", format!("object {} {fault}", change.object)));

@@ -455,6 +455,6 @@ fn made_by(work: &mut Work<'_>, object: ObjectId, run: TransactionId) -> Result<
     };
     let Some(bytes) = bytes else { return Ok(false) };
     let transaction = transaction::read(bytes)?.transaction;
-    let makes = |change: &Change| change.object == object && change.slot == Slot::LIFE && change.old.is_null();
+    let makes = |change: &Change| change.object == object && change.is_making();
     Ok(transaction.run == Some(run) && transaction.changes.iter().any(makes))
 }

@@ -48,6 +48,7 @@ mod lane;
 mod life;
 pub mod numbers;
 mod output;
+mod parted;
 mod past;
 mod prepare;
 mod put_back;

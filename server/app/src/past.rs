@@ -188,7 +188,7 @@ fn take_back(changed: &mut BTreeMap<ObjectId, Before>, change: Change) -> usize 
         Before::new(change.entity)
     });
     before.is_logged = true;
-    if change.slot == Slot::LIFE && change.old.is_null() {
+    if change.is_making() {
         before.made_later = true;
         before.slots.clear();
     }

@@ -229,5 +229,5 @@ fn made(changes: &[Change]) -> impl Iterator<Item = ObjectId> {
 }
 
 fn is_making(change: &Change) -> bool {
-    change.slot == Slot::LIFE && change.old.is_null() && Life::of(&change.new) == Life::Alive
+    change.is_making() && Life::of(&change.new) == Life::Alive
 }

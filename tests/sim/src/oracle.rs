@@ -5,8 +5,10 @@
 //! 2. [`reader`]: what somebody knows who reads the journal of a node
 //! 3. [`verdict`]: each decision of the head office, made again
 //! 4. [`account`]: what was told to users, and where it is
+//! 5. [`parted`]: whose history went another way
 
 pub mod account;
 pub mod model;
+pub mod parted;
 pub mod reader;
 pub mod verdict;

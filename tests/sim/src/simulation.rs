@@ -27,6 +27,7 @@ use crate::lines::{Cable, Line, Way};
 use crate::machine::{Machine, Time};
 use crate::node::{Backup, Node};
 use crate::oracle::account::Account;
+use crate::oracle::parted::Parted;
 use crate::plan::{Deed, HEALED, plan};
 use crate::saves::{REASONS, draft};
 use crate::trace::Trace;
@@ -73,9 +74,10 @@ pub struct Simulation {
     is_unsure: Vec<bool>,
     /// Nodes that were put back and have not talked with the head office since.
     is_estranged: Vec<bool>,
-    /// Whether the last head office that was put back was so with all that lay beside its database, and whether one was.
+    /// Whether the last head office that was put back was so with all that lay beside its database.
     head_is_whole: bool,
-    head_was_whole: bool,
+    /// Whose history went another way.
+    parted: Parted,
     /// Branches that a head office has talked with since it was put back.
     heard: BTreeSet<usize>,
     /// A branch of which there are two, and the place of its copy, the last of all.
@@ -133,7 +135,7 @@ impl Simulation {
             is_unsure: vec![false; count],
             is_estranged: vec![false; count],
             head_is_whole: false,
-            head_was_whole: false,
+            parted: Parted::default(),
             heard: BTreeSet::new(),
             twins: None,
             deposed: vec![false; count],

@@ -207,13 +207,16 @@ impl View for PostgresView {
     }
 
     fn last_counter(&self, node: NodeId, incarnation: u32) -> Result<u64, StoreError> {
-        let of = |table| format!("SELECT max(counter) AS counter FROM {table} WHERE node = $1 AND incarnation = $2");
+        let of = |table| {
+            let max = "SELECT max(counter) AS counter";
+            format!("{max} FROM {table} WHERE node = $1 AND incarnation = $2 AND counter < $3")
+        };
         let sql = format!(
             "SELECT coalesce(max(counter), 0) FROM ({} UNION ALL {}) both_of_them",
             of("mytism_log"),
             of("mytism_pending")
         );
-        self.number(&sql, &[&i64::from(node.0), &i64::from(incarnation)])
+        self.number(&sql, &[&i64::from(node.0), &i64::from(incarnation), &TransactionId::FORKS.cast_signed()])
     }
 
     fn last_incarnation(&self, node: NodeId) -> Result<u32, StoreError> {

@@ -172,10 +172,12 @@ impl View for SqliteView {
     }
 
     fn last_counter(&self, node: NodeId, incarnation: u32) -> Result<u64, StoreError> {
-        let log = "SELECT ifnull(max(counter), 0) FROM mytism_log WHERE node = ? AND incarnation = ?";
-        let pending = "SELECT ifnull(max(counter), 0) FROM mytism_pending WHERE node = ? AND incarnation = ?";
-        let name = (node.0, incarnation);
-        Ok(self.number(log, name)?.max(self.number(pending, name)?))
+        let of = |table| {
+            let max = "SELECT ifnull(max(counter), 0)";
+            let sql = format!("{max} FROM {table} WHERE node = ? AND incarnation = ? AND counter < ?");
+            self.number(&sql, (node.0, incarnation, TransactionId::FORKS.cast_signed()))
+        };
+        Ok(of("mytism_log")?.max(of("mytism_pending")?))
     }
 
     fn last_incarnation(&self, node: NodeId) -> Result<u32, StoreError> {

@@ -273,6 +273,13 @@ fn pending_transactions_have_an_order(place: &mut Place) {
     assert_eq!(view.underlay(id(5)).unwrap(), [(Slot::attribute(GROUP), vec![3]), (slot, vec![2])]);
     assert_eq!(view.last_counter(mytism_core::id::NodeId(9), 1).unwrap(), 13);
     drop(view);
+    let fork = PendingRow { place: 4, transaction: transaction(9, 1, 13).of_fork(7), bytes: vec![0; 10] };
+    place.commit(vec![Write::Pending(fork.clone())]);
+    let view = place.view();
+    assert_eq!(view.last_counter(mytism_core::id::NodeId(9), 1).unwrap(), 13, "the name of a fork counts for no life");
+    assert_eq!((view.pending(4).unwrap(), view.pending_place(fork.transaction).unwrap()), (Some(fork), Some(4)));
+    drop(view);
+    place.commit(vec![Write::Settled(4)]);
     place.commit(vec![Write::Settled(3), Write::Underlay { object: id(5), slot, value: None }]);
     let view = place.view();
     assert_eq!((view.pending_ends().unwrap(), view.pending_of(id(5)).unwrap()), (Some((-2, -2)), vec![-2]));

@@ -292,8 +292,7 @@ fn runs(numbers: impl Iterator<Item = Number>, after: impl Fn(Number) -> Number)
 
 /// Names of ranges and numbers of the objects that some changes made.
 fn drawn(schema: &Schema, changes: &[Change]) -> Vec<(String, Number)> {
-    let made: BTreeSet<ObjectId> =
-        changes.iter().filter(|change| change.slot == Slot::LIFE && change.old.is_null()).map(|c| c.object).collect();
+    let made: BTreeSet<ObjectId> = changes.iter().filter(|change| change.is_making()).map(|c| c.object).collect();
     let numbered = changes.iter().filter(|change| made.contains(&change.object)).filter_map(|change| {
         let member = schema.entity_by_id(change.entity)?.member_by_id(change.slot.attribute)?;
         let numbering = member.numbering.as_ref()?;

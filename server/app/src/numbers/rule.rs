@@ -51,7 +51,7 @@ fn check_one(work: &mut Work<'_>, state: &ObjectState, changes: &[&Change]) -> R
     }
     let range = Range::read(state)?;
     check_next(work, &range, lives || changed(NEXT), lives || changed(MIN) || changed(MAX))?;
-    let is_new = changes.iter().any(|change| change.slot == Slot::LIFE && change.old.is_null());
+    let is_new = changes.iter().any(|change| change.is_making());
     if let Some(furthest) = furthest.filter(|_| !is_new) {
         check_given(&range, before(state, changes).as_ref(), furthest)?;
     }

@@ -45,7 +45,7 @@ impl App {
             let waiting = withdraw(work)?;
             work.state.authoritative = true;
             begin(work, epoch)?;
-            waiting.into_iter().try_for_each(|stored| admit::admit(work, stored))?;
+            waiting.into_iter().try_for_each(|stored| admit::admit(work, work.foundation.identity.node, stored))?;
             name_head_office(work)?;
             super::warn(work, format!("this node is the head office by now: reign {epoch} begins"));
             Ok(work.state.position())

@@ -101,10 +101,12 @@ impl<'s> Plan<'s> {
             return Ok(Arc::clone(known));
         }
         let mut net = Net::new();
-        for Change { object, entity, slot, old, new } in self.source.read(view, place)?.changes {
+        for change in self.source.read(view, place)?.changes {
+            let makes = change.is_making();
+            let Change { object, entity, slot, old, new } = change;
             let fresh = || Touched { entity, made: Made::Before, slots: BTreeMap::new() };
             let touched = net.entry(object).or_insert_with(fresh);
-            if slot == Slot::LIFE && old.is_null() {
+            if makes {
                 touched.made = Made::Here;
             }
             touched.slots.entry(slot).or_insert_with(|| (old, Value::Null)).1 = new;

@@ -207,7 +207,7 @@ fn a_wrong_offer_is_an_error_and_the_next_one_is_taken() {
     check(vec![second.clone()], "counter-gap");
     check(vec![first.clone(), third.clone()], "counter-gap");
     check(vec![renamed(|id| id.counter = 0)], "counter-gap");
-    check(vec![renamed(|id| id.counter = u64::MAX >> 1)], "counter-gap");
+    check(vec![renamed(|id| id.counter = u64::MAX >> 2)], "counter-gap");
     check(vec![first.clone(), renamed(|id| id.counter = 1)], "forked-transaction");
     assert_eq!(forger.offer(vec![first.clone(), second.clone()]), Ok(2));
     assert_eq!(forger.offer(vec![renamed(|id| id.counter = 1)]), Err("forked-transaction".into()));

@@ -7,7 +7,7 @@ use mytism_core::value::Value;
 use mytism_format::hash::Secret;
 use mytism_format::transaction;
 
-use crate::world::{Node, change, head_office, text};
+use crate::world::{Node, change, head_office, text, to};
 
 fn region(node: &Node, name: &str) -> ObjectId {
     node.make("Region", &[("RegionDescription", text(name))]).unwrap()
@@ -30,7 +30,9 @@ fn meet(head: &Node, branch: &Node) {
         number -= 1;
     }
     let row = ours.log_row(number).unwrap().unwrap();
-    drop(ours);
+    let epoch = ours.head().unwrap().unwrap().position.epoch;
+    drop((theirs, ours));
+    head.app.note_parted(branch.app.identity().node, epoch, row.position).unwrap();
     branch.app.roll_back(row.position, row.hash).unwrap();
 }
 
@@ -79,6 +81,97 @@ fn what_a_head_office_lost_comes_back_from_its_branches() {
     let reigns: Vec<u32> =
         head.app.view().unwrap().log_after(0, 100, usize::MAX).unwrap().iter().map(|row| row.position.epoch).collect();
     assert!(reigns.is_sorted() && reigns.contains(&1) && reigns.contains(&2), "{reigns:?}");
+}
+
+#[test]
+fn an_id_of_the_lost_part_may_stand_for_a_record_of_a_conflict_by_now() {
+    let head = head_office();
+    let [one, other, third, fourth] = ["rostock", "ulm", "jena", "goslar"].map(|name| head.branch(name));
+    let id = region(&head, "Nord");
+    [&one, &other, &third, &fourth].into_iter().for_each(|branch| head.exchange(branch));
+    let restored = head.older_copy();
+    // Ids go on where those end that its database keeps, as after a crash.
+    let head = head.older_copy();
+    let lost = region(&head, "lost");
+    [&one, &fourth].into_iter().for_each(|branch| head.exchange(branch));
+    drop(head);
+    // Both build upon it; what the last one saves refers to what one of them made.
+    rename(&one, lost, "lost and found");
+    let order = |branch: &Node, name| {
+        let values = [("TerritoryID", text(name)), ("TerritoryDescription", text(name)), ("Region", to(lost))];
+        branch.make("Territory", &values).unwrap()
+    };
+    order(&fourth, "4");
+    // It has not noticed, and decides on what those bring who had not seen the lost part.
+    rename(&other, id, "Norden");
+    rename(&third, id, "Nordsee");
+    [&other, &third].into_iter().for_each(|branch| restored.exchange(branch));
+    assert_eq!(restored.rows("from SyncConflict").len(), 1);
+    assert_eq!(restored.app.view().unwrap().object(lost).unwrap().map(|object| object.id), Some(lost));
+    restored.app.new_reign(2).unwrap();
+    meet(&restored, &one);
+    assert_eq!(names(&one), ["Nord", "lost and found"], "users see what they saw");
+    settle(&restored, &one);
+    assert_eq!(names(&restored), ["Norden", "lost and found"]);
+    assert_eq!(one.everything(), restored.everything());
+    // Who brings the same once more brings nothing new.
+    meet(&restored, &fourth);
+    settle(&restored, &fourth);
+    assert_eq!(names(&restored), ["Norden", "lost and found"]);
+    assert_eq!(restored.rows("select t.Region.RegionDescription from Territory t"), ["lost and found"]);
+    assert_eq!(fourth.everything(), restored.everything());
+}
+
+#[test]
+fn a_block_of_ids_that_was_given_twice_loses_nothing() {
+    let head = head_office();
+    let [one, other] = ["rostock", "ulm"].map(|name| head.branch(name));
+    let restored = head.older_copy();
+    let renew = |head: &Node, branch: &Node| {
+        let identity = branch.app.identity();
+        branch.app.renew(identity.incarnation + 1, vec![head.app.give_block(identity.node).unwrap()]).unwrap();
+    };
+    renew(&head, &one);
+    let first = region(&one, "by one");
+    head.exchange(&one);
+    renew(&restored, &other);
+    assert_eq!(region(&other, "by the other"), first);
+    restored.app.new_reign(2).unwrap();
+    restored.hand_down(&other);
+    meet(&restored, &one);
+    restored.hand_down(&one);
+    let offered = |branch: &Node| -> Vec<Vec<u8>> {
+        let rows = branch.app.view().unwrap().pending_after(i64::MIN, 100, usize::MAX).unwrap();
+        rows.into_iter().map(|row| row.bytes).collect()
+    };
+    let mine = offered(&one);
+    restored.exchange(&other);
+    // Its offer was under way.
+    let refused = restored.app.admit(one.app.identity().node, mine).unwrap_err();
+    assert_eq!(refused.failure().code, "forked-transaction");
+    renew(&restored, &one);
+    settle(&restored, &one);
+    restored.hand_down_whole(&other);
+    assert_eq!(names(&restored), ["by one", "by the other"]);
+    [&one, &other].into_iter().for_each(|branch| assert_eq!(branch.everything(), restored.everything()));
+}
+
+#[test]
+fn a_block_that_the_other_one_has_not_used_is_no_reason_to_refuse() {
+    let head = head_office();
+    let [one, other] = ["rostock", "ulm"].map(|name| head.branch(name));
+    let restored = head.older_copy();
+    let block = |head: &Node, branch: &Node| head.app.give_block(branch.app.identity().node).unwrap();
+    let given = block(&head, &one);
+    one.app.renew(2, vec![given]).unwrap();
+    region(&one, "by one");
+    head.exchange(&one);
+    assert_eq!(block(&restored, &other), given);
+    restored.app.new_reign(2).unwrap();
+    meet(&restored, &one);
+    settle(&restored, &one);
+    assert_eq!(names(&restored), ["by one"]);
+    assert!(restored.app.view().unwrap().quarantine().unwrap().is_empty());
 }
 
 #[test]
@@ -189,7 +282,7 @@ fn made_in(head: &Node, branch: &Node, block: BlockId, epoch: u32) -> Option<Str
 }
 
 #[test]
-fn blocks_of_former_reigns_that_are_not_known_are_taken() {
+fn blocks_of_former_reigns_are_taken_from_anybody() {
     let head = head_office();
     let branch = head.branch("rostock");
     let block = |epoch, running| BlockId::new(epoch, running).unwrap();
@@ -198,7 +291,7 @@ fn blocks_of_former_reigns_that_are_not_known_are_taken() {
     head.app.new_reign(2).unwrap();
     assert_eq!(made_in(&head, &branch, block(0, 900), 1), None);
     assert_eq!(made_in(&head, &branch, block(1, 900), 1), foreign, "the present one knows its blocks");
-    assert_eq!(made_in(&head, &branch, block(0, 16), 1), foreign, "that was given to the head office");
+    assert_eq!(made_in(&head, &branch, block(0, 16), 1), None, "who was put back may have given it to somebody else");
     assert_eq!(made_in(&head, &branch, block(0, 3), 1), foreign, "these are the system's");
     assert_eq!(made_in(&head, &branch, block(0, 901), 3), Some("impossible-base".to_owned()));
     let entries = head.app.view().unwrap().log_after(0, 100, usize::MAX).unwrap();

@@ -12,6 +12,7 @@ use mytism_store::View;
 use rust_decimal::Decimal;
 
 use super::model::{Model, Step, Things};
+use super::parted::Parted;
 use crate::counters::Counters;
 
 /// A clock that is off by more is not believed.
@@ -75,9 +76,9 @@ pub fn constraints(things: &Things, schema: &Schema) {
 ///
 /// # Panics
 /// When one should have been another.
-pub fn decisions(model: &Model, schema: &Schema, blocks_are_unsure: bool, counters: &mut Counters) {
+pub fn decisions(model: &Model, schema: &Schema, parted: &Parted, counters: &mut Counters) {
     let (now, unique) = (Now::default(), Unique::default());
-    let mut judge = Judge { schema, blocks_are_unsure, now, unique, made: BTreeMap::new() };
+    let mut judge = Judge { schema, parted, now, unique, made: BTreeMap::new() };
     for (index, step) in model.steps.iter().enumerate() {
         let earlier = &model.steps[..index];
         match &step.outcome {
@@ -105,8 +106,7 @@ struct Unique(BTreeMap<(EntityId, String, String), BTreeSet<ObjectId>>);
 
 struct Judge<'s> {
     schema: &'s Schema,
-    /// Whether a head office was put back as a whole machine: it may give a block of ids a second time before it knows.
-    blocks_are_unsure: bool,
+    parted: &'s Parted,
     now: Now,
     unique: Unique,
     /// Who made each object.
@@ -139,8 +139,7 @@ impl Judge<'_> {
     fn refusal(&self, earlier: &[Step], step: &Step, (code, reason): (&str, &str), counters: &mut Counters) {
         counters.add("outcome refused");
         counters.add(&format!("refused as {code}"));
-        let is_known = REASONS.contains(&code) || self.blocks_are_unsure && code == "foreign-id";
-        assert!(is_known, "verdict: {} was refused as {code}: {reason}", step.id);
+        assert!(REASONS.contains(&code), "verdict: {} was refused as {code}: {reason}", step.id);
         if code != "duplicate-value" {
             return;
         }
@@ -150,7 +149,7 @@ impl Judge<'_> {
             let others = self.unique.0.get(&key)?.iter().any(|holder| *holder != change.object);
             (others && !change.new.is_null()).then_some(())
         };
-        let base = known_base(earlier, step);
+        let base = known_base(earlier, step, self.parted);
         let comes_back = |change: &Change| {
             change.slot == Slot::LIFE && Life::of(&change.new) == Life::Alive
                 || !self.came_back(earlier, step, base, change, &Now::default()).is_empty()
@@ -210,7 +209,7 @@ impl Judge<'_> {
 
     fn decision(&self, earlier: &[Step], step: &Step, counters: &mut Counters) {
         let Outcome::Accepted { overrides, extra } = &step.outcome else { return };
-        let base = known_base(earlier, step);
+        let base = known_base(earlier, step, self.parted);
         let mut own = Now::default();
         let mut back = BTreeSet::new();
         let mut records = 0;
@@ -354,9 +353,9 @@ fn count(expected: &Expected, change: &Change, ours: &Value, counters: &mut Coun
 }
 
 /// Up to where the author knew the log that is here: what he knew of an earlier epoch counts as far as that is history.
-fn known_base(earlier: &[Step], step: &Step) -> u64 {
-    let later = earlier.iter().find(|other| other.epoch > step.base.epoch);
-    later.map_or(step.base.number, |other| step.base.number.min(other.number - 1))
+fn known_base(earlier: &[Step], step: &Step, parted: &Parted) -> u64 {
+    let Some(later) = earlier.iter().find(|other| other.epoch > step.base.epoch) else { return step.base.number };
+    step.base.number.min(later.number - 1).min(parted.seen(step.id, step.base.epoch))
 }
 
 fn others_since<'a>(earlier: &'a [Step], step: &'a Step, base: u64) -> impl Iterator<Item = &'a Step> {
@@ -366,7 +365,7 @@ fn others_since<'a>(earlier: &'a [Step], step: &'a Step, base: u64) -> impl Iter
 
 /// What another life of a node did its author may not have seen: it was another copy of the database.
 fn is_same_life(one: &Step, other: &Step) -> bool {
-    (one.id.node, one.id.incarnation) == (other.id.node, other.id.incarnation)
+    one.id.life() == other.id.life()
 }
 
 fn met(earlier: &[Step], step: &Step, base: u64, change: &Change, ours: &Value) -> Met {

@@ -139,7 +139,6 @@ impl Simulation {
         if is_head {
             self.heard.clear();
             self.head_is_whole = ledger == LedgerFate::PutBack;
-            self.head_was_whole |= self.head_is_whole;
         }
         self.counters.add(if is_head { "fault old backup of the head office" } else { "fault old backup of a branch" });
         self.counters.add(match ledger {

@@ -71,7 +71,7 @@ impl Simulation {
         }
         self.account.check(model);
         verdict::constraints(&model.things, &self.schema);
-        verdict::decisions(model, &self.schema, self.head_was_whole, &mut self.counters);
+        verdict::decisions(model, &self.schema, &self.parted, &mut self.counters);
         self.counters.more("entry", model.steps.len() as u64);
         let words = format!("{} entries, {} saves acknowledged", model.steps.len(), self.account.count());
         self.note(words);

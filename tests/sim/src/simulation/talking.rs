@@ -1,9 +1,11 @@
 //! Lines in the run: who reaches whom, what arrives, what an end wants done, and how a line ends.
 
 use mytism_core::time::Timestamp;
+use mytism_format::transaction::peek;
 use mytism_proto::PeerMessage;
 use mytism_server::replica::{Errand, perform};
 use mytism_sync::branch_end::BranchEnd;
+use mytism_sync::greeting::Judgement;
 use mytism_sync::head_end::HeadEnd;
 use mytism_sync::{Done, Effect, Job, Violation};
 
@@ -223,7 +225,21 @@ impl Simulation {
             Job::TakeBack(_) => Some("tail taken back"),
             _ => None,
         };
+        let (claim, brought) = match &job {
+            Job::Judge(claim) => (Some((claim.node, claim.position.epoch)), Vec::new()),
+            Job::Admit(offered) => (None, offered.iter().filter_map(|bytes| peek(bytes).ok()).collect()),
+            _ => (None, Vec::new()),
+        };
         let done = perform(app, &errand, job);
+        match &done {
+            Ok(Done::Judged(Judgement::Instead(said))) => {
+                if let (Some((node, epoch)), PeerMessage::RollBack { to, .. }) = (claim, &**said) {
+                    self.parted.told(node, epoch, to.number);
+                }
+            }
+            Ok(Done::Admitted) => self.parted.brought(peer, brought.into_iter().map(|(name, ..)| name)),
+            _ => {}
+        }
         let now = self.clock(place);
         match done {
             Ok(done) => {

@@ -8,11 +8,6 @@ use mytism_sim::runs::play;
 /// How long seeds are played; `MYTISM_SIM_SECONDS` says otherwise.
 const SECONDS: u64 = 180;
 
-/// Seeds that break on a bug that is known and not mended: after a head office was restored, and its process died or lost
-/// lines while it waited for its branches, an entry of the new reign makes a record of a conflict under an id that stands
-/// for another object at a branch, which can no longer apply it. They are told, not played.
-const OPEN: [u64; 2] = [455, 633];
-
 #[test]
 fn a_seed_does_the_same_again() {
     for seed in [1, 2, 19] {
@@ -30,10 +25,6 @@ fn all_seeds_hold() {
     for seed in 1.. {
         if Instant::now() > until {
             break;
-        }
-        if OPEN.contains(&seed) {
-            eprintln!("seed {seed} is not played: it breaks on a known bug");
-            continue;
         }
         let run = play(seed, false);
         if let Some(broken) = run.broken {

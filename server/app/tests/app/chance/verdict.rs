@@ -39,7 +39,11 @@ pub(super) fn acknowledged(model: &Model, acknowledged: &[Told]) {
     for step in &model.steps {
         let before = names.insert(step.id, step.number).or(logged.insert(&step.description, step.number));
         if let Some(before) = before.filter(|_| step.description.ends_with(|last: char| last.is_ascii_digit())) {
-            panic!("{} stands in the log at {before} and {}", step.description, step.number);
+            let id = model.steps.iter().find(|step| step.number == before).map(|step| step.id.to_string());
+            panic!(
+                "{} stands in the log at {before} as {id:?} and at {} as {}",
+                step.description, step.number, step.id
+            );
         }
     }
     let mut told = BTreeSet::new();
