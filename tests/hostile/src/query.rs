@@ -106,7 +106,7 @@ fn check_error(text: &str, error: &QueryError) {
 fn check_runs(place: &Place, query: &Query) {
     for deleted in [false, true] {
         let options = QueryOptions { deleted, limit: Some(10) };
-        let compiled = compile(query, &place.schema, &place.names, options).unwrap();
+        let compiled = compile(query, &place.schema, &place.names, options);
         let sql = &compiled.sql;
         let mut statement = place.connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
         let columns = if query.is_objects() { 2 } else { compiled.columns.len() };
