@@ -127,8 +127,12 @@ impl Contents {
 
 /// What went wrong with the vault, for people and programs.
 fn failure(error: &VaultError) -> Failure {
+    if let VaultError::Io { path, .. } = error
+        && error.is_full()
+    {
+        return Failure::failed("disk-full", error.to_string()).hint(crate::project::room(path));
+    }
     let (code, hint) = match error {
-        VaultError::Io { .. } if error.is_full() => ("disk-full", "make room on the disk of the files"),
         VaultError::Io { .. } => {
             ("files-failed", "check that the directory of [DBMan] filesRoot may be read and written")
         }

@@ -123,6 +123,11 @@ pub fn join(options: &JoinOptions, progress: &mut dyn FnMut(JoinProgress)) -> Re
 /// # Errors
 /// When it is missing, or is none.
 pub(crate) fn read_account_file(path: &Path) -> Result<Account, Failure> {
+    // A pipe would be waited for, maybe for ever; what is not there is told below.
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(Failure::usage("wrong-account-file", format!("{} is no ordinary file", path.display()))
+            .hint("name the file that `./mytism nodes add` exported at the head office"));
+    }
     let text = std::fs::read_to_string(path).map_err(|error| file_failure("read", path, &error))?;
     Account::from_text(&text)
 }

@@ -18,7 +18,7 @@ use crate::contents::{self, Contents};
 use crate::enrol;
 use crate::node::{Shared, open};
 use crate::peers::rest_lines;
-use crate::project::Project;
+use crate::project::{Project, room};
 use crate::setup::{DEFAULT_TLS_PORT, host_name};
 
 /// Pause between two reports of how far a backup is.
@@ -29,7 +29,15 @@ pub(crate) struct RunningNode(pub(crate) Arc<Shared>);
 
 impl Operations for RunningNode {
     fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
-        self.answer(request, sink).inspect_err(|failure| self.0.troubles.note(failure, Instant::now()))
+        let answered = self.answer(request, sink).map_err(|failure| match failure.code.as_str() {
+            // Nobody below knows on which disk the data lie.
+            "disk-full" if failure.hint.contains("nothing was changed") => {
+                let hint = format!("{}; nothing was changed", room(&self.0.project.data()));
+                failure.hint(hint)
+            }
+            _ => failure,
+        });
+        answered.inspect_err(|failure| self.0.troubles.note(failure, Instant::now()))
     }
 }
 
@@ -108,7 +116,8 @@ impl RunningNode {
 
     fn add_node(&self, name: &str, valid_days: u32) -> Result<String, Failure> {
         let shared = &self.0;
-        crate::setup::node_name(Some(name))?;
+        crate::setup::node_name(Some(name)).map_err(|failure| failure.hint("`./mytism nodes add NAME`"))?;
+        self.refuse_alike(name)?;
         let secret = Secret::generate()?;
         let verifier = secret.verifier().to_text();
         let added = shared.app.add_node(&Context::local(), name, valid_days, &verifier);
@@ -123,6 +132,26 @@ impl RunningNode {
             valid_until: added.valid_until,
         };
         Ok(account.to_text())
+    }
+}
+
+impl RunningNode {
+    /// A name that differs from that of another node only in small and capital letters would lead people, and some file
+    /// systems, to the wrong one.
+    fn refuse_alike(&self, name: &str) -> Result<(), Failure> {
+        let mut alike = None;
+        self.0.app.call(&Context::local(), Request::Nodes, &mut |reply| {
+            if let Reply::Node(node) = reply
+                && node.name != name
+                && node.name.to_lowercase() == name.to_lowercase()
+            {
+                alike = Some(node.name);
+            }
+            Ok(())
+        })?;
+        let Some(there) = alike else { return Ok(()) };
+        let message = format!("there is a node {there}, and {name} differs from it only in small and capital letters");
+        Err(Failure::refused("node-exists", message).hint("give it another name"))
     }
 }
 

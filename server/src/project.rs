@@ -256,9 +256,27 @@ pub(crate) fn write_durably(path: &Path, content: &[u8]) -> Result<(), Failure> 
 }
 
 pub(crate) fn file_failure(step: &str, path: &Path, error: &std::io::Error) -> Failure {
-    let code = if error.kind() == std::io::ErrorKind::StorageFull { "disk-full" } else { "file-error" };
-    Failure::failed(code, format!("cannot {step} {}: {error}", path.display()))
-        .hint("check that the directory exists, may be written and has room")
+    let message = format!("cannot {step} {}: {error}", path.display());
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return Failure::failed("disk-full", message).hint(room(path));
+    }
+    let hint = match step {
+        "read" => "check that it is there and may be read by this user",
+        _ => "check that the directory exists, may be written and has room",
+    };
+    Failure::failed("file-error", message).hint(hint)
+}
+
+/// What to do where a disk is full, and how much is free on it; `path` need not exist.
+#[must_use]
+pub fn room(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let free = whole.ancestors().find_map(|place| rustix::fs::statvfs(place).ok());
+    let free = free.map(|told| told.f_bavail.saturating_mul(told.f_frsize));
+    match free {
+        None => "make room on the disk".to_owned(),
+        Some(free) => format!("make room on the disk of {}: {free} bytes are free", path.display()),
+    }
 }
 
 #[cfg(test)]

@@ -176,12 +176,18 @@ pub(crate) fn node_name(given: Option<&str>) -> Result<String, Failure> {
         Some(name) => name.to_owned(),
         None => host_name(),
     };
-    let fits = (1..=60).contains(&name.chars().count())
+    // In a path these would stand for something else, or for nothing that is seen; on a command line for an option.
+    let fits = !name.starts_with(['.', '-'])
+        && !name.ends_with('.')
+        && (1..=60).contains(&name.chars().count())
         && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.'));
     if fits {
         return Ok(name);
     }
-    let message = format!("\"{name}\" cannot be the name of a node: 1 to 60 letters, digits, - _ . are possible");
+    let message = format!(
+        "\"{name}\" cannot be the name of a node: 1 to 60 letters, digits, - _ . are possible, no - or . in front and no . \
+         at the end"
+    );
     Err(Failure::usage("wrong-value", message).hint("give one with --name"))
 }
 

@@ -121,10 +121,14 @@ impl Places {
         Ok(())
     }
 
-    /// Makes durable all that was written to the file system: one call for any number of files.
+    /// The directory of the vault.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// See [`sync_all`].
     pub(crate) fn sync_all(&self) -> Result<(), VaultError> {
-        let folder = File::open(&self.root).map_err(io_error("open", &self.root))?;
-        rustix::fs::syncfs(&folder).map_err(|cause| io_error("make durable", &self.root)(cause.into()))
+        sync_all(&self.root)
     }
 
     pub(crate) fn remove(&self, shelf: Shelf, hash: Hash) -> Result<(), VaultError> {
@@ -170,4 +174,10 @@ impl Places {
         }
         Ok(())
     }
+}
+
+/// Makes durable all that was written to the file system of a directory: one call for any number of files.
+pub(crate) fn sync_all(root: &Path) -> Result<(), VaultError> {
+    let folder = File::open(root).map_err(io_error("open", root))?;
+    rustix::fs::syncfs(&folder).map_err(|cause| io_error("make durable", root)(cause.into()))
 }

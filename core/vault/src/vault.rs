@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use mytism_core::id::Hash;
 
-use crate::place::{Places, Shelf};
+use crate::place::{Places, Shelf, sync_all};
 use crate::recipe::Recipe;
 use crate::{Arrival, Part, Reader, VaultError, Writer, hash_of};
 
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     usage: Mutex<Option<Usage>>,
     /// Bytes that were written and not made durable.
     unsynced: AtomicU64,
+    /// Makes durable what was written, while more is.
+    flushing: Mutex<Option<JoinHandle<Result<(), VaultError>>>>,
 }
 
 /// How much is in a vault.
@@ -53,6 +56,7 @@ impl Vault {
             holds: AtomicUsize::new(0),
             usage: Mutex::new(None),
             unsynced: AtomicU64::new(0),
+            flushing: Mutex::new(None),
         })))
     }
 
@@ -238,7 +242,29 @@ impl Vault {
         if before / UNSYNCED_BYTES_MAX == (before + bytes.len() as u64) / UNSYNCED_BYTES_MAX {
             return Ok(true);
         }
-        places.sync_all().map(|()| true)
+        self.flush().map(|()| true)
+    }
+
+    /// Begins to make durable what was written, and waits for the one before it, so that no more than twice as much waits
+    /// for the disk.
+    fn flush(&self) -> Result<(), VaultError> {
+        let mut flushing = self.0.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        flushed(flushing.take())?;
+        let root = self.0.places.root().to_owned();
+        match std::thread::Builder::new().name("flush".to_owned()).spawn(move || sync_all(&root)) {
+            Ok(thread) => *flushing = Some(thread),
+            // Without a thread it takes its time here.
+            Err(_) => self.0.places.sync_all()?,
+        }
+        Ok(())
+    }
+
+    /// Makes all durable that was written.
+    fn sync_all(&self) -> Result<(), VaultError> {
+        let begun = self.0.flushing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // What it could not write nobody would hear of otherwise: the system tells such an error once.
+        flushed(begun)?;
+        self.0.places.sync_all()
     }
 
     /// Takes a chunk away that was staged for a content which does not come after all.
@@ -263,7 +289,7 @@ impl Vault {
             return Ok(());
         }
         let is_single = recipe.parts().len() == 1;
-        places.sync_all()?;
+        self.sync_all()?;
         let mut bytes = 0;
         for part in recipe.parts() {
             let staged = places.path(Shelf::Staged, part.hash);
@@ -289,11 +315,16 @@ impl Vault {
             bytes += file.len() as u64;
             let new = places.write_new(&file, true)?;
             // The names of the chunks must be as durable as the recipe that counts on them.
-            places.sync_all()?;
+            self.sync_all()?;
             places.put(&new, Shelf::Recipes, content)?;
             places.sync_folder(Shelf::Recipes, content)?;
         }
         self.grown(1, bytes);
         Ok(())
     }
+}
+
+fn flushed(thread: Option<JoinHandle<Result<(), VaultError>>>) -> Result<(), VaultError> {
+    // A thread that broke off made nothing durable, and who waits for it does that then.
+    thread.and_then(|thread| thread.join().ok()).unwrap_or(Ok(()))
 }

@@ -10,6 +10,7 @@ use mytism_proto::PeerMessage;
 use mytism_sync::Violation;
 use mytism_transport::stream::{FrameReader, FrameWriter};
 use mytism_vault::{Arrival, CHUNK_BYTES_MAX, Part, Recipe, VaultError};
+use tokio::task::JoinHandle;
 
 use super::Contents;
 use super::lines::{receive, send, vault_end};
@@ -104,36 +105,94 @@ async fn fetch(
         return Ok(Some(0));
     }
     let Some(recipe) = recipe(want, reader, writer).await? else { return Ok(None) };
-    let mut arrival = contents.vault.arrival(recipe);
-    let mut asked: VecDeque<Part> = VecDeque::new();
-    let mut came = 0;
-    let mut lacks = false;
-    loop {
-        let under_way: u64 = asked.iter().map(|part| u64::from(part.bytes)).sum();
-        let more;
-        (arrival, more) = work(arrival, move |arrival| wanted_parts(arrival, under_way, lacks)).await?;
-        contents.wanted.has_come(want.content, arrival.passed());
-        if !more.is_empty() {
-            send(writer, &PeerMessage::ChunkWant { hashes: more.iter().map(|part| part.hash).collect() }).await?;
-            asked.extend(more);
-        }
-        let Some(part) = asked.pop_front() else { break };
-        match receive(reader).await? {
-            PeerMessage::Chunk { hash, data, compressed } if hash == part.hash => {
-                came += data.len() as u64;
-                (arrival, ()) = work(arrival, move |arrival| put(arrival, hash, &data, compressed)).await?;
-            }
-            // The rest that is on its way is taken still.
-            PeerMessage::ChunkMissing { hash } if hash == part.hash => lacks = true,
-            _ => return Err(Violation::unexpected("something else than the chunk that was asked for").into()),
-        }
-    }
-    if lacks {
-        return Ok(None);
-    }
+    let (arrival, came) = match chunks(contents, want, contents.vault.arrival(recipe), reader, writer).await? {
+        Some(whole) => whole,
+        None => return Ok(None),
+    };
     let finish = tokio::task::spawn_blocking(move || arrival.finish()).await;
     finish.map_err(|_| LineEnd::Own(replica::broke_off()))?.map_err(|error| vault_end(&error))?;
     Ok(Some(came))
+}
+
+/// Lets all chunks that are not here come, and how many bytes that were; `None` where the other side lacks one. What
+/// comes is checked and written beside this task, which meanwhile takes in what comes next.
+async fn chunks(
+    contents: &Arc<Contents>,
+    want: Want,
+    arrival: Arrival,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<Option<(Arrival, u64)>, LineEnd> {
+    let mut asked: VecDeque<Part> = VecDeque::new();
+    let mut waiting: Vec<Came> = Vec::new();
+    let mut came = 0;
+    let mut lacks = false;
+    let mut working = Some(begin(arrival, Vec::new(), 0, lacks));
+    let mut idle = None;
+    loop {
+        tokio::select! {
+            done = turn(&mut working) => {
+                working = None;
+                let (arrival, more) = done?;
+                contents.wanted.has_come(want.content, arrival.passed());
+                if !more.is_empty() {
+                    let hashes = more.iter().map(|part| part.hash).collect();
+                    send(writer, &PeerMessage::ChunkWant { hashes }).await?;
+                    asked.extend(more);
+                }
+                idle = Some(arrival);
+            }
+            message = receive(reader), if !asked.is_empty() => {
+                let expected = asked.pop_front().map(|part| part.hash);
+                match message? {
+                    PeerMessage::Chunk { hash, data, compressed } if Some(hash) == expected => {
+                        came += data.len() as u64;
+                        waiting.push(Came { hash, data, compressed });
+                    }
+                    // The rest that is on its way is taken still.
+                    PeerMessage::ChunkMissing { hash } if Some(hash) == expected => lacks = true,
+                    _ => return Err(Violation::unexpected("something else than the chunk that was asked for").into()),
+                }
+            }
+        }
+        if let Some(arrival) = idle.take() {
+            if !waiting.is_empty() {
+                let under_way = asked.iter().map(|part| u64::from(part.bytes)).sum();
+                working = Some(begin(arrival, std::mem::take(&mut waiting), under_way, lacks));
+            } else if !asked.is_empty() {
+                idle = Some(arrival);
+            } else {
+                return Ok((!lacks).then_some((arrival, came)));
+            }
+        }
+    }
+}
+
+/// A chunk as it came.
+struct Came {
+    hash: Hash,
+    data: Vec<u8>,
+    compressed: bool,
+}
+
+/// An arrival that is worked on, and what to ask for afterwards.
+type Working = JoinHandle<(Arrival, Result<Vec<Part>, VaultError>)>;
+
+/// Puts away what came, and looks what to ask for next, beside the tasks. `under_way` are the bytes that were asked for
+/// and are not among what came.
+fn begin(mut arrival: Arrival, came: Vec<Came>, under_way: u64, lacks: bool) -> Working {
+    tokio::task::spawn_blocking(move || {
+        let put = came.into_iter().try_for_each(|came| put(&mut arrival, came));
+        let more = put.and_then(|()| wanted_parts(&mut arrival, under_way, lacks));
+        (arrival, more)
+    })
+}
+
+/// Waits for the work to be done; without work for ever.
+async fn turn(working: &mut Option<Working>) -> Result<(Arrival, Vec<Part>), LineEnd> {
+    let Some(working) = working else { return std::future::pending().await };
+    let (arrival, more) = working.await.map_err(|_| LineEnd::Own(replica::broke_off()))?;
+    more.map(|more| (arrival, more)).map_err(|error| vault_end(&error))
 }
 
 /// The recipe of a content, in as many questions as it takes.
@@ -175,26 +234,13 @@ fn wanted_parts(arrival: &mut Arrival, under_way: u64, lacks: bool) -> Result<Ve
     Ok(parts)
 }
 
-fn put(arrival: &mut Arrival, hash: Hash, data: &[u8], compressed: bool) -> Result<(), VaultError> {
+fn put(arrival: &mut Arrival, Came { hash, data, compressed }: Came) -> Result<(), VaultError> {
     if !compressed {
-        return arrival.put(hash, data);
+        return arrival.put(hash, &data);
     }
-    match zstd::bulk::decompress(data, CHUNK_BYTES_MAX as usize) {
+    match zstd::bulk::decompress(&data, CHUNK_BYTES_MAX as usize) {
         Ok(bytes) => arrival.put(hash, &bytes),
         // What cannot be unpacked is not what was asked for.
-        Err(_) => Err(VaultError::OtherBytes { expected: hash, found: mytism_vault::hash_of(data) }),
+        Err(_) => Err(VaultError::OtherBytes { expected: hash, found: mytism_vault::hash_of(&data) }),
     }
-}
-
-/// Works on an arrival beside the tasks.
-async fn work<T: Send + 'static>(
-    mut arrival: Arrival,
-    work: impl FnOnce(&mut Arrival) -> Result<T, VaultError> + Send + 'static,
-) -> Result<(Arrival, T), LineEnd> {
-    let done = tokio::task::spawn_blocking(move || {
-        let done = work(&mut arrival);
-        (arrival, done)
-    });
-    let (arrival, done) = done.await.map_err(|_| LineEnd::Own(replica::broke_off()))?;
-    done.map(|done| (arrival, done)).map_err(|error| vault_end(&error))
 }

@@ -1,16 +1,16 @@
-//! The end of a stream that is asked: gives recipes and chunks, one answer after the other. It holds one chunk at a time,
-//! and waits while the other side does not read.
+//! The end of a stream that is asked: gives recipes and chunks, one answer after the other. It holds two chunks at a
+//! time, and waits while the other side does not read.
 
 use std::sync::Arc;
 
 use mytism_core::id::Hash;
-use mytism_proto::{Part, PeerMessage};
+use mytism_proto::{Part, PeerMessage, ProtoError};
 use mytism_sync::Violation;
 use mytism_transport::stream::{FrameReader, FrameWriter};
 use mytism_vault::{Vault, VaultError};
 
 use super::Contents;
-use super::lines::{receive, send, vault_end};
+use super::lines::{receive, send, unsendable, vault_end};
 use crate::line::LineEnd;
 use crate::replica;
 
@@ -34,17 +34,28 @@ pub(super) async fn give(
                 let answer = blocking(move || recipe(&vault, content, from)).await?;
                 send(writer, &answer).await?;
             }
-            PeerMessage::ChunkWant { hashes } if hashes.len() <= ASKED_MAX => {
-                for hash in hashes {
-                    let vault = contents.vault.clone();
-                    let answer = blocking(move || chunk(&vault, hash)).await?;
-                    send(writer, &answer).await?;
-                }
-            }
+            PeerMessage::ChunkWant { hashes } if hashes.len() <= ASKED_MAX => chunks(contents, hashes, writer).await?,
             PeerMessage::ChunkWant { .. } => return Err(Violation::unexpected("too many chunks at once").into()),
             _ => return Err(Violation::unexpected("something else than a question for contents").into()),
         }
     }
+}
+
+/// Answers with chunks. The next one is read, and made ready to be sent, while the one before it goes.
+async fn chunks(contents: &Contents, hashes: Vec<Hash>, writer: &mut FrameWriter) -> Result<(), LineEnd> {
+    let read = |hash: Hash| {
+        let vault = contents.vault.clone();
+        tokio::task::spawn_blocking(move || chunk(&vault, hash))
+    };
+    let mut hashes = hashes.into_iter();
+    let mut next = hashes.next().map(read);
+    while let Some(now) = next.take() {
+        let frame = now.await.map_err(|_| LineEnd::Own(replica::broke_off()))?.map_err(|error| vault_end(&error))?;
+        next = hashes.next().map(read);
+        let frame = frame.map_err(|error| unsendable(&error))?;
+        writer.send_whole(frame).await.map_err(|error| LineEnd::Lost(error.to_string()))?;
+    }
+    Ok(())
 }
 
 async fn blocking(
@@ -62,12 +73,16 @@ fn recipe(vault: &Vault, content: Hash, from: u64) -> Result<PeerMessage, VaultE
     Ok(PeerMessage::ContentRecipe { content, bytes: recipe.bytes(), count: recipe.parts().len() as u64, from, parts })
 }
 
-fn chunk(vault: &Vault, hash: Hash) -> Result<PeerMessage, VaultError> {
-    let Some(bytes) = vault.chunk(hash)? else { return Ok(PeerMessage::ChunkMissing { hash }) };
-    Ok(match compressed(&bytes) {
-        Some(data) => PeerMessage::Chunk { hash, data, compressed: true },
-        None => PeerMessage::Chunk { hash, data: bytes, compressed: false },
-    })
+/// A chunk in the message that carries it, or the message that it is not here.
+fn chunk(vault: &Vault, hash: Hash) -> Result<Result<Vec<u8>, ProtoError>, VaultError> {
+    let message = match vault.chunk(hash)? {
+        None => PeerMessage::ChunkMissing { hash },
+        Some(bytes) => match compressed(&bytes) {
+            Some(data) => PeerMessage::Chunk { hash, data, compressed: true },
+            None => PeerMessage::Chunk { hash, data: bytes, compressed: false },
+        },
+    };
+    Ok(message.encode())
 }
 
 /// `None` where it would hardly become shorter, as most files are compressed already.

@@ -94,8 +94,13 @@ pub(super) async fn receive(reader: &mut FrameReader) -> Result<PeerMessage, Lin
 
 /// Sends a message, and waits until the transport has taken it.
 pub(super) async fn send(writer: &mut FrameWriter, message: &PeerMessage) -> Result<(), LineEnd> {
-    let frame = message.encode().map_err(|error| LineEnd::Own(Failure::failed("unsendable", error.to_string())))?;
+    let frame = message.encode().map_err(|error| unsendable(&error))?;
     writer.send(&frame).await.map_err(|error| LineEnd::Lost(error.to_string()))
+}
+
+/// That a message of this node has no form.
+pub(super) fn unsendable(error: &ProtoError) -> LineEnd {
+    LineEnd::Own(Failure::failed("unsendable", error.to_string()))
 }
 
 /// What went wrong with the vault, or with what came for it.

@@ -63,6 +63,14 @@ fn an_account_is_good_once_and_for_its_name() {
     drop(used);
     let taken = head.node().call(Request::AddNode { name: "berlin".into(), valid_days: 14 }).unwrap_err();
     assert_eq!(taken.code, "node-exists");
+    let refused = |name: &str| {
+        let request = Request::AddNode { name: name.into(), valid_days: 14 };
+        head.node().call(request).unwrap_err().code
+    };
+    assert_eq!(refused("Berlin"), "node-exists");
+    for name in [".", "..", ".a", "-a", "a.", "a/b", ""] {
+        assert_eq!(refused(name), "wrong-value", "{name}");
+    }
 }
 
 #[test]

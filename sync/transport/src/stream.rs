@@ -176,6 +176,20 @@ impl FrameWriter {
         self.flush().await
     }
 
+    /// As [`Self::send`], without a copy of what is large.
+    ///
+    /// # Errors
+    /// As for `send`.
+    pub async fn send_whole(&mut self, envelope: Vec<u8>) -> Result<(), FrameError> {
+        check_whole(&envelope)?;
+        if self.pending.is_empty() {
+            self.pending = envelope;
+        } else {
+            self.pending.extend_from_slice(&envelope);
+        }
+        self.flush().await
+    }
+
     /// As [`Self::send`], but small envelopes are gathered and go together, at the latest with the next
     /// [`Self::flush`], `send` or [`Self::finish`].
     ///

@@ -31,6 +31,8 @@ use crate::node::wait_until_down;
 const LOOK: Duration = Duration::from_millis(5);
 /// A file of which nothing has come after this time does not come.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// The largest file whose rounds are kept on the disk until the last one has ended: four times as much in each.
+const KEPT_MEGABYTES_MAX: u64 = 2_000;
 const SCHEMA: &str = "<Schema name=\"bench\" version=\"1\"><Entity name=\"Doc\">\
                       <Attribute name=\"File\" type=\"blob\"/></Entity></Schema>";
 
@@ -43,14 +45,23 @@ pub(super) struct Parameters {
 
 /// Measures both ways in turn. The copy stands in the place of the plain engine.
 pub(super) fn run(parameters: Parameters, settings: &Settings) -> Result<Figures, Failure> {
-    let rounds = (0..settings.rounds).map(|_| round(parameters, settings)).collect::<Result<Vec<_>, _>>()?;
+    // A file system is slow to give places anew that thousands of files have just left: nothing is removed before the
+    // last round, as long as the disk needs not be large for that.
+    let mut kept = Vec::new();
+    let mut rounds = Vec::new();
+    for _ in 0..settings.rounds {
+        let scratch = Scratch::new(&settings.directory)?;
+        rounds.push(round(parameters, &scratch)?);
+        if parameters.megabytes <= KEPT_MEGABYTES_MAX {
+            kept.push(scratch);
+        }
+    }
     let Parameters { megabytes } = parameters;
     let fields = vec![("unit", json!("MB/s")), ("megabytes", json!(megabytes))];
     Ok(Figures::of("blob", format!("blob, {megabytes} MB"), fields, &rounds))
 }
 
-fn round(parameters: Parameters, settings: &Settings) -> Result<Round, Failure> {
-    let scratch = Scratch::new(&settings.directory)?;
+fn round(parameters: Parameters, scratch: &Scratch) -> Result<Round, Failure> {
     let file = scratch.path().join("file.bin");
     write_noise(&file, parameters.megabytes)?;
     let schema = scratch.path().join("bench.xml");

@@ -58,10 +58,15 @@ fn upload(node: &dyn Operations, given: &FileInput) -> Result<Blob, Failure> {
         Failure::usage("file-unreadable", format!("{} cannot be read: {error}", given.path))
             .hint("the path of a file counts from the directory in which the command runs")
     };
-    let mut file = File::open(path).map_err(unreadable)?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+    // Opening a pipe would wait for somebody who writes to it, maybe for ever.
+    let there = path.metadata().map_err(unreadable)?;
+    if there.is_dir() {
         return Err(unreadable(io::ErrorKind::IsADirectory.into()));
     }
+    if !there.is_file() {
+        return Err(unreadable(io::Error::other("it is no ordinary file")));
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
     let mut upload = None;
     loop {
         let mut data = Vec::with_capacity(PART_BYTES);

@@ -7,7 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mytism_core::failure::Failure;
+use mytism_server::project::room;
 use tempfile::{Builder, NamedTempFile};
+
+use crate::interrupt;
 
 /// A file beside the one that is wanted, taken away again where it is not finished.
 pub(super) struct Destination {
@@ -41,6 +44,7 @@ impl Destination {
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory)
             .map_err(|error| unwritable(wanted, &error))?;
+        interrupt::remove_unfinished(temporary.path().to_owned())?;
         if let Some(there) = there {
             let kept = temporary.as_file().set_permissions(there.permissions());
             kept.map_err(|error| unwritable(wanted, &error))?;
@@ -66,9 +70,11 @@ impl Destination {
 
 /// Why a file cannot be written.
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let code = if error.kind() == io::ErrorKind::StorageFull { "disk-full" } else { "file-error" };
-    Failure::failed(code, format!("cannot write {}: {error}", path.display()))
-        .hint("check that its directory exists, may be written and has room")
+    let message = format!("cannot write {}: {error}", path.display());
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Failure::failed("disk-full", message).hint(room(path));
+    }
+    Failure::failed("file-error", message).hint("check that its directory exists and may be written")
 }
 
 #[cfg(test)]

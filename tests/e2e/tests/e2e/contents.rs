@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use mytism_testkit::{Project, RunningNode, wait_until};
@@ -185,6 +186,36 @@ fn what_is_damaged_or_missing_comes_again() {
     wait_for_files(&berlin, 2);
     berlin.stop();
     assert!(got(&berlin, &ids[0]) == large && got(&berlin, &ids[1]) == small);
+}
+
+#[test]
+fn an_interrupt_leaves_no_half_file_and_a_pipe_is_not_waited_for() {
+    let mut head = head_office();
+    let berlin = branch(&head, "berlin");
+    let path = file(&head, "a.bin", &noise(9, 1000));
+    let id = save(&head, "1", &path);
+    wait_for_object(&berlin, &id);
+    wait_for_files(&berlin, 1);
+    head.stop();
+    fs::remove_file(first_file(&berlin.project().directory().join("blobs/whole"))).unwrap();
+    let out = berlin.project().root().join("out");
+    fs::create_dir(&out).unwrap();
+    let mut waiting = berlin.project().command(&["blob", "get", &id, "File", "--out", "out/a.bin"]).spawn().unwrap();
+    wait_until("the file is begun", SOON, || fs::read_dir(&out).unwrap().count() == 1);
+    signal("-INT", &waiting.id().to_string());
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
+
+    let pipe = berlin.project().root().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let values = json!({"Number": "2", "File": {"file": pipe}});
+    let save = json!({"changes": [{"new": "d", "entity": "Doc", "values": values}]});
+    let _pipe = berlin.project().run_json(&["save"], &save.to_string()).error(2, "file-unreadable");
+    let _pipe = Project::empty("bonn").join(&pipe).error(2, "wrong-account-file");
+}
+
+fn signal(which: &str, process: &str) {
+    assert!(Command::new("kill").args([which, process]).status().unwrap().success());
 }
 
 fn first_file(directory: &Path) -> PathBuf {
