@@ -361,6 +361,10 @@ pub struct QueryRequest {
     /// Whether a reference comes with the key of its target, by which an import finds it, in the place of its display
     /// text; `None` means no.
     pub keys: Option<bool>,
+    /// The entity of the short form: the text is just a condition then. `None` means the full form.
+    pub entity: Option<String>,
+    /// Whether to tell how the query would be answered, as rows, in the place of its answer; `None` means no.
+    pub explain: Option<bool>,
 }
 
 /// Which changes of an object to tell.

@@ -26,7 +26,7 @@ use crate::schema::Schema;
 use crate::time::Timestamp;
 
 pub use call::{call, compare, is_accent};
-pub use evaluate::{EvaluateError, Objects, evaluate, mean};
+pub use evaluate::{EvaluateError, Objects, evaluate, float_sum, mean};
 pub use execute::execute;
 pub use function::Function;
 pub use pattern::Pattern;

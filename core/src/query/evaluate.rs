@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use super::call::{call, compare};
 use super::pattern::Pattern;
 use super::tree::{Aggregate, Comparison, DECIMAL_DIGITS, Expr, Measure, Node, Path, PathEnd, ResultKind, Within};
+use crate::float::Float;
 use crate::id::{AttributeId, EntityId, ObjectId};
 use crate::value::Value;
 
@@ -213,9 +214,23 @@ pub(super) fn aggregated(function: Aggregate, values: &[Value], kind: &ResultKin
     let outermost = |wanted| there().reduce(|best, next| if compare(next, best) == Some(wanted) { next } else { best });
     match function {
         Aggregate::Count => i64::try_from(there().count()).ok().map(Value::Integer),
+        Aggregate::Distinct => {
+            let mut different: Vec<&Value> = Vec::new();
+            let is_known = |known: &&Value, value| *known == value || compare(known, value) == Some(Ordering::Equal);
+            let mut sorted: Vec<&Value> = there().collect();
+            sorted.sort_by(|a, b| compare(a, b).unwrap_or_else(|| a.to_string().cmp(&b.to_string())));
+            for value in sorted {
+                if !different.last().is_some_and(|known| is_known(known, value)) {
+                    different.push(value);
+                }
+            }
+            i64::try_from(different.len()).ok().map(Value::Integer)
+        }
         Aggregate::Min => Some(outermost(Ordering::Less).cloned().unwrap_or_default()),
         Aggregate::Max => Some(outermost(Ordering::Greater).cloned().unwrap_or_default()),
         Aggregate::Sum | Aggregate::Avg if there().next().is_none() => Some(Value::Null),
+        Aggregate::Sum if *kind == ResultKind::Float => floats(there(), false),
+        Aggregate::Avg if *kind == ResultKind::Float => floats(there(), true),
         Aggregate::Sum => number(sum(there())?, kind),
         Aggregate::Avg => {
             let scale = if let ResultKind::Decimal { scale, .. } = kind { *scale } else { 0 };
@@ -223,6 +238,22 @@ pub(super) fn aggregated(function: Aggregate, values: &[Value], kind: &ResultKin
             number(mean(sum(there())?, there().count(), scale.saturating_sub(of))?, kind)
         }
     }
+}
+
+/// The sum of floats, or their mean; from the smallest to the largest, so that it does not depend on an order.
+fn floats<'a>(values: impl Iterator<Item = &'a Value>, is_mean: bool) -> Option<Value> {
+    let all = values.filter_map(|value| if let Value::Float(one) = value { Some(one.get()) } else { None });
+    let mut all: Vec<f64> = all.collect();
+    let sum = float_sum(&mut all)?;
+    #[expect(clippy::cast_precision_loss, reason = "there are fewer objects than whole numbers that a float holds")]
+    let found = if is_mean { sum / all.len() as f64 } else { sum };
+    Float::new(found).map(Value::Float)
+}
+
+/// The sum of floats, added from the smallest to the largest; `None` where it is too large.
+pub fn float_sum(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.iter().try_fold(0.0, |sum, value| Some(sum + value).filter(|sum: &f64| sum.is_finite()))
 }
 
 /// The sum of numbers of one scale, as digits.

@@ -245,7 +245,9 @@ impl Comparison {
 pub enum Aggregate {
     /// How many there are; 0 of none.
     Count,
-    /// Their exact sum; nothing of none.
+    /// How many different ones there are; 0 of none.
+    Distinct,
+    /// Their sum, which is exact but for floats; those are added from the smallest to the largest. Nothing of none.
     Sum,
     /// The smallest; nothing of none.
     Min,
@@ -256,14 +258,14 @@ pub enum Aggregate {
 }
 
 impl Aggregate {
-    /// All of them.
+    /// All of them that have a word of their own.
     pub const ALL: [Self; 5] = [Self::Count, Self::Sum, Self::Min, Self::Max, Self::Avg];
 
-    /// Its word in the language.
+    /// Its word in the language. [`Self::Distinct`] is a `count` with a word behind the parenthesis.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Count => "count",
+            Self::Count | Self::Distinct => "count",
             Self::Sum => "sum",
             Self::Min => "min",
             Self::Max => "max",

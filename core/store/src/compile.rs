@@ -9,6 +9,7 @@ mod expression;
 pub mod postgres;
 mod tables;
 
+use mytism_core::id::{AttributeId, EntityId};
 use mytism_core::query::{Node, PathEnd, Query, ResultKind, SelectItem};
 use mytism_core::schema::Schema;
 use mytism_core::value::Value;
@@ -122,6 +123,36 @@ fn bounds(query: &Query, writer: &mut Writer<'_>, limit: Option<u64>) -> String 
             let none = writer.dialect.no_limit();
             format!("{none} OFFSET {}", writer.bind(number(offset), &ResultKind::Integer))
         }
+    }
+}
+
+/// The indexes that the lines of a plan name, in order and each once: those of attributes with the attribute.
+pub(crate) fn used_indexes(plan: &[String], schema: &Schema) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for line in plan {
+        let is_primary = line.contains("PRIMARY KEY") || line.contains("_pkey");
+        let words = line.split(|sign: char| !(sign.is_alphanumeric() || sign == '_'));
+        let own = words.filter(|word| word.starts_with("mytism_index_"));
+        for name in own.map(|name| shown_index(name, schema)).chain(is_primary.then(|| "id".to_owned())) {
+            if !found.contains(&name) {
+                found.push(name);
+            }
+        }
+    }
+    found
+}
+
+/// `mytism_index_13_134 (Order.Total)`.
+fn shown_index(name: &str, schema: &Schema) -> String {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    let mut parts = name.trim_start_matches("mytism_index_").split('_');
+    let (first, second) = (parts.next(), parts.next());
+    let entity = number(first).and_then(|id| schema.entity_by_id(EntityId(id)));
+    let member = number(second).and_then(|id| schema.member_by_id(AttributeId(id)));
+    match (entity, member) {
+        (Some(entity), Some((_, member))) => format!("{name} ({}.{})", entity.name, member.name),
+        (None, Some((entity, member))) => format!("{name} ({}.{})", entity.name, member.name),
+        _ => name.to_owned(),
     }
 }
 

@@ -283,6 +283,12 @@ pub trait View: Send {
         row: &mut dyn FnMut(QueryRow) -> bool,
     ) -> Result<(), StoreError>;
 
+    /// How the engine would answer a query. Nothing of it is run.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    fn explain(&self, query: &Query, options: QueryOptions) -> Result<Explanation, StoreError>;
+
     /// Refused transactions in the order of the log.
     ///
     /// # Errors
@@ -446,6 +452,19 @@ pub struct QueryOptions {
     pub deleted: bool,
     /// At most so many rows, beside what the query says.
     pub limit: Option<u64>,
+}
+
+/// How a query is answered; see [`View::explain`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Explanation {
+    /// The statement.
+    pub sql: String,
+    /// The values that are bound in it, in the order of their places.
+    pub values: Vec<Value>,
+    /// The indexes that the engine says it uses, with the attribute that each is about.
+    pub indexes: Vec<String>,
+    /// All that the engine says, line by line.
+    pub plan: Vec<String>,
 }
 
 /// A row of a query's answer.

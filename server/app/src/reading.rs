@@ -30,7 +30,15 @@ pub(crate) fn query(
     sink: &mut Sink<'_>,
 ) -> Result<(), AppError> {
     let surroundings = Surroundings { params: &request.params, zone: &context.zone, now: Some(now) };
-    let parsed = query::parse_with(&request.text, schema, &surroundings).map_err(Failure::from)?;
+    let parsed = match &request.entity {
+        Some(entity) => query::parse_condition(&request.text, entity, schema, &surroundings),
+        None => query::parse_with(&request.text, schema, &surroundings),
+    };
+    let parsed = parsed.map_err(Failure::from)?;
+    if request.explain == Some(true) {
+        let options = QueryOptions { deleted: request.deleted, limit: request.limit };
+        return explain(view, &parsed, options, sink);
+    }
     let columns: Vec<_> =
         parsed.select.iter().flatten().map(|item| (item.name.clone(), item.expr.kind.clone())).collect();
     let options = QueryOptions { deleted: request.deleted, limit: request.limit };
@@ -59,6 +67,24 @@ pub(crate) fn query(
         }
     })?;
     failed.map_or(Ok(()), Err)
+}
+
+/// Tells how a query would be answered, as rows of what a line is and what it says.
+fn explain(view: &dyn View, parsed: &query::Query, options: QueryOptions, sink: &mut Sink<'_>) -> Result<(), AppError> {
+    let explained = view.explain(parsed, options)?;
+    let numbered = explained.values.iter().zip(1..).map(|(value, place)| format!("{place}: {value}"));
+    let lines = std::iter::once(("sql", explained.sql))
+        .chain(numbered.map(|line| ("value", line)))
+        .chain(explained.indexes.into_iter().map(|line| ("index", line)))
+        .chain(explained.plan.into_iter().map(|line| ("plan", line)));
+    for (what, line) in lines {
+        let text = |text: String| Output::Value(Value::Text(text));
+        let row = vec![("What".to_owned(), text(what.to_owned())), ("Text".to_owned(), text(line))];
+        if sink(Reply::Row(row)).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn computed(presenter: &mut Presenter<'_>, kind: &ResultKind, value: Value) -> Result<Output, AppError> {

@@ -3,6 +3,7 @@
 mod backup;
 mod blob;
 mod numbers;
+mod query;
 mod store;
 mod succession;
 mod sync;
@@ -21,6 +22,7 @@ use mytism_intake::layout::Quote;
 pub(crate) use backup::{Backup, BackupCommand, NodeSetup, Restore};
 pub(crate) use blob::{Blob, BlobAction, BlobGet};
 pub(crate) use numbers::{Numbers, NumbersCommand, SetNumber};
+pub(crate) use query::Query;
 pub(crate) use store::{MigrateStore, Store};
 pub(crate) use succession::{Follow, Promote, Recover};
 pub(crate) use sync::{Sync, SyncCommand};
@@ -233,25 +235,6 @@ pub(crate) struct ExplainConfig {
     /// Only the key of this name, or the keys of this section [default: all]
     #[arg(value_name = "KEY|SECTION")]
     pub(crate) name: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Query {
-    /// The query, for example 'from Customer a where a.City = $city'
-    #[arg(value_name = "OQL")]
-    pub(crate) text: String,
-    /// Value of a $name in the query
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) params: Vec<(String, String)>,
-    /// As it was at a time or log position
-    #[arg(long, value_name = "TIME|POSITION")]
-    pub(crate) as_of: Option<String>,
-    /// At most so many rows
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<u64>,
-    /// List deleted objects too
-    #[arg(long)]
-    pub(crate) deleted: bool,
 }
 
 #[derive(Args, Debug)]

@@ -232,7 +232,7 @@ pub(super) fn condition(node: Node) -> Expr {
 /// What comes out of an aggregate over values of a kind; `None` where it does not take them.
 pub(super) fn aggregate_kind(function: Aggregate, kind: &ResultKind) -> Option<ResultKind> {
     match (function, kind) {
-        (Aggregate::Count, _) => Some(ResultKind::Integer),
+        (Aggregate::Count | Aggregate::Distinct, _) => Some(ResultKind::Integer),
         (Aggregate::Sum, ResultKind::Integer) => Some(ResultKind::Integer),
         (Aggregate::Sum, ResultKind::Decimal { precision, scale }) => {
             let precision = if *precision <= NARROW_DIGITS { NARROW_DIGITS } else { DECIMAL_DIGITS };
@@ -244,6 +244,7 @@ pub(super) fn aggregate_kind(function: Aggregate, kind: &ResultKind) -> Option<R
         (Aggregate::Avg, ResultKind::Decimal { scale, .. }) => {
             Some(ResultKind::Decimal { precision: DECIMAL_DIGITS, scale: (*scale).max(MEAN_SCALE) })
         }
+        (Aggregate::Sum | Aggregate::Avg, ResultKind::Float) => Some(ResultKind::Float),
         (Aggregate::Sum | Aggregate::Avg, _) => None,
         (
             Aggregate::Min | Aggregate::Max,

@@ -2,7 +2,7 @@
 
 use super::super::problem::{Problem, Span};
 use super::super::syntax::Name;
-use super::super::tree::{Expr, Measure, Node, Path, PathEnd, ResultKind};
+use super::super::tree::{Aggregate, Expr, Measure, Node, Path, PathEnd, ResultKind};
 use super::Checker;
 use crate::failure::nearest;
 use crate::id::AttributeId;
@@ -140,7 +140,11 @@ impl<'a> Checker<'a> {
             Node::Path(path) => self.path_name(path, &expr.kind),
             Node::Aggregate { function, argument } => {
                 let inner = argument.as_ref().map_or_else(|| "*".to_owned(), |argument| self.describe(argument));
-                format!("{}({inner})", function.name())
+                format!(
+                    "{}({}{inner})",
+                    function.name(),
+                    if *function == Aggregate::Distinct { "distinct " } else { "" }
+                )
             }
             _ => self.text.get(span.start..span.end).unwrap_or_default().to_owned(),
         }

@@ -143,7 +143,23 @@ impl Parser<'_> {
         Ok(SyntaxNode::Call { signature, arguments })
     }
 
+    /// `distinct` before something else; else it is a name.
+    fn distinct(&mut self, function: Aggregate) -> Aggregate {
+        let is_meant = function == Aggregate::Count
+            && self.is_word("distinct")
+            && match self.peek_behind() {
+                TokenKind::Word(word) => !is_keyword(word),
+                TokenKind::Quoted(_) | TokenKind::Number(_) | TokenKind::Text(_) | TokenKind::Parameter(_) => true,
+                // There is no function of that name.
+                TokenKind::Sign(sign) => *sign == "(",
+                TokenKind::End => false,
+            };
+        self.at += usize::from(is_meant);
+        if is_meant { Aggregate::Distinct } else { function }
+    }
+
     fn aggregate(&mut self, function: Aggregate, span: Span) -> Result<SyntaxNode, Problem> {
+        let function = self.distinct(function);
         let argument = if function == Aggregate::Count && self.take_sign("*") {
             None
         } else {
@@ -161,12 +177,14 @@ impl Parser<'_> {
             TokenKind::Quoted(_) => Some(self.any_name("a name")?),
             _ => None,
         };
+        let mut measure = measure;
         let argument = match measure {
             Measure::Aggregate(function) if function != Aggregate::Count || self.is_word("of") => {
                 self.demand_word("of").map_err(|problem| {
                     let name = function.name();
                     problem.hint(format!("say what is summed, as in: {name}(within a.Lines l of l.Total)"))
                 })?;
+                measure = Measure::Aggregate(self.distinct(function));
                 Some(self.deeper(span, Self::expression)?)
             }
             _ => None,

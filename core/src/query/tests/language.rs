@@ -4,6 +4,20 @@ use super::*;
 use crate::query::{Surroundings, parse_condition};
 
 #[test]
+fn different_values_are_counted() {
+    let kind = |text: &str| {
+        let query = parse(text, &shop(), &[], &TimeZone::UTC);
+        query.map(|query| query.select.unwrap().remove(0).name).map_err(|error| error.code)
+    };
+    assert_eq!(kind("select count(distinct Total) from Order"), Ok("count(distinct Total)".to_owned()));
+    assert_eq!(kind("select count(DISTINCT `Total`) as n from Order o"), Ok("n".to_owned()));
+    assert!(kind("select count(distinct (Total + 1)) from Order").is_ok());
+    // Alone it is a name like others.
+    assert_eq!(kind("select count(distinct) from Order"), Err("unknown-attribute"));
+    assert_eq!(kind("select sum(distinct Total) from Order"), Err("syntax-error"));
+}
+
+#[test]
 fn arithmetic_binds_as_everywhere() {
     check_where(
         "o.Total * 2 + 1 > Number",

@@ -62,7 +62,7 @@ impl<'a> Writer<'a> {
                 PathEnd::Object => false,
                 PathEnd::Attribute(attribute) => !path.via.is_empty() || !self.tables.is_required(attribute),
             },
-            Node::Aggregate { function: Aggregate::Count, .. } | Node::IsNull(_) => false,
+            Node::Aggregate { function: Aggregate::Count | Aggregate::Distinct, .. } | Node::IsNull(_) => false,
             _ => true,
         }
     }

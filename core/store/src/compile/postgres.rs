@@ -65,6 +65,9 @@ impl Dialect for Postgres {
     fn aggregate(&self, function: Aggregate, argument: Sql<'_>, kind: &ResultKind) -> String {
         let inner = argument.text;
         match (function, kind) {
+            (Aggregate::Distinct, _) => format!("count(DISTINCT {inner})"),
+            (Aggregate::Sum, ResultKind::Float) => format!("sum({inner} ORDER BY {inner})"),
+            (Aggregate::Avg, ResultKind::Float) => format!("(sum({inner} ORDER BY {inner}) / count({inner}))"),
             // The engine's sum is wider than what is summed; the cast refuses what the kind cannot hold.
             (Aggregate::Sum, ResultKind::Integer) => format!("sum({inner})::bigint"),
             (Aggregate::Sum, ResultKind::Decimal { precision, scale }) if *precision <= NARROW_DIGITS => {

@@ -24,7 +24,8 @@ use super::writer::older;
 use super::{Shared, check, ddl};
 use crate::names::quoted;
 use crate::{
-    Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View,
+    Explanation, Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError,
+    View,
 };
 
 mod objects;
@@ -359,6 +360,10 @@ impl View for PostgresView {
         row: &mut dyn FnMut(QueryRow) -> bool,
     ) -> Result<(), StoreError> {
         self.answer(query, options, row)
+    }
+
+    fn explain(&self, query: &Query, options: QueryOptions) -> Result<Explanation, StoreError> {
+        self.explained(query, options)
     }
 
     fn quarantine(&self) -> Result<Vec<QuarantineRow>, StoreError> {

@@ -7,6 +7,7 @@ mod functions;
 
 use mytism_core::query::{Aggregate, Function, Query, ResultKind};
 use mytism_core::schema::Schema;
+use mytism_core::value::Value;
 use rusqlite::types::Value as SqlValue;
 
 use super::column::Form;
@@ -23,6 +24,8 @@ pub struct CompiledQuery {
     pub sql: String,
     /// The values.
     pub params: Vec<SqlValue>,
+    /// The same as the query has them.
+    pub values: Vec<Value>,
     /// Names and kinds of the columns; empty for whole objects, where each row is the id of an object and that of its
     /// entity. [`super::column::from_result`] reads them.
     pub columns: Vec<(String, ResultKind)>,
@@ -33,7 +36,8 @@ pub struct CompiledQuery {
 pub fn compile(query: &Query, schema: &Schema, names: &Names, options: QueryOptions) -> CompiledQuery {
     let compiled = compile::compile(query, schema, names, options, &Sqlite);
     let params = compiled.params.iter().map(|bound| Form::of_result(&bound.kind).write(&bound.value)).collect();
-    CompiledQuery { sql: compiled.sql, params, columns: compiled.columns }
+    let values = compiled.params.into_iter().map(|bound| bound.value).collect();
+    CompiledQuery { sql: compiled.sql, params, values, columns: compiled.columns }
 }
 
 /// The embedded engine, with values in the forms of [`super::column`].
@@ -70,6 +74,11 @@ impl Dialect for Sqlite {
     fn aggregate(&self, function: Aggregate, argument: Sql<'_>, kind: &ResultKind) -> String {
         let (form, inner) = (Form::of_result(argument.kind), argument.text);
         match (function, form) {
+            (Aggregate::Distinct, _) => format!("count(DISTINCT {inner})"),
+            (Aggregate::Sum, _) if *kind == ResultKind::Float => format!("mytism_float_sum({inner})"),
+            (Aggregate::Avg, _) if *kind == ResultKind::Float => {
+                format!("(mytism_float_sum({inner}) / count({inner}))")
+            }
             (Aggregate::Sum, Form::Wide { .. }) => format!("mytism_decimal_sum({inner})"),
             (Aggregate::Avg, _) => {
                 let scale = Form::of_result(kind).scale().unwrap_or(0);

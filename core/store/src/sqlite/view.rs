@@ -20,8 +20,10 @@ use super::overlay::Overlay;
 use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
 use super::{FORMAT_KEY, SCHEMA_KEY, Shared};
+use crate::compile::used_indexes;
 use crate::{
-    Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError, View,
+    Explanation, Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError,
+    View,
 };
 
 pub(super) struct SqliteView {
@@ -79,15 +81,6 @@ impl SqliteView {
         let mut statement = self.connection()?.prepare_cached(&statements.select)?;
         let mut rows = statement.query([object.get()])?;
         rows.next()?.map(|row| read_object(object, entity, statements, row)).transpose()
-    }
-
-    /// How the engine would go about a query.
-    #[cfg(test)]
-    pub(super) fn plan(&self, query: &Query) -> Result<String, StoreError> {
-        let compiled = compile(query, &self.shared.schema, &self.shared.names, QueryOptions::default());
-        let sql = format!("EXPLAIN QUERY PLAN {}", compiled.sql);
-        let steps = self.list(&sql, params_from_iter(&compiled.params), |row| row.get::<_, String>(3))?;
-        Ok(steps.join("; "))
     }
 
     fn with_elements(&self, mut object: ObjectState) -> Result<ObjectState, StoreError> {
@@ -401,6 +394,14 @@ impl View for SqliteView {
             }
         }
         Ok(())
+    }
+
+    fn explain(&self, query: &Query, options: QueryOptions) -> Result<Explanation, StoreError> {
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, options);
+        let sql = format!("EXPLAIN QUERY PLAN {}", compiled.sql);
+        let plan = self.list(&sql, params_from_iter(&compiled.params), |row| row.get::<_, String>(3))?;
+        let indexes = used_indexes(&plan, &self.shared.schema);
+        Ok(Explanation { sql: compiled.sql, values: compiled.values, indexes, plan })
     }
 
     fn quarantine(&self) -> Result<Vec<QuarantineRow>, StoreError> {

@@ -91,6 +91,25 @@ fn queries_are_answered_alike() {
 }
 
 #[test]
+fn an_index_is_told_where_one_is_used() {
+    let Some(server) = Place::postgres() else { return };
+    for place in [&Place::sqlite(), &server] {
+        fill(place);
+        let explain = |text: &str| {
+            let query = parse(text, &place.schema, &[], &TimeZone::UTC).unwrap();
+            place.view().explain(&query, QueryOptions { deleted: false, limit: Some(7) }).unwrap()
+        };
+        let told = explain("from order where id = 105");
+        assert_eq!(told.indexes, ["id"], "{told:?}");
+        assert_eq!(told.values, [Value::Integer(105), Value::Integer(7)]);
+        assert!(told.sql.starts_with("SELECT t0.id") && !told.plan.is_empty(), "{told:?}");
+        assert!(!told.sql.contains("105"), "{told:?}");
+        let told = explain("from thing where price < 3");
+        assert!(told.indexes.iter().all(|index| index == "id" || index.contains(" (")), "{told:?}");
+    }
+}
+
+#[test]
 fn a_query_can_be_left_early_and_asked_again() {
     let Some(place) = Place::postgres() else { return };
     fill(&place);

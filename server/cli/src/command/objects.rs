@@ -18,6 +18,8 @@ pub(crate) fn query(node: &dyn Operations, arguments: &args::Query, output: &mut
         limit: arguments.limit,
         deleted: arguments.deleted,
         as_of: arguments.as_of.clone(),
+        entity: arguments.entity.clone(),
+        explain: arguments.explain.then_some(true),
         ..query_request(&arguments.text, &arguments.params)
     };
     let mut rows = Rows::new();
@@ -161,7 +163,15 @@ mod tests {
 
     fn arguments(text: &str) -> args::Query {
         let params = vec![("n".to_owned(), "v=1".to_owned())];
-        args::Query { text: text.into(), params, as_of: Some("7".into()), limit: Some(2), deleted: true }
+        args::Query {
+            text: text.into(),
+            entity: Some("Customer".into()),
+            params,
+            as_of: Some("7".into()),
+            limit: Some(2),
+            deleted: true,
+            explain: true,
+        }
     }
 
     #[test]
@@ -181,6 +191,8 @@ mod tests {
             deleted: true,
             as_of: Some("7".into()),
             keys: None,
+            entity: Some("Customer".into()),
+            explain: Some(true),
         };
         assert_eq!(node.asked.into_inner(), [Request::Query(request)]);
     }

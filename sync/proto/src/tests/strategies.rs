@@ -274,11 +274,19 @@ pub(super) fn request() -> BoxedStrategy<Request> {
     prop_oneof![
         plain,
         (text(), vec(change(), 0..4)).prop_map(|(description, changes)| R::Save(SaveRequest { description, changes })),
-        (text(), inputs(), of(any::<u64>()), any::<bool>(), of(text()), of(any::<bool>())).prop_map(
-            |(text, params, limit, deleted, as_of, keys)| {
-                R::Query(QueryRequest { text, params, limit, deleted, as_of, keys })
-            }
-        ),
+        (
+            text(),
+            inputs(),
+            of(any::<u64>()),
+            any::<bool>(),
+            of(text()),
+            of(any::<bool>()),
+            of(text()),
+            of(any::<bool>())
+        )
+            .prop_map(|(text, params, limit, deleted, as_of, keys, entity, explain)| {
+                R::Query(QueryRequest { text, params, limit, deleted, as_of, keys, entity, explain })
+            }),
         (object(), of(text())).prop_map(|(object, as_of)| R::Show { object, as_of }),
         (object(), of(text()), of(any::<u64>()), of(any::<u64>())).prop_map(|(object, attribute, after, limit)| {
             R::History(HistoryRequest { object, attribute, after, limit })

@@ -66,7 +66,7 @@ mirror! {
 }
 mirror! {
     QueryRequest as QueryForm { "q" text: String, "p" params: Vec<(String, Input)>, "d" deleted: bool }
-    optional { "l" limit: u64, "t" as_of: String, "k" keys: bool }
+    optional { "l" limit: u64, "t" as_of: String, "k" keys: bool, "e" entity: String, "x" explain: bool }
 }
 mirror! {
     HistoryRequest as HistoryForm { "o" object: ObjectId } optional { "a" attribute: String, "p" after: u64, "l" limit: u64 }

@@ -12,9 +12,9 @@ use mytism_format::object::ObjectState;
 use super::super::column::{Sql, Stored, from_result, to_parameter};
 use super::super::read::{self, damaged, get, object_id, small};
 use super::PostgresView;
-use crate::compile::compile;
 use crate::compile::postgres::Postgres;
-use crate::{QueryOptions, QueryRow, StoreError};
+use crate::compile::{compile, used_indexes};
+use crate::{Explanation, QueryOptions, QueryRow, StoreError};
 
 /// Objects that are fetched together.
 const TOGETHER: usize = 500;
@@ -97,6 +97,18 @@ impl PostgresView {
         let mut objects = found.into_iter().map(|object| (object.id, object)).collect();
         self.with_elements(&mut objects)?;
         Ok(order.iter().filter_map(|id| objects.remove(id)).collect())
+    }
+
+    /// How the engine would answer a query.
+    pub(super) fn explained(&self, query: &Query, options: QueryOptions) -> Result<Explanation, StoreError> {
+        let compiled = compile(query, &self.shared.schema, &self.shared.names, options, &Postgres);
+        let values: Vec<Sql<'_>> =
+            compiled.params.iter().map(|bound| to_parameter(&bound.kind, &bound.value)).collect();
+        let values: Vec<_> = values.iter().map(|value| value as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+        let plan = self.list(&format!("EXPLAIN (COSTS OFF) {}", compiled.sql), &values, |row| get::<String>(row, 0))?;
+        let indexes = used_indexes(&plan, &self.shared.schema);
+        let values = compiled.params.into_iter().map(|bound| bound.value).collect();
+        Ok(Explanation { sql: compiled.sql, values, indexes, plan })
     }
 
     /// Runs a query.

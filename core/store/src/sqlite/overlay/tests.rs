@@ -193,7 +193,7 @@ fn conditions_reach_the_indexes_below() {
     lay(&mut view, &(4, None));
     let check = |text: &str, expected: &[&str]| {
         let query = parse(text, &store.shared.schema, &[], &TimeZone::UTC).unwrap();
-        let plan = view.plan(&query).unwrap();
+        let plan = view.explain(&query, QueryOptions::default()).unwrap().plan.join("; ");
         for part in expected {
             assert!(plan.contains(part), "{text}: {plan}");
         }

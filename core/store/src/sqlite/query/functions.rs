@@ -2,7 +2,7 @@
 //! give nothing for nothing, and the same for the same.
 
 use mytism_core::id::EntityId;
-use mytism_core::query::{DECIMAL_DIGITS, Function, Pattern, ResultKind, call, mean};
+use mytism_core::query::{DECIMAL_DIGITS, Function, Pattern, ResultKind, call, float_sum, mean};
 use mytism_core::value::Value;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::ValueRef;
@@ -14,8 +14,8 @@ use super::super::column::{Form, decimal, mantissa, wide_bytes};
 const OVERFLOW: &str = "integer overflow";
 
 /// Adds the functions that compiled queries use to a connection: `mytism_like(pattern, text, blind)`,
-/// `mytism_call(function and forms, arguments …)`, `mytism_decimal_compare(a, scale of a, b, scale of b)`, `mytism_decimal_sum(a)` and
-/// `mytism_decimal_avg(a, further digits)`.
+/// `mytism_call(function and forms, arguments …)`, `mytism_decimal_compare(a, scale of a, b, scale of b)`, `mytism_decimal_sum(a)`,
+/// `mytism_float_sum(a)` and `mytism_decimal_avg(a, further digits)`.
 ///
 /// A sum or mean that is too large fails with an error that says `integer overflow`, as the engine's own does.
 ///
@@ -27,6 +27,7 @@ pub fn register_functions(connection: &Connection) -> Result<()> {
     connection.create_scalar_function("mytism_call", -1, flags, called)?;
     connection.create_scalar_function("mytism_decimal_compare", 4, flags, compare)?;
     connection.create_aggregate_function("mytism_decimal_sum", 1, flags, Sum)?;
+    connection.create_aggregate_function("mytism_float_sum", 1, flags, FloatSum)?;
     connection.create_aggregate_function("mytism_decimal_avg", 2, flags, Mean)
 }
 
@@ -185,6 +186,25 @@ impl Aggregate<Gathered, Option<[u8; 16]>> for Mean {
 
     fn finalize(&self, _: &mut Context<'_>, gathered: Option<Gathered>) -> Result<Option<[u8; 16]>> {
         gathered.filter(|gathered| gathered.count > 0).map(|gathered| stored(gathered.mean())).transpose()
+    }
+}
+
+/// A sum of floats that does not depend on their order; nothing of none.
+struct FloatSum;
+
+impl Aggregate<Vec<f64>, Option<f64>> for FloatSum {
+    fn init(&self, _: &mut Context<'_>) -> Result<Vec<f64>> {
+        Ok(Vec::new())
+    }
+
+    fn step(&self, context: &mut Context<'_>, gathered: &mut Vec<f64>) -> Result<()> {
+        gathered.extend(context.get::<Option<f64>>(0)?);
+        Ok(())
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, gathered: Option<Vec<f64>>) -> Result<Option<f64>> {
+        let gathered = gathered.filter(|gathered| !gathered.is_empty());
+        gathered.map(|mut values| float_sum(&mut values).ok_or_else(overflow)).transpose()
     }
 }
 

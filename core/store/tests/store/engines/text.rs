@@ -321,8 +321,9 @@ impl<'a> Writer<'a> {
             format!("{}({relation} where {filter})", if all { "for all" } else { "exists" })
         } else {
             let filter = if self.chance(2) { format!(" where {filter}") } else { String::new() };
-            match self.dice.below(3) {
+            match self.dice.below(4) {
                 0 => format!("count({relation}{filter})"),
+                3 => format!("count({relation} of distinct {}{filter})", self.expression(Sort::Text, depth)),
                 1 => {
                     let small = format!("length({})", self.expression(Sort::Text, depth));
                     format!("{}({relation} of {small}{filter})", self.pick(&["sum", "avg"]))
@@ -422,6 +423,9 @@ impl<'a> Writer<'a> {
                 let select =
                     format!("{key} as k, count(*) as n, sum({small}) as s, avg({small}) as v, max({number}) as m");
                 // A constant cannot be grouped by; something that depends on the object can.
+                let held = self.held(Sort::Float).filter(|_| self.chance(2));
+                let more = held.map(|held| format!(", sum({held}) as q, avg({held}) as r")).unwrap_or_default();
+                let select = format!("{select}{more}, count(distinct {number}) as t");
                 format!("select {select}, min({number}) + 1 as p {from}{filter} group by k order by n desc, k desc")
             }
             _ => {
