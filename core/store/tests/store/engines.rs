@@ -6,6 +6,7 @@
 mod data;
 mod functions;
 mod postgres;
+mod public;
 mod schema;
 mod sqlite;
 mod text;

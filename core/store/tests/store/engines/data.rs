@@ -162,6 +162,17 @@ fn value(kind: &Kind, dice: &mut Dice) -> Value {
     from_text(kind, &text, &TimeZone::UTC).unwrap_or_else(|misfit| panic!("{kind:?} {text}: {misfit}"))
 }
 
+/// What relations that hold nothing themselves are the other side of.
+fn inverse(schema: &Schema) -> BTreeMap<AttributeId, (bool, AttributeId)> {
+    let members = schema.entities().flat_map(|entity| &entity.members);
+    let known = members.filter_map(|member| match &member.kind {
+        Kind::ToMany { by, .. } => Some((member.id, (false, *by))),
+        Kind::Owners { by, .. } => Some((member.id, (true, *by))),
+        _ => None,
+    });
+    known.collect()
+}
+
 impl Data {
     pub(super) fn random(schema: &Schema, dice: &mut Dice) -> Self {
         let count = 5 + dice.below(16);
@@ -203,14 +214,17 @@ impl Data {
                 }
             }
         }
-        for member in schema.entities().flat_map(|entity| &entity.members) {
-            match &member.kind {
-                Kind::ToMany { by, .. } => data.inverse.insert(member.id, (false, *by)),
-                Kind::Owners { by, .. } => data.inverse.insert(member.id, (true, *by)),
-                _ => None,
-            };
-        }
+        data.inverse = inverse(schema);
         data
+    }
+
+    /// Of objects that are known.
+    pub(super) fn of_objects(
+        schema: &Schema,
+        objects: BTreeMap<ObjectId, Object>,
+        sets: BTreeSet<(AttributeId, ObjectId, ObjectId)>,
+    ) -> Self {
+        Self { objects, sets, inverse: inverse(schema) }
     }
 
     /// The objects of an entity that are not deleted.
