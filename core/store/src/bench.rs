@@ -10,6 +10,7 @@
 //! told of each [`Step`].
 
 pub mod postgres;
+pub mod queries;
 mod rows;
 
 use std::fs::File;

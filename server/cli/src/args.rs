@@ -550,6 +550,9 @@ pub(crate) struct Bench {
     /// Ten times as much where a measurement can be larger
     #[arg(long)]
     pub(crate) long: bool,
+    /// What is below the node, for `query`
+    #[arg(long, value_enum, default_value = "sqlite")]
+    pub(crate) store: Store,
 }
 
 fn object(text: &str) -> Result<ObjectId, String> {

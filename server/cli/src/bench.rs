@@ -1,7 +1,7 @@
 //! Measurements of this machine: what a node does, and beside it what the plain engine does for the same rows, in turn in
 //! the same directory, so that a slow disk or a busy machine slows both.
 //!
-//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`catch_up`], [`lag`], [`join`], [`journal`], [`past`], [`blob`]: what is measured, each with a sketch of what it should cost
+//! 1. [`commit`], [`protocol`], [`import`], [`log`], [`replicate`], [`catch_up`], [`lag`], [`join`], [`journal`], [`past`], [`query`], [`blob`]: what is measured, each with a sketch of what it should cost
 //! 2. [`plain`], [`postgres`], [`tls`]: the other side
 //! 3. [`node`], [`processes`], [`machine`]: what both need
 //! 4. [`figures`]: what comes out
@@ -22,6 +22,7 @@ mod plain;
 mod postgres;
 mod processes;
 mod protocol;
+mod query;
 mod replicate;
 mod tls;
 
@@ -46,6 +47,8 @@ struct Settings {
     rounds: u32,
     /// Whether what can be larger is ten times as large.
     long: bool,
+    /// Whether a server is measured in the place of the embedded engine, where there is a choice.
+    postgres: bool,
 }
 
 /// One measurement.
@@ -61,11 +64,12 @@ enum Bench {
     Join(join::Parameters),
     Journal(journal::Parameters),
     Past(past::Parameters),
+    Query(query::Parameters),
     Blob(blob::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 15] = [
+const BENCHES: [(&str, Bench); 16] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("protocol", Bench::Protocol(protocol::Parameters { clients: 1 })),
@@ -80,12 +84,16 @@ const BENCHES: [(&str, Bench); 15] = [
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 10 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 1_000 })),
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 100_000 })),
+    ("query", Bench::Query(query::Parameters { orders: 1_000_000, postgres: false })),
     ("blob", Bench::Blob(blob::Parameters { megabytes: 1_000 })),
 ];
 
 impl Bench {
-    fn run(self, settings: &Settings) -> Result<Figures, Failure> {
-        match self {
+    fn run(self, settings: &Settings) -> Result<Vec<Figures>, Failure> {
+        let one = match self {
+            Self::Query(query::Parameters { orders, .. }) => {
+                return query::run(query::Parameters { orders, postgres: settings.postgres }, settings);
+            }
             Self::Commit(parameters) => commit::run(parameters, settings),
             Self::Protocol(parameters) => protocol::run(parameters, settings),
             Self::Import(import::Parameters { rows }) if settings.long => {
@@ -109,7 +117,8 @@ impl Bench {
                 blob::run(blob::Parameters { megabytes: megabytes * 10 }, settings)
             }
             Self::Blob(parameters) => blob::run(parameters, settings),
-        }
+        };
+        Ok(vec![one?])
     }
 }
 
@@ -121,6 +130,7 @@ pub(crate) fn run(arguments: &args::Bench, output: &mut Output<'_>) -> Result<()
         time: Duration::from_secs(u64::from(arguments.seconds)),
         rounds: 3,
         long: arguments.long,
+        postgres: arguments.store == args::Store::Postgres,
     };
     if !output.json {
         let kind = machine::file_system(&settings.directory).map_or_else(String::new, |kind| format!(" ({kind})"));
@@ -132,11 +142,12 @@ pub(crate) fn run(arguments: &args::Bench, output: &mut Output<'_>) -> Result<()
         if output.state().is_err() {
             break;
         }
-        let figures = bench.run(&settings)?;
-        if output.json {
-            output.document(&figures.document());
-        } else {
-            output.line(figures.line(output.words));
+        for figures in bench.run(&settings)? {
+            if output.json {
+                output.document(&figures.document());
+            } else {
+                output.line(figures.line(output.words));
+            }
         }
     }
     Ok(())
@@ -148,8 +159,9 @@ fn chosen(names: &[String]) -> Result<Vec<Bench>, Failure> {
         let known = BENCHES.iter().map(|(known, _)| *known);
         return Err(match nearest(unknown, known) {
             Some(near) => failure.hint(format!("did you mean \"{near}\"?")),
-            None => failure
-                .hint("there are: commit, protocol, import, log, replicate, catch-up, lag, join, journal, past, blob"),
+            None => failure.hint(
+                "there are: commit, protocol, import, log, replicate, catch-up, lag, join, journal, past, query, blob",
+            ),
         });
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);

@@ -20,6 +20,8 @@ use mytism_store::{Batch, Store, StoreError, View};
 
 /// Customers that orders refer to.
 const CUSTOMERS: u64 = 100;
+/// Employees that take orders.
+const EMPLOYEES: u64 = 10;
 /// Blocks of 65,536 ids that the head office takes beforehand: more orders than a measurement makes.
 const BLOCKS: usize = 16;
 
@@ -154,17 +156,18 @@ impl Node {
             let freight = format!("{}.{:02}", number % 500, number % 100);
             vec![number.to_string(), customer, format!("Ort {}", number % 1000), freight]
         };
-        self.import(&columns, numbers.map(row), ImportMode::Insert)
+        self.import("Order", &columns, numbers.map(row), ImportMode::Insert)
     }
 
     /// Lets orders of these numbers go elsewhere, in one transaction.
     pub(super) fn move_orders(&self, numbers: Range<u64>) -> Result<(), Failure> {
         let row = |number: u64| vec![number.to_string(), "Hamburg".to_owned()];
-        self.import(&["OrderID", "ShipCity"], numbers.map(row), ImportMode::Update)
+        self.import("Order", &["OrderID", "ShipCity"], numbers.map(row), ImportMode::Update)
     }
 
     fn import(
         &self,
+        entity: &str,
         columns: &[&str],
         rows: impl Iterator<Item = Vec<String>>,
         mode: ImportMode,
@@ -172,7 +175,7 @@ impl Node {
         let batch = ImportBatch {
             run: None,
             description: "orders".to_owned(),
-            entity: "Order".to_owned(),
+            entity: entity.to_owned(),
             key: None,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             rows: rows.map(|row| row.into_iter().map(Some).collect()).collect(),
@@ -189,6 +192,39 @@ impl Node {
     /// Asks the node something.
     pub(super) fn call(&self, request: Request, sink: &mut Sink<'_>) -> Result<(), Failure> {
         self.app.call(&Context::local(), request, sink)
+    }
+
+    /// Takes ids for so many objects.
+    pub(super) fn take_blocks(&self, objects: u64) -> Result<(), Failure> {
+        let own = self.app.identity().node;
+        let blocks = (0..objects / 65_536 + 2).map(|_| self.app.give_block(own));
+        let blocks = blocks.collect::<Result<_, _>>().map_err(failure)?;
+        self.app.take_blocks(blocks).map_err(failure)
+    }
+
+    /// Makes employees, three of whom the others report to.
+    pub(super) fn employees(&self) -> Result<(), Failure> {
+        let named = |number: u64| vec![number.to_string(), format!("Name {number}")];
+        self.import("Employee", &["EmployeeID", "LastName"], (1..=3).map(named), ImportMode::Insert)?;
+        let reporting = |number: u64| vec![number.to_string(), format!("Name {number}"), (number % 3 + 1).to_string()];
+        self.import(
+            "Employee",
+            &["EmployeeID", "LastName", "ReportsTo"],
+            (4..=EMPLOYEES).map(reporting),
+            ImportMode::Insert,
+        )
+    }
+
+    /// The same as [`Self::import_orders`], with the employees who took them.
+    pub(super) fn import_taken(&self, numbers: Range<u64>) -> Result<(), Failure> {
+        let columns = ["OrderID", "Customer", "ShipCity", "Freight", "Employee"];
+        let row = |number: u64| {
+            let customer = format!("C{:05}", number.wrapping_mul(7919) % CUSTOMERS);
+            let freight = format!("{}.{:02}", number % 500, number % 100);
+            let employee = (number % EMPLOYEES + 1).to_string();
+            vec![number.to_string(), customer, format!("Ort {}", number % 1000), freight, employee]
+        };
+        self.import("Order", &columns, numbers.map(row), ImportMode::Insert)
     }
 
     /// Gives an order ten other values; `number` is one that it did not have before.

@@ -24,6 +24,8 @@ const PLACES: [&str; 5] = [
 /// Of their sockets, in a directory of their own.
 const FROM: u16 = 5501;
 const TO: u16 = 5502;
+/// And of one that stands alone.
+const SINGLE: u16 = 5503;
 /// How long replication may take to come to the end.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Two clusters, of which the second one follows the first.
@@ -32,6 +34,9 @@ pub(super) struct Pair {
     to: Cluster,
     directory: PathBuf,
 }
+
+/// A server with a database for a node.
+pub(super) struct Single(Cluster);
 
 /// One server. Stopped when it is dropped.
 struct Cluster {
@@ -51,17 +56,50 @@ fn failed(step: &str, said: &str) -> Failure {
         .hint("name a measurement without it, or mend the installation")
 }
 
+impl Single {
+    /// Makes and starts it in a directory that must not be there.
+    pub(super) fn start(programs: &Path, directory: PathBuf) -> Result<Self, Failure> {
+        let user = given_away(&directory)?;
+        let (data, sockets) = (directory.join("data"), directory);
+        let cluster = Cluster { programs: programs.to_owned(), user, data, sockets };
+        cluster.start(SINGLE)?;
+        Ok(Self(cluster))
+    }
+
+    /// The address of its database.
+    pub(super) fn address(&self) -> String {
+        format!("postgresql:///postgres?host={}&port={SINGLE}&user=bench", self.0.sockets.display())
+    }
+
+    /// Lets it look at its tables, as it does by itself after a while.
+    pub(super) fn settle(&self) -> Result<(), Failure> {
+        self.0.sql(SINGLE, &["VACUUM ANALYZE", "CHECKPOINT"]).map(drop)
+    }
+}
+
+impl Drop for Single {
+    fn drop(&mut self) {
+        self.0.stop();
+        let _left = fs::remove_dir_all(&self.0.sockets);
+    }
+}
+
+/// Makes a directory for the user that the server runs as, since it does not run as root. Gives that user.
+fn given_away(directory: &Path) -> Result<Option<(u32, u32)>, Failure> {
+    let cannot = |error: std::io::Error| failed("be given a directory", &error.to_string());
+    fs::create_dir(directory).map_err(cannot)?;
+    let is_root = fs::metadata(directory).map_err(cannot)?.uid() == 0;
+    let user = if is_root { Some(ordinary_user()?) } else { None };
+    if let Some((user, group)) = user {
+        chown(directory, Some(user), Some(group)).map_err(cannot)?;
+    }
+    Ok(user)
+}
+
 impl Pair {
     /// Makes and starts both in a directory that must not be there.
     pub(super) fn start(programs: &Path, directory: PathBuf) -> Result<Self, Failure> {
-        let cannot = |error: std::io::Error| failed("be given a directory", &error.to_string());
-        fs::create_dir(&directory).map_err(cannot)?;
-        // It does not run as root.
-        let is_root = fs::metadata(&directory).map_err(cannot)?.uid() == 0;
-        let user = if is_root { Some(ordinary_user()?) } else { None };
-        if let Some((user, group)) = user {
-            chown(&directory, Some(user), Some(group)).map_err(cannot)?;
-        }
+        let user = given_away(&directory)?;
         let cluster = |name: &str| {
             let (data, sockets) = (directory.join(name), directory.clone());
             Cluster { programs: programs.to_owned(), user, data, sockets }

@@ -7,13 +7,19 @@ use serde_json::Value as Json;
 use super::*;
 
 fn settings(directory: &Path) -> Settings {
-    Settings { directory: directory.to_owned(), time: Duration::from_millis(100), rounds: 1, long: false }
+    Settings {
+        directory: directory.to_owned(),
+        time: Duration::from_millis(100),
+        rounds: 1,
+        long: false,
+        postgres: false,
+    }
 }
 
 /// Runs a measurement in a directory, which must be empty afterwards.
 fn measured(bench: Bench) -> Json {
     let directory = tempfile::tempdir().unwrap();
-    let document = bench.run(&settings(directory.path())).unwrap().document();
+    let document = bench.run(&settings(directory.path())).unwrap()[0].document();
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "something was left");
     document
 }
@@ -99,4 +105,21 @@ fn measurements_are_chosen_by_name() {
         count(&["commit", "x"]),
         unknown("there are: commit, protocol, import, log, replicate, catch-up, lag, join, journal, past, blob")
     );
+}
+
+#[test]
+fn queries_are_measured_on_both_engines() {
+    for postgres in [false, postgres::installed().is_some()] {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { postgres, ..settings(directory.path()) };
+        let figures = Bench::Query(query::Parameters { orders: 2_000, postgres: false }).run(&settings).unwrap();
+        let documents: Vec<Json> = figures.iter().map(|figures| figures.document()).collect();
+        let names: Vec<&str> = documents.iter().map(|document| document["query"].as_str().unwrap()).collect();
+        assert_eq!(names, ["by id", "50 by index", "count", "path", "aggregate"]);
+        for document in documents {
+            assert_eq!(document["store"], if postgres { "postgres" } else { "sqlite" });
+            assert!(number(&document, "value") > 0.0 && number(&document, "raw") > 0.0, "{document}");
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "something was left");
+    }
 }
