@@ -107,7 +107,10 @@ impl<'a> Tables<'a> {
         if via.is_empty() {
             let Some(found) = self.scopes.get_mut(scope) else { return "NULL".to_owned() };
             found.used.insert(attribute);
-            return format!("{}.{column}", found.base);
+            return match found.concrete {
+                [_] => format!("{}.{column}", found.base),
+                _ => format!("{}.{}", found.base, gathered(attribute)),
+            };
         }
         let reached = self.reached(scope, via);
         let columns: Vec<String> = reached
@@ -227,9 +230,9 @@ impl<'a> Tables<'a> {
         for attribute in &scope.used {
             let column = quoted(self.names.column(*attribute));
             if self.has(entity, *attribute) {
-                columns.push_str(&format!(", {column}"));
+                columns.push_str(&format!(", {column} AS {}", gathered(*attribute)));
             } else {
-                columns.push_str(&format!(", {} AS {column}", self.nothing_of(*attribute)));
+                columns.push_str(&format!(", {} AS {}", self.nothing_of(*attribute), gathered(*attribute)));
             }
         }
         let alive = if scope.with_deleted { String::new() } else { format!(" WHERE {}", self.dialect.is_alive("")) };
@@ -241,14 +244,16 @@ impl<'a> Tables<'a> {
         let none = |kind: &ResultKind| self.dialect.nothing(kind);
         let mut columns = format!("{} AS id, {} AS _entity", none(&ResultKind::Integer), none(&ResultKind::Integer));
         for attribute in &scope.used {
-            columns.push_str(&format!(
-                ", {} AS {}",
-                self.nothing_of(*attribute),
-                quoted(self.names.column(*attribute))
-            ));
+            columns.push_str(&format!(", {} AS {}", self.nothing_of(*attribute), gathered(*attribute)));
         }
         format!("SELECT {columns} WHERE FALSE")
     }
+}
+
+/// What a column is called where the tables of several entities are gathered: those of two may differ in case alone,
+/// which is none to an engine.
+fn gathered(attribute: AttributeId) -> String {
+    format!("c{attribute}")
 }
 
 fn concrete(schema: &Schema, entity: EntityId) -> &[EntityId] {

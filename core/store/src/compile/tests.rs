@@ -78,7 +78,7 @@ fn postgres_is_told_the_types_of_values() {
     );
     check(
         "select max(Name) from Ghost",
-        "SELECT max(t0.\"Name\") FROM (SELECT NULL::bigint AS id, NULL::bigint AS _entity, NULL::text AS \"Name\" \
+        "SELECT max(t0.c141) FROM (SELECT NULL::bigint AS id, NULL::bigint AS _entity, NULL::text AS c141 \
          WHERE FALSE) AS t0",
     );
     check(
@@ -89,8 +89,8 @@ fn postgres_is_told_the_types_of_values() {
     );
     check(
         "from Contact where City is null",
-        "SELECT t0.id, t0._entity FROM (SELECT id, 11 AS _entity, \"City\" FROM \"Person\" WHERE NOT _deleted UNION ALL \
-         SELECT id, 12 AS _entity, \"City\" FROM \"Company\" WHERE NOT _deleted) AS t0 WHERE (t0.\"City\" IS NULL) \
+        "SELECT t0.id, t0._entity FROM (SELECT id, 11 AS _entity, \"City\" AS c101 FROM \"Person\" WHERE NOT _deleted UNION ALL \
+         SELECT id, 12 AS _entity, \"City\" AS c101 FROM \"Company\" WHERE NOT _deleted) AS t0 WHERE (t0.c101 IS NULL) \
          ORDER BY t0.id",
     );
 }

@@ -200,3 +200,20 @@ fn planted_bugs_are_found_on_postgres() {
     bugs.push(("ends are beginnings", |sql| sql.replace("mytism_end_of(", "mytism_start_of(")));
     finds(&mut engine, &bugs);
 }
+
+/// Attributes of two sub-entities whose names differ in case alone are two, also where both are looked at.
+#[test]
+fn names_that_differ_in_case_alone_are_not_mixed_up() {
+    let schema = schema::random(&mut Dice::new(1_028));
+    let data = Data::random(&schema, &mut Dice::new(28_002));
+    let (zone, now) = fixed();
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(sqlite::Sqlite::default())];
+    engines.extend(postgres::Postgres::start().map(|engine| Box::new(engine) as Box<dyn Engine>));
+    for mut engine in engines {
+        engine.begin(&schema);
+        engine.fill(&schema, &data);
+        let text = "select o.id, o.(`Select`)`name` as one, o.(`instanceof`)`Name` as other from `Ünder` o";
+        let query = parse_with(text, &schema, &Surroundings { params: &[], zone: &zone, now }).unwrap();
+        assert_eq!(engine.ask(&schema, &query, None).0, memory(&data, &schema, &query));
+    }
+}
