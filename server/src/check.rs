@@ -3,6 +3,8 @@
 //! Both hold still at one position while saves go on. The branch asks; what differs it takes from the head office, a
 //! range in one commit. The tree of sums is [`mytism_sync::check`]'s matter, what is held and mended the use cases'.
 
+pub(crate) mod daily;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ const QUESTION: Duration = Duration::from_secs(600);
 const IN_STEP: Duration = Duration::from_secs(60);
 /// What was found is compared again, so often at most.
 const ROUNDS: u32 = 3;
+/// How long to wait for a line where there is none.
+const LINE_PATIENCE: Duration = Duration::from_secs(5);
 /// After a line came up, so many entries are compared.
 const RECENT: u64 = 10_000;
 
@@ -144,7 +148,7 @@ pub(crate) async fn after_connecting(shared: Arc<Shared>) {
 /// # Errors
 /// When there is no line, or it breaks off.
 pub(crate) async fn compare(shared: &Arc<Shared>, scope: Scope) -> Result<Checked, Failure> {
-    let connection = shared.line_up.borrow().clone().ok_or_else(|| no_line(shared))?;
+    let connection = line(shared).await?;
     let mut all = Checked { peer: Some(shared.head_name.clone()), ..Checked::default() };
     for round in 1..=ROUNDS {
         let (compared, mended, ranges) = once(shared, &connection, scope).await.map_err(|end| failure(shared, end))?;
@@ -161,6 +165,17 @@ pub(crate) async fn compare(shared: &Arc<Shared>, scope: Scope) -> Result<Checke
         }
     }
     Ok(all)
+}
+
+/// The connection to the head office. Soon after a start it may take a moment until there is one.
+async fn line(shared: &Shared) -> Result<PeerConnection, Failure> {
+    let mut line_up = shared.line_up.subscribe();
+    if !shared.peers.resting().is_on() {
+        // What it came to is looked at below.
+        let _up = tokio::time::timeout(LINE_PATIENCE, line_up.wait_for(Option::is_some)).await.is_ok();
+    }
+    let connection = line_up.borrow().clone();
+    connection.ok_or_else(|| no_line(shared))
 }
 
 fn no_line(shared: &Shared) -> Failure {

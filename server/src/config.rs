@@ -131,6 +131,8 @@ pub struct Live {
     pub retry_min: Duration,
     /// Longest pause between two attempts; at least `retry_min`.
     pub retry_max: Duration,
+    /// How long after a comparison with the head office a branch makes the next one; `None` where only on command.
+    pub check_every: Option<Duration>,
     /// A branch asks for more ids when fewer than this many are left.
     pub id_reserve: u64,
     /// How long rows of the journal are kept at least.
@@ -346,6 +348,10 @@ fn build_live(values: &Values) -> Live {
         advertise: values.addresses(&table::ADVERTISE),
         retry_min: milliseconds(&table::RETRY_MINIMUM),
         retry_max: milliseconds(&table::RETRY_MAXIMUM),
+        check_every: values
+            .number(&table::CHECK_EVERY)
+            .filter(|hours| *hours > 0)
+            .map(|hours| Duration::from_secs(hours * 3_600)),
         id_reserve: values.number(&table::RESERVE).unwrap_or_default(),
         journal_time: Duration::from_secs(values.number(&table::JOURNAL_DAYS).unwrap_or_default() * 86_400),
         journal_rows: values.number(&table::JOURNAL_ROWS).unwrap_or_default(),

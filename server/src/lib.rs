@@ -44,6 +44,7 @@ pub mod operations;
 mod peers;
 pub mod presence;
 pub mod project;
+pub mod quiet;
 pub mod replica;
 mod sessions;
 mod settings;
@@ -55,6 +56,7 @@ mod traffic;
 mod troubles;
 mod unfinished;
 
+pub use check::daily::LastCheck;
 pub use join::{HISTORY_AT_ONCE, JoinOptions, JoinProgress, JoinReport, join};
 pub use moving::{Moved, MovingProgress, move_data};
 pub use node::{Hooks, Ready, serve};

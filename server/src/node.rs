@@ -29,6 +29,7 @@ use crate::backup;
 use crate::batches::Batches;
 use crate::bookmark::{self, Bookmark};
 use crate::branch;
+use crate::check;
 use crate::config::{Config, Listen, Live};
 use crate::contents::{self, Contents};
 use crate::database::{self, Opening};
@@ -275,6 +276,7 @@ async fn run(project: &Project, config: Config, app: Arc<App>, key: NodeKey, hoo
         let key = branch::head_key(&shared.config)?;
         tasks.spawn(history::complete(Arc::clone(&shared), key));
         tasks.spawn(branch::follow(Arc::clone(&shared), key));
+        tasks.spawn(check::daily::daily(Arc::clone(&shared)));
     }
     tasks.spawn(sessions::listen(Arc::clone(&shared), clients));
     tasks.spawn(settings.watch(Arc::clone(&shared)));

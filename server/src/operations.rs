@@ -91,7 +91,9 @@ impl RunningNode {
             return check_log(&self.0.app);
         }
         // Requests are carried out beside the tasks, where waiting for one of them is allowed.
-        Handle::current().block_on(check::compare(&self.0, Scope::Whole))
+        let checked = Handle::current().block_on(check::compare(&self.0, Scope::Whole))?;
+        check::daily::note(&self.0.project, &checked);
+        Ok(checked)
     }
 
     /// The lines to other nodes: to the head office, or to all branches, also those that have not connected since the

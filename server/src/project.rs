@@ -111,6 +111,11 @@ impl Project {
         self.state().join("named-contents")
     }
 
+    /// What came of the last comparison with the head office.
+    pub(crate) fn last_check_file(&self) -> PathBuf {
+        self.state().join("last-check")
+    }
+
     /// Present once the contents of files were compared with the objects that name them.
     pub(crate) fn stream_copy_file(&self) -> PathBuf {
         self.directory.join(".init-streamcopy")

@@ -21,6 +21,7 @@ pub mod names;
 pub mod postgres;
 pub mod sqlite;
 pub mod transfer;
+mod unnoted;
 
 use std::path::Path;
 

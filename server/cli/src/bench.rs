@@ -7,6 +7,7 @@
 //! 4. [`figures`]: what comes out
 
 mod blob;
+mod branches;
 mod catch_up;
 mod commit;
 mod figures;
@@ -66,10 +67,11 @@ enum Bench {
     Past(past::Parameters),
     Query(query::Parameters),
     Blob(blob::Parameters),
+    Branches(branches::Parameters),
 }
 
 /// All there are, with the names that they are asked for with; in the order in which they run.
-const BENCHES: [(&str, Bench); 16] = [
+const BENCHES: [(&str, Bench); 17] = [
     ("commit", Bench::Commit(commit::Parameters { clients: 1 })),
     ("commit", Bench::Commit(commit::Parameters { clients: 32 })),
     ("protocol", Bench::Protocol(protocol::Parameters { clients: 1 })),
@@ -86,6 +88,7 @@ const BENCHES: [(&str, Bench); 16] = [
     ("past", Bench::Past(past::Parameters { orders: 100_000, changes: 100_000 })),
     ("query", Bench::Query(query::Parameters { orders: 1_000_000, postgres: false })),
     ("blob", Bench::Blob(blob::Parameters { megabytes: 1_000 })),
+    ("branches", Bench::Branches(branches::Parameters { branches: 1_000 })),
 ];
 
 impl Bench {
@@ -117,6 +120,7 @@ impl Bench {
                 blob::run(blob::Parameters { megabytes: megabytes * 10 }, settings)
             }
             Self::Blob(parameters) => blob::run(parameters, settings),
+            Self::Branches(parameters) => branches::run(parameters, settings),
         };
         Ok(vec![one?])
     }

@@ -25,7 +25,7 @@ pub(crate) use mytism_server::backup::{Listed, Phase, Step, check_place, list as
 pub(crate) use mytism_server::config::LogLevel;
 pub(crate) use mytism_server::presence::Unit;
 pub(crate) use mytism_server::succession::is_head_office;
-pub(crate) use mytism_server::{Followed, Hooks, Promoted, Ready, follow, promote, serve};
+pub(crate) use mytism_server::{Followed, Hooks, LastCheck, Promoted, Ready, follow, promote, serve};
 
 /// How long a command waits for a node that starts or stops, or for another command, to let go of the data.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -46,7 +46,7 @@ fn stamp(stamp: &StampView, words: &Words) -> String {
 }
 
 /// How a node is. `now` is in microseconds since 1970.
-pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Output<'_>) {
+pub(crate) fn status(status: &Status, now: i64, program: &str, unmended: u64, output: &mut Output<'_>) {
     let words = output.words;
     let is_head_office = status.role == "authoritative";
     let role = if is_head_office { words.authoritative } else { words.branch };
@@ -101,7 +101,7 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, output: &mut Outp
     ];
     entry(output, words.needs_you, &tasks.into_iter().flatten().collect::<Vec<_>>());
     if status.since.is_some() {
-        let health = health(status, output);
+        let health = health(status, unmended, output);
         entry(output, words.health, &[health]);
     }
 }
@@ -119,7 +119,7 @@ pub(crate) fn entry(output: &mut Output<'_>, label: &str, lines: &[String]) {
     }
 }
 
-fn health(status: &Status, output: &Output<'_>) -> String {
+fn health(status: &Status, unmended: u64, output: &Output<'_>) -> String {
     let words = output.words;
     let saves_nothing = matches!(status.state.as_deref(), Some("recovering" | "deposed"));
     // That lines rest is a task, not a trouble.
@@ -131,6 +131,7 @@ fn health(status: &Status, output: &Output<'_>) -> String {
         (Some(peer), others) => {
             Some(fill(words.and_others, &[&lines::out_of_reach(peer, words), &words.count(others as u64)]))
         }
+        (None, _) if unmended > 0 => Some(fill(words.unmended, &[&words.count(unmended)])),
         (None, _) => None,
     };
     let (text, colour) = match trouble {
@@ -330,9 +331,9 @@ mod tests {
                         \x20 store       SQLite 1.8 GB   1,203,445 objects   log 1,204,511 entries\n\
                         \x20 schema      trade 1\n\
                         \x20 health      good\n";
-        assert_eq!(written(|output| status(&node(), now, "./mytism", output)), expected);
+        assert_eq!(written(|output| status(&node(), now, "./mytism", 0, output)), expected);
         let stopped = Status { since: None, ..node() };
-        let text = written(|output| status(&stopped, now, "./mytism", output));
+        let text = written(|output| status(&stopped, now, "./mytism", 0, output));
         assert!(text.contains("not running") && !text.contains("health"), "{text}");
     }
 
@@ -357,7 +358,7 @@ mod tests {
         let given = Status { sync, conflicts: 3, quarantine: 1, lines_rest: Some(false), ..node() };
         let text = written(|output| {
             output.words = &GERMAN;
-            status(&given, made().time.micros() + 7_200_000_000, "./mytism", output);
+            status(&given, made().time.micros() + 7_200_000_000, "./mytism", 0, output);
         });
         for line in [
             "  Filialen    berlin  auf gleichem Stand            0,9 ms",
@@ -376,7 +377,7 @@ mod tests {
     fn that_lines_rest_is_something_to_do() {
         let peer = PeerStatus { name: "bonn".into(), state: "stopped".into(), ..PeerStatus::default() };
         let given = Status { sync: vec![peer], lines_rest: Some(true), ..node() };
-        let text = written(|output| status(&given, made().time.micros(), "./mytism", output));
+        let text = written(|output| status(&given, made().time.micros(), "./mytism", 0, output));
         for line in [
             "  branches    bonn  rests",
             "  needs you   the lines to other nodes rest   ./mytism sync resume",
@@ -387,10 +388,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_comparison_could_not_mend_is_no_good_health() {
+        let text = written(|output| status(&node(), made().time.micros(), "./mytism", 3, output));
+        let line = "  health      attention: the last comparison with the head office found 3 entries and objects that it \
+                    could not mend";
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+
+    #[test]
     fn status_says_why_a_head_office_saves_nothing() {
         let told = |state: &str, waits_for: Option<Vec<String>>| {
             let given = Status { state: Some(state.into()), waits_for, ..node() };
-            written(|output| status(&given, made().time.micros(), "./mytism", output))
+            written(|output| status(&given, made().time.micros(), "./mytism", 0, output))
         };
         let recovering = told("recovering", Some(vec!["berlin".into(), "bonn".into()]));
         assert!(
@@ -409,7 +418,7 @@ mod tests {
     #[test]
     fn status_says_how_much_history_is_here() {
         let given = Status { log_position: 1_200, history_begin: Some(1_001), ..node() };
-        let text = written(|output| status(&given, made().time.micros(), "./mytism", output));
+        let text = written(|output| status(&given, made().time.micros(), "./mytism", 0, output));
         let line = "  history     before entry 1,001 still on its way: 200 of 1,200 entries are here";
         assert!(text.lines().any(|found| found == line), "{text}");
     }

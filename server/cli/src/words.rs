@@ -100,6 +100,7 @@ words! {
     health: "health", "Zustand";
     health_good: "good", "gut";
     health_attention: "attention: {}", "Achtung: {}";
+    unmended: "the last comparison with the head office found {} entries and objects that it could not mend", "der letzte Vergleich mit der Zentrale konnte {} falsche Einträge und Objekte nicht berichtigen";
     saves_nothing: "nothing is saved here", "hier wird nichts gespeichert";
     out_of_reach: "{} is out of reach", "{} ist nicht erreichbar";
     and_others: "{}, {} more are too", "{}, {} weitere auch nicht";
@@ -202,6 +203,9 @@ words! {
     reading_files: "reading the contents of files", "liest die Inhalte der Dateien";
     proving: "following the log", "liest das Protokoll nach";
     backups: "backups", "Sicherung";
+    compared_at: "compared", "Vergleich";
+    all_as_there: "last {}, all as at the head office", "zuletzt {}, alles wie in der Zentrale";
+    some_mended: "last {}, {} of {} entries and objects were wrong, {} are good now", "zuletzt {}, {} von {} Einträgen und Objekten waren falsch, {} sind jetzt gut";
     last_backup: "last {}", "zuletzt {}";
     proven_at: "proven restorable {}", "Rücksicherung geprüft {}";
     never_proven: "never proven restorable", "Rücksicherung nie geprüft";

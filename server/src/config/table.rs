@@ -113,6 +113,8 @@ used_keys! {
         "Pause before the first new attempt after the line broke; it doubles with each attempt.").watched();
     RETRY_MAXIMUM = Key::new("SyncService", "retryMaximum", number(10, 3_600_000, "ms"), "60000",
         "Longest pause between two attempts.").watched();
+    CHECK_EVERY = Key::new("SyncService", "checkEvery", number(0, 8_760, "hours"), "24",
+        "At a branch: after so long, and up to an hour more, it compares all that it holds with the head office, as `sync check` does; 0 = only on command.").watched();
 
     RESERVE = Key::new("KeyGen", "reserve", number(1, 1_000_000_000, "ids"), "65536",
         "A branch asks the head office for more object ids when fewer than this many are left.").watched();

@@ -10,7 +10,9 @@ mod unfinished;
 use std::time::Duration;
 
 use cluster::{Head, save_order, wait_until};
+use mytism_core::id::{Hash, Position};
 use mytism_core::operation::{Reply, Request};
+use mytism_server::quiet::Crowd;
 
 #[test]
 fn orders_travel_between_two_nodes() {
@@ -49,6 +51,34 @@ fn what_was_saved_while_the_line_was_down_travels_afterwards() {
     });
     assert_eq!(head.node().rows("select count(*) as n from Order o"), ["40"]);
     assert_eq!(branch.rows("select count(*) as n from Order o"), ["40"]);
+}
+
+#[test]
+fn a_save_is_encoded_once_for_branches_that_only_speak() {
+    let head = Head::new();
+    let accounts: Vec<String> =
+        (0..5).map(|number| std::fs::read_to_string(head.account(&format!("b{number}"))).unwrap()).collect();
+    let mut crowd = Crowd::join(&accounts).unwrap();
+    let at = head.node().status();
+    let position = Position { epoch: at.epoch, number: at.log_position };
+    crowd.connect(position, Hash::from_hex(&at.log_hash).unwrap()).unwrap();
+    wait_until("all are connected", || {
+        let lines = head.node().status().sync;
+        lines.len() == 5 && lines.iter().all(|line| line.state == "connected")
+    });
+    for number in 1..=2 {
+        // What was encoded a moment ago is not handed out any more.
+        std::thread::sleep(Duration::from_millis(600));
+        let before = head.node().status().log_position;
+        save_order(head.node(), number);
+        let saved = head.node().status().log_position;
+        assert!(saved > before);
+        let heard = crowd.heard(saved, Duration::from_secs(20)).unwrap();
+        let mut moments: Vec<_> = heard.iter().map(|one| one.sent).collect();
+        moments.dedup();
+        assert_eq!((heard.len(), moments.len()), (5, 1), "{heard:?}");
+    }
+    wait_until("all have confirmed", || head.node().status().sync.iter().all(|line| line.pending == 0));
 }
 
 #[test]

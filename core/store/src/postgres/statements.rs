@@ -37,6 +37,8 @@ pub(super) struct EntityStatements {
     pub(super) insert: String,
     pub(super) delete: String,
     pub(super) count: String,
+    /// Ids behind one and up to another of rows whose objects are not noted.
+    pub(super) unnoted: String,
 }
 
 pub(super) struct SetStatements {
@@ -94,6 +96,10 @@ fn entity_statements(entity: &Entity, names: &Names) -> EntityStatements {
         insert,
         delete: format!("DELETE FROM {table} WHERE id = $1"),
         count: format!("SELECT count(*) FROM {table} WHERE NOT _deleted"),
+        unnoted: format!(
+            "SELECT id FROM {table} AS held WHERE id > $1 AND id <= $2
+             AND NOT EXISTS (SELECT 1 FROM mytism_object WHERE mytism_object.id = held.id) ORDER BY id LIMIT $3"
+        ),
     }
 }
 

@@ -333,7 +333,7 @@ impl View for PostgresView {
     }
 
     fn objects_after(&self, after: i64, rows: u32) -> Result<Vec<ObjectState>, StoreError> {
-        let found = self.objects_found(after, rows)?;
+        let found = self.registered(after, rows)?;
         found.into_iter().map(|(id, object)| object.ok_or_else(|| read::damaged(id.get()))).collect()
     }
 
@@ -346,7 +346,7 @@ impl View for PostgresView {
     }
 
     fn objects_found(&self, after: i64, rows: u32) -> Result<Vec<(ObjectId, Option<ObjectState>)>, StoreError> {
-        self.registered(after, rows)
+        self.all_rows(after, rows)
     }
 
     fn object_count(&self) -> Result<u64, StoreError> {

@@ -31,6 +31,8 @@ pub(super) struct EntityStatements {
     pub(super) insert: String,
     pub(super) delete: String,
     pub(super) count: String,
+    /// Ids behind one and up to another of rows whose objects are not noted.
+    pub(super) unnoted: String,
 }
 
 pub(super) struct SetStatements {
@@ -87,6 +89,10 @@ fn entity_statements(entity: &mytism_core::schema::Entity, names: &Names) -> Ent
         insert: format!("INSERT INTO {table}(id, {META_COLUMNS}{list}) VALUES ({places})"),
         delete: format!("DELETE FROM {table} WHERE id = ?"),
         count: format!("SELECT count(*) FROM {table} WHERE _deleted = 0"),
+        unnoted: format!(
+            "SELECT id FROM {table} AS held WHERE id > ? AND id <= ?
+             AND NOT EXISTS (SELECT 1 FROM mytism_object WHERE mytism_object.id = held.id) ORDER BY id"
+        ),
     }
 }
 

@@ -21,6 +21,7 @@ use super::query::compile;
 use super::statements::{EntityStatements, META_COUNT};
 use super::{FORMAT_KEY, SCHEMA_KEY, Shared};
 use crate::compile::used_indexes;
+use crate::unnoted::{end_of_page, with_unnoted};
 use crate::{
     Explanation, Head, JournalRow, LogRow, OtherObject, PendingRow, QuarantineRow, QueryOptions, QueryRow, StoreError,
     View,
@@ -362,7 +363,13 @@ impl View for SqliteView {
                 self.load(id, entity).and_then(|found| found.map(|found| self.with_elements(found)).transpose());
             objects.push((id, object.unwrap_or_default()));
         }
-        Ok(objects)
+        let mut unnoted = Vec::new();
+        let end = end_of_page(&objects, rows);
+        for entity in self.shared.statements.entities() {
+            let sql = format!("{} LIMIT {rows}", entity.unnoted);
+            unnoted.extend(self.list(&sql, [after, end], |row| row.get::<_, i64>(0))?);
+        }
+        with_unnoted(objects, unnoted, rows)
     }
 
     fn object_count(&self) -> Result<u64, StoreError> {

@@ -13,7 +13,7 @@ use mytism_core::value::Value;
 use serde_json::json;
 
 use super::objects::show_saved;
-use super::{backup, one};
+use super::{backup, one, sync};
 use crate::args::{AddNode, ConflictsCommand, NodesCommand};
 use crate::output::{Output, harmless};
 use crate::report::{Trouble, not_in_this_version};
@@ -56,16 +56,20 @@ pub(crate) fn status(directory: &Path, arguments: &args::Status, output: &mut Ou
 
 fn show_status(directory: &Path, status: &Status, output: &mut Output<'_>) {
     let (made, proven) = backup::latest(directory);
+    let last_check = node::LastCheck::read(directory);
     if output.json {
         let mut document = json::status(status);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("last_backup".to_owned(), made.into());
             fields.insert("last_verified_backup".to_owned(), proven.into());
+            fields.insert("last_check".to_owned(), json!(last_check));
         }
         output.document(&document);
     } else {
-        people::status(status, jiff::Timestamp::now().as_microsecond(), &program(), output);
+        let unmended = last_check.as_ref().map_or(0, node::LastCheck::unmended);
+        people::status(status, jiff::Timestamp::now().as_microsecond(), &program(), unmended, output);
         backup::show_latest(made.as_deref(), proven.as_deref(), output);
+        sync::show_last(last_check.as_ref(), output);
     }
 }
 

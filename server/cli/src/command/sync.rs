@@ -5,12 +5,12 @@ use std::path::Path;
 use mytism_core::operation::{Checked, Operations, Reply, Request, Status};
 use serde_json::json;
 
-use super::{Verdict, one};
+use super::{Verdict, backup, one};
 use crate::args::{Sync, SyncCommand};
 use crate::output::{Output, harmless};
 use crate::report::Trouble;
 use crate::words::fill;
-use crate::{json, lines, node, program};
+use crate::{json, lines, node, people, program};
 
 /// `sync`.
 pub(crate) fn run(directory: &Path, arguments: &Sync, output: &mut Output<'_>) -> Result<Verdict, Trouble> {
@@ -22,6 +22,21 @@ pub(crate) fn run(directory: &Path, arguments: &Sync, output: &mut Output<'_>) -
         SyncCommand::Resume => rest(&*node, false, output)?,
     }
     Ok(Verdict::Done)
+}
+
+/// When all that a branch holds was last compared, for people; nothing where it never was.
+pub(super) fn show_last(last: Option<&node::LastCheck>, output: &mut Output<'_>) {
+    let Some(last) = last else { return };
+    let words = output.words;
+    let (time, found) = (backup::short(&last.time), last.missing + last.different);
+    let text = match found {
+        0 => fill(words.all_as_there, &[&time]),
+        _ => fill(
+            words.some_mended,
+            &[&time, &words.count(found), &words.count(last.compared), &words.count(last.repaired)],
+        ),
+    };
+    people::entry(output, words.compared_at, &[text]);
 }
 
 /// What was found and is not good now is for somebody to look at.

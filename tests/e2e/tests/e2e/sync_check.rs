@@ -1,5 +1,7 @@
 //! What a branch holds otherwise than its head office is found, and mended from there.
 
+use std::time::Duration;
+
 use mytism_testkit::{PATIENCE, Project, RunningNode, compare, wait_until, wait_until_in_step};
 use rusqlite::Connection;
 use serde_json::Value as Json;
@@ -53,6 +55,8 @@ fn damage_of_objects_sets_and_history_is_mended() {
          DELETE FROM \"Order\" WHERE id NOT IN (SELECT id FROM mytism_object)",
     );
     harm(branch.project(), "DELETE FROM mytism_history WHERE object IN (SELECT id FROM Customer LIMIT 2 OFFSET 50)");
+    // A row that is noted nowhere, of an object that no log knows.
+    harm(branch.project(), "UPDATE Customer SET id = id + 5000000 WHERE id = (SELECT max(id) FROM Customer)");
     harm(branch.project(), "DELETE FROM Group_Members WHERE owner = (SELECT min(owner) FROM Group_Members)");
     let _ready = branch.restart();
     wait_until_in_step(head.project(), &[branch.project()]);
@@ -64,6 +68,29 @@ fn damage_of_objects_sets_and_history_is_mended() {
     assert_equal(head.project(), branch.project());
     let again = check(branch.project());
     assert_eq!((&again["missing"], &again["different"]), (&0.into(), &0.into()), "{again}");
+}
+
+#[test]
+fn a_branch_compares_by_itself_once_a_day_and_tells_when_it_did() {
+    let (head, mut branch) = firm();
+    assert_eq!(branch.project().status()["last_check"], Json::Null);
+    branch.stop();
+    harm(branch.project(), "UPDATE Customer SET City = 'Nowhere' WHERE id IN (SELECT id FROM Customer LIMIT 3)");
+    let _ready = branch.restart();
+    // The line comes up in a moment, and is waited for.
+    let found = branch.project().run_json(&["sync", "check"], "").success().json();
+    assert_eq!((&found["different"], &found["repaired"]), (&3.into(), &3.into()), "{found}");
+    let last = branch.project().status()["last_check"].clone();
+    assert_eq!((&last["different"], &last["compared"]), (&3.into(), &found["compared"]), "{last}");
+    let shown = branch.project().run(&["status"], "").success().stdout;
+    assert!(shown.contains("were wrong, 3 are good now"), "{shown}");
+    branch.stop();
+    harm(branch.project(), "UPDATE Customer SET City = 'Nowhere' WHERE id IN (SELECT id FROM Customer LIMIT 5)");
+    let note = std::fs::File::open(branch.project().directory().join("state/last-check")).unwrap();
+    note.set_modified(std::time::SystemTime::now() - Duration::from_secs(2 * 86_400)).unwrap();
+    let _ready = branch.restart();
+    wait_until("it has compared", PATIENCE * 4, || branch.project().status()["last_check"]["repaired"] == 5);
+    assert_equal(head.project(), branch.project());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::super::read::{self, damaged, get, object_id, small};
 use super::PostgresView;
 use crate::compile::postgres::Postgres;
 use crate::compile::{compile, used_indexes};
+use crate::unnoted::{end_of_page, with_unnoted};
 use crate::{Explanation, QueryOptions, QueryRow, StoreError};
 
 /// Objects that are fetched together.
@@ -84,6 +85,17 @@ impl PostgresView {
         let mut objects = self.load_all(&noted)?;
         self.with_elements(&mut objects)?;
         Ok(noted.into_iter().map(|(id, _)| (id, objects.remove(&id))).collect())
+    }
+
+    /// As [`Self::registered`], with rows that the registry does not have.
+    pub(super) fn all_rows(&self, after: i64, rows: u32) -> Result<Vec<(ObjectId, Option<ObjectState>)>, StoreError> {
+        let found = self.registered(after, rows)?;
+        let mut unnoted: Vec<i64> = Vec::new();
+        let end = end_of_page(&found, rows);
+        for entity in self.shared.statements.entities() {
+            unnoted.extend(self.list(&entity.unnoted, &[&after, &end, &i64::from(rows)], |row| get::<i64>(row, 0))?);
+        }
+        with_unnoted(found, unnoted, rows)
     }
 
     /// Objects of one entity in the order of their ids, with the elements of their sets.
