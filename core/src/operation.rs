@@ -11,6 +11,7 @@ mod journal;
 mod lines;
 mod numbers;
 mod quarantine;
+mod schema;
 
 use crate::blob::Blob;
 use crate::failure::Failure;
@@ -25,6 +26,7 @@ pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
 pub use lines::{Checked, Moved, PeerStatus};
 pub use numbers::{NumberRangeLine, VoidNumberLine};
 pub use quarantine::{QuarantineLine, SettleRequest, Settled, Settling};
+pub use schema::{ObstacleObject, SchemaLine};
 
 /// Whoever can be asked.
 pub trait Operations {
@@ -173,6 +175,19 @@ pub enum Request {
         /// From which byte on, from 0.
         from: u64,
     },
+    /// The schema that holds, in its stored form; answers one [`Reply::Schema`].
+    Schema,
+    /// What leads from the schema that holds to another one; answers [`Reply::SchemaStep`], one each. Where it is applied,
+    /// and nothing is in the way, one [`Reply::Saved`] once that is durable; without a transaction where there is nothing
+    /// to do.
+    ChangeSchema {
+        /// The other one, in its stored form, with all ids.
+        schema: Vec<u8>,
+        /// The plain hash of the stored form of the one that it was made from.
+        from: Hash,
+        /// Whether it is applied.
+        apply: bool,
+    },
     /// What happens from now on; answers [`Reply::Event`], one each, until nobody listens.
     Watch,
     /// Shut the node down; answers one [`Reply::Stopping`]. The node is down when its lock is free.
@@ -245,6 +260,13 @@ pub enum Reply {
     ContentPart(ContentPart),
     /// To [`Request::CheckSync`].
     Checked(Checked),
+    /// To [`Request::Schema`].
+    Schema {
+        /// The stored form.
+        schema: Vec<u8>,
+    },
+    /// A step from one schema to another.
+    SchemaStep(Box<SchemaLine>),
     /// Something happened.
     Event(Event),
     /// The node goes down.

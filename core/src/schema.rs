@@ -6,6 +6,8 @@
 
 mod bounds;
 mod check;
+mod difference;
+mod fitting;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +17,7 @@ use crate::value::Value;
 
 pub use bounds::{Bounds, TextPattern};
 pub use check::{DefPath, SchemaProblem};
+pub use difference::{Action, Check, Step, difference};
 
 /// A schema as written: names refer to names, and nothing is checked yet.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,6 +28,42 @@ pub struct SchemaDef {
     pub version: String,
     /// In the order of the files.
     pub entities: Vec<EntityDef>,
+    /// The largest ids that were ever given, where those of what is there are smaller: what was dropped keeps its id.
+    pub given: GivenIds,
+}
+
+/// Ids that are never given again; 0 for none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GivenIds {
+    /// Of an entity.
+    pub entity: u32,
+    /// Of an attribute, a relation or a far side.
+    pub member: u32,
+}
+
+impl SchemaDef {
+    /// The largest id that an entity ever had.
+    #[must_use]
+    pub fn last_entity(&self) -> u32 {
+        self.entities.iter().filter_map(|entity| entity.id).chain([self.given.entity]).max().unwrap_or(0)
+    }
+
+    /// The largest id that an attribute, a relation or a far side ever had.
+    #[must_use]
+    pub fn last_member(&self) -> u32 {
+        self.member_ids().chain([self.given.member]).max().unwrap_or(0)
+    }
+
+    /// The ids of all attributes, relations and far sides.
+    pub fn member_ids(&self) -> impl Iterator<Item = u32> {
+        self.entities.iter().flat_map(|entity| &entity.members).flat_map(|member| {
+            let far_side = match &member.kind {
+                KindDef::ManyToMany { inverse_id, .. } => *inverse_id,
+                _ => None,
+            };
+            [member.id, far_side].into_iter().flatten()
+        })
+    }
 }
 
 /// An entity as written.
@@ -437,6 +476,13 @@ impl Entity {
     #[must_use]
     pub fn is_a(&self, other: EntityId) -> bool {
         self.lineage.contains(&other)
+    }
+}
+
+/// What was made from one definition is the same.
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.def == other.def
     }
 }
 

@@ -60,5 +60,17 @@ pub fn project(path: Option<&Path>) -> Result<Schema, Vec<FileProblem>> {
     if let Some(path) = path {
         loader.root(path);
     }
-    loader.checked()
+    loader.checked(None)
+}
+
+/// The checked schema that a project's files make of the one that holds: what is the same keeps its id, what has a new
+/// name says the old one, and what is new is numbered on.
+///
+/// # Errors
+/// All problems of form and meaning, in the order of files and lines, at most 100 of each.
+pub fn project_after(previous: &Schema, path: &Path) -> Result<Schema, Vec<FileProblem>> {
+    let mut loader = Loader::default();
+    loader.system();
+    loader.root(path);
+    loader.checked(Some(previous))
 }

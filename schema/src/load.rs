@@ -8,7 +8,7 @@ use mytism_core::failure::nearest;
 use mytism_core::schema::{DefPath, KindDef, Schema, SchemaDef};
 use roxmltree::{Document, Node, ParsingOptions};
 
-use crate::numbering::number;
+use crate::numbering::number_renamed;
 use crate::read::{self, Draft, InFile};
 use crate::source::{self, BUILT_IN, BYTES_MAX, FileProblem, Place, Source};
 use crate::words::{Words, cut};
@@ -73,10 +73,11 @@ impl Loader {
         if self.draft.problems.is_empty() { Ok(self.draft.def) } else { Err(self.in_order()) }
     }
 
-    /// The definition numbered and checked.
-    pub(crate) fn checked(mut self) -> Result<Schema, Vec<FileProblem>> {
+    /// The definition numbered, on from the one before where there is one, and checked.
+    pub(crate) fn checked(mut self, previous: Option<&Schema>) -> Result<Schema, Vec<FileProblem>> {
         self.look_up_enums();
-        number(&mut self.draft.def, None);
+        self.check_former_names(previous);
+        number_renamed(&mut self.draft.def, previous, &self.draft.former_names);
         if self.incomplete {
             return Err(self.in_order());
         }
@@ -96,6 +97,31 @@ impl Loader {
             }
         }
         Err(self.in_order())
+    }
+
+    /// What has a new name must have had the old one, unless it has the new one already.
+    fn check_former_names(&mut self, previous: Option<&Schema>) {
+        let Some(previous) = previous else { return };
+        let mut told = Vec::new();
+        for (at, was) in &self.draft.former_names {
+            let Some(entity) = at.entity.and_then(|index| self.draft.def.entities.get(index)) else { continue };
+            let entity_was = self.draft.former_names.get(&DefPath { member: None, ..*at });
+            let former = previous.entity(&entity.name).or_else(|| previous.entity(entity_was?));
+            let member = at.member.and_then(|index| entity.members.get(index));
+            let possible: Vec<&str> = match (member, former) {
+                (None, Some(_)) | (Some(_), None) => continue,
+                (None, None) => previous.entities().map(|entity| entity.name.as_str()).collect(),
+                (Some(member), Some(former)) if former.member(&member.name).is_some() => continue,
+                (Some(_), Some(former)) => former.members.iter().map(|member| member.name.as_str()).collect(),
+            };
+            if !possible.contains(&was.as_str()) {
+                let near = nearest(was, possible.iter().copied());
+                let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+                let message = format!("the schema that holds has no {} that could be renamed{near}", cut(was));
+                told.push((self.place(at.field("was")), message));
+            }
+        }
+        told.into_iter().for_each(|(place, message)| self.draft.problem(place, message));
     }
 
     /// Where a part of the definition stands: itself, else what it is part of.

@@ -3,22 +3,38 @@
 use std::collections::{HashMap, HashSet};
 
 use mytism_core::id::SYSTEM_SCHEMA_IDS;
-use mytism_core::schema::{EntityDef, KindDef, MemberDef, Schema, SchemaDef};
+use mytism_core::schema::{DefPath, EntityDef, GivenIds, KindDef, MemberDef, Schema, SchemaDef};
+
+/// What entities and members were called before, where the files say so.
+pub(crate) type FormerNames = HashMap<DefPath, String>;
 
 /// Gives an id to each entity, each member and each far side of a many-to-many relation that has none.
 ///
 /// What `previous` knows under the same entity and member name keeps the id that it has there; an id in the file itself
-/// comes before both. New ids count up from 10,000, or from above all ids of `previous`, in the order of the files;
-/// entities count on their own, members and far sides share one count. Where the numbers run out ids stay open.
+/// comes before both. New ids count up from 10,000, or from above all ids that were given up to `previous`, in the order
+/// of the files; entities count on their own, members and far sides share one count. Where the numbers run out ids stay
+/// open.
 pub fn number(def: &mut SchemaDef, previous: Option<&Schema>) {
+    number_renamed(def, previous, &FormerNames::new());
+}
+
+/// The same, where `previous` may know something under another name. A name that it knows comes before a former one, so
+/// that a file that was read before can be read again.
+pub(crate) fn number_renamed(def: &mut SchemaDef, previous: Option<&Schema>, renamed: &FormerNames) {
     let known: Known<'_> = previous.map_or_else(HashMap::new, |previous| {
         previous.def().entities.iter().map(|entity| (entity.name.as_str(), Former::new(entity))).collect()
     });
-    for entity in &mut def.entities {
-        let Some(former) = known.get(entity.name.as_str()) else { continue };
+    for (index, entity) in def.entities.iter_mut().enumerate() {
+        let was = renamed.get(&DefPath::of_entity(index)).map(String::as_str);
+        let found = known.get(entity.name.as_str()).or_else(|| known.get(was?));
+        // What says its id itself is looked for by that alone.
+        let by_id = entity.id.and_then(|id| known.values().find(|former| former.entity.id == Some(id)));
+        let Some(former) = by_id.or(found) else { continue };
         entity.id = entity.id.or(former.entity.id);
-        for member in &mut entity.members {
-            let Some(former) = former.members.get(member.name.as_str()) else { continue };
+        for (at, member) in entity.members.iter_mut().enumerate() {
+            let was = renamed.get(&DefPath::of_member(index, at)).map(String::as_str);
+            let found = former.members.get(member.name.as_str()).or_else(|| former.members.get(was?));
+            let Some(former) = found else { continue };
             member.id = member.id.or(former.id);
             let former_far_side = match &former.kind {
                 KindDef::ManyToMany { inverse_id, .. } => *inverse_id,
@@ -58,11 +74,10 @@ fn far_side_id(member: &mut MemberDef) -> Option<&mut Option<u32>> {
 
 fn count_up(def: &mut SchemaDef, previous: Option<&Schema>) {
     let former = previous.map(Schema::def);
-    let mut entities = Numbers::new(
-        former.into_iter().flat_map(|former| &former.entities).filter_map(|entity| entity.id),
-        def.entities.iter().filter_map(|entity| entity.id),
-    );
-    let mut members = Numbers::new(former.into_iter().flat_map(member_ids), member_ids(def));
+    let (last_entity, last_member) =
+        former.map_or((None, None), |former| (Some(former.last_entity()), Some(former.last_member())));
+    let mut entities = Numbers::new(last_entity, def.entities.iter().filter_map(|entity| entity.id));
+    let mut members = Numbers::new(last_member, def.member_ids());
     for entity in &mut def.entities {
         entity.id = entity.id.or_else(|| entities.next());
         for member in &mut entity.members {
@@ -72,16 +87,11 @@ fn count_up(def: &mut SchemaDef, previous: Option<&Schema>) {
             }
         }
     }
-}
-
-fn member_ids(def: &SchemaDef) -> impl Iterator<Item = u32> {
-    def.entities.iter().flat_map(|entity| &entity.members).flat_map(|member| {
-        let far_side = match &member.kind {
-            KindDef::ManyToMany { inverse_id, .. } => *inverse_id,
-            _ => None,
-        };
-        [member.id, far_side].into_iter().flatten()
-    })
+    // Only what nothing that is there says by itself is noted.
+    def.given = GivenIds::default();
+    let above = |last: Option<u32>, here: u32| last.filter(|last| *last > here).unwrap_or(0);
+    def.given =
+        GivenIds { entity: above(last_entity, def.last_entity()), member: above(last_member, def.last_member()) };
 }
 
 /// Hands out numbers that nobody has.
@@ -91,10 +101,10 @@ struct Numbers {
 }
 
 impl Numbers {
-    /// Begins above all `former` numbers, so that none of what was dropped comes back while something above it is
+    /// Begins above the `last` number, so that none of what was dropped comes back while something above it is
     /// left, and goes around those that are `taken`.
-    fn new(former: impl Iterator<Item = u32>, taken: impl Iterator<Item = u32>) -> Self {
-        let above = former.max().map_or(Some(0), |max| max.checked_add(1));
+    fn new(last: Option<u32>, taken: impl Iterator<Item = u32>) -> Self {
+        let above = last.map_or(Some(0), |last| last.checked_add(1));
         Self { next: above.map(|next| next.max(SYSTEM_SCHEMA_IDS)), taken: taken.collect() }
     }
 

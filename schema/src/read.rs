@@ -9,6 +9,7 @@ use mytism_core::schema::{
 };
 use roxmltree::Node;
 
+use crate::numbering::FormerNames;
 use crate::source::Place;
 use crate::words::{Words, cut, hint};
 
@@ -30,6 +31,8 @@ pub(crate) struct Draft {
     pub(crate) enums: BTreeMap<String, Vec<EnumWordDef>>,
     /// Members whose words stand in such a list, and its name.
     pub(crate) enum_uses: Vec<(DefPath, String)>,
+    /// What entities and members were called before.
+    pub(crate) former_names: FormerNames,
 }
 
 impl Draft {
@@ -87,6 +90,7 @@ pub(crate) fn entity(node: Node<'_, '_>, file: InFile, draft: &mut Draft) {
         id: id(&mut words, "id", file),
         members: Vec::new(),
     };
+    former_name(&mut words, path);
     words.finish(Some(path));
     let mut marks = Vec::new();
     for child in elements(node, file.source, draft) {
@@ -127,11 +131,19 @@ fn member(node: Node<'_, '_>, file: InFile, at: DefPath, draft: &mut Draft, read
         // A stand-in that most conditions on a member hold for, so that one mistake is told once.
         kind: kind.unwrap_or(KindDef::String { max: 1 }),
     };
+    former_name(&mut words, at);
     if words.broken {
         words.draft.broken.insert(at);
     }
     words.finish(Some(at));
     member
+}
+
+/// What an entity or a member was called before.
+fn former_name(words: &mut Words<'_, '_, '_>, at: DefPath) {
+    if let Some(name) = words.name("was") {
+        words.draft.former_names.insert(at, name);
+    }
 }
 
 /// The number ranges that an attribute gets its values from.

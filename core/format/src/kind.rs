@@ -14,8 +14,11 @@ pub const LEAF_DESCRIPTION: u16 = 0x0112;
 pub const LEAF_RUN: u16 = 0x0113;
 /// Leaf: one change of one slot.
 pub const LEAF_CHANGE: u16 = 0x0114;
-/// Leaf: a schema.
+/// Leaf: the schema that a log begins with.
 pub const LEAF_SCHEMA: u16 = 0x0115;
+/// Leaf: the schema that holds from here on, in a log that began with another one. A program that cannot change the
+/// tables of a database must not pass over it, so it has a type of its own.
+pub const LEAF_SCHEMA_CHANGE: u16 = 0x0116;
 /// Position, chain and root of a log entry.
 pub const ENTRY_HEADER: u16 = 0x0120;
 /// Leaf of an entry: a change of the transaction that was taken otherwise than its author made it, or not at all.

@@ -49,6 +49,12 @@ pub enum FormatError {
         /// Its type.
         kind: u16,
     },
+    /// A part that this program does not know.
+    #[error("{what} is one that this program does not know; a newer program is needed")]
+    Newer {
+        /// Which part.
+        what: &'static str,
+    },
     /// A record that may not stand here.
     #[error("{what} does not begin with a record of its type but with {kind:#06x}")]
     Unexpected {

@@ -4,7 +4,7 @@
 //! Lists stand as bytes in a field: each element with its length (u32 big-endian) before it.
 
 use mytism_core::schema::{
-    BoundsDef, ConflictRule, EntityDef, EnumWordDef, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef,
+    BoundsDef, ConflictRule, EntityDef, EnumWordDef, GivenIds, KindDef, MemberDef, NumberDef, OnDelete, SchemaDef,
 };
 
 use crate::FormatError;
@@ -21,7 +21,11 @@ const TOO_LARGE: FormatError = FormatError::TooLarge { what: "a schema", limit: 
 /// When it is larger than [`BYTES_MAX`].
 pub fn write(schema: &SchemaDef) -> Result<Vec<u8>, FormatError> {
     let entities = list(schema.entities.iter().map(write_entity))?;
-    let body = MapWriter::new(3).text("n", &schema.name).text("v", &schema.version).binary("e", &entities).finish();
+    let given = [("ge", schema.given.entity), ("gm", schema.given.member)]
+        .map(|(key, id)| (key, Some(id).filter(|id| *id > 0)));
+    let mut map = Fields::new(3 + given.iter().filter(|(_, id)| id.is_some()).count());
+    given.into_iter().for_each(|(key, id)| map.number(key, id));
+    let body = map.0.text("n", &schema.name).text("v", &schema.version).binary("e", &entities).finish();
     if body.len() > BYTES_MAX { Err(TOO_LARGE) } else { Ok(body) }
 }
 
@@ -39,6 +43,10 @@ pub fn read(body: &[u8]) -> Result<SchemaDef, FormatError> {
         name: fields.text("n")?.to_owned(),
         version: fields.text("v")?.to_owned(),
         entities: elements(fields.binary("e")?).map(|body| read_entity(body?)).collect::<Result<_, _>>()?,
+        given: GivenIds {
+            entity: fields.number_if("ge")?.unwrap_or_default(),
+            member: fields.number_if("gm")?.unwrap_or_default(),
+        },
     })
 }
 
@@ -234,7 +242,7 @@ fn read_kind(body: &[u8]) -> Result<KindDef, FormatError> {
             inverse: fields.text_if("in")?.map(str::to_owned),
             inverse_id: fields.number_if("ii")?,
         },
-        _ => return Err(fields.invalid("t")),
+        _ => return Err(FormatError::Newer { what: "a kind of attribute" }),
     })
 }
 
@@ -371,6 +379,7 @@ mod tests {
                     ..EntityDef::default()
                 },
             ],
+            given: GivenIds { entity: 10_007, member: 10_900 },
         };
         let bytes = write(&schema).unwrap();
         assert_eq!(read(&bytes), Ok(schema));

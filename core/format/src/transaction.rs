@@ -7,7 +7,7 @@
 //! leaf    {t o}               time and clock offset
 //! leaf    {d}                 description
 //! leaf    {n i c}             the run that it is part of, where there is one
-//! leaf    {…}                 a schema, where it changes that
+//! leaf    {…}                 the first schema, or the one that holds from here on
 //! leaf    {o e a m x v}       one change, as many as there are
 //! ```
 //! Each line is an [`crate::envelope`]. The hash of the transaction is over the stored bytes of the header, which holds
@@ -58,8 +58,8 @@ pub struct Sealed {
     leaves: u32,
 }
 
-/// Writes the leaves of a new transaction; its identity and base position are not looked at. `secret` must be fresh
-/// randomness.
+/// Writes the leaves of a new transaction; its identity is not looked at, and of its base position only whether a log
+/// begins there. `secret` must be fresh randomness.
 ///
 /// # Errors
 /// When the transaction is larger than the limits.
@@ -75,7 +75,9 @@ pub fn seal(transaction: &Transaction, secret: &Secret) -> Result<Sealed, Format
         leaves.push(kind::LEAF_RUN, &identity(MapWriter::new(3), run).finish())?;
     }
     if let Some(schema) = &transaction.schema {
-        leaves.push(kind::LEAF_SCHEMA, &crate::schema::write(schema)?)?;
+        let is_first = transaction.base.number == 0;
+        let kind = if is_first { kind::LEAF_SCHEMA } else { kind::LEAF_SCHEMA_CHANGE };
+        leaves.push(kind, &crate::schema::write(schema)?)?;
     }
     for change in &transaction.changes {
         leaves.push(kind::LEAF_CHANGE, &change_body(change))?;
@@ -188,7 +190,9 @@ impl Leaves {
                 once(&mut self.description, "(description)", fields("a description")?.text("d")?.to_owned())
             }
             kind::LEAF_RUN => once(&mut self.run, "(run)", fields("a run")?.transaction_id("n", "i", "c")?),
-            kind::LEAF_SCHEMA => once(&mut self.schema, "(schema)", crate::schema::read(leaf.body)?),
+            kind::LEAF_SCHEMA | kind::LEAF_SCHEMA_CHANGE => {
+                once(&mut self.schema, "(schema)", crate::schema::read(leaf.body)?)
+            }
             kind::LEAF_CHANGE if self.changes.len() == CHANGES_MAX => Err(TOO_MANY),
             kind::LEAF_CHANGE => {
                 self.changes.push(read_change(&fields("a change")?)?);
@@ -231,7 +235,7 @@ pub fn about(bytes: &[u8]) -> Result<(Stamp, Option<TransactionId>), FormatError
     let mut leaves = Leaves::default();
     for leaf in envelope::run(rest) {
         let leaf = leaf?;
-        if !matches!(leaf.header.kind, kind::LEAF_SCHEMA | kind::LEAF_CHANGE) {
+        if !matches!(leaf.header.kind, kind::LEAF_SCHEMA | kind::LEAF_SCHEMA_CHANGE | kind::LEAF_CHANGE) {
             leaves.add(leaf)?;
         }
     }
@@ -398,6 +402,20 @@ pub(crate) mod tests {
                     ..change(0, Value::Null, Value::Bool(true))
                 },
             ],
+        }
+    }
+
+    #[test]
+    fn a_schema_that_changes_is_told_apart_from_the_first_one() {
+        let schema = SchemaDef { name: "trade".into(), version: "2".into(), ..SchemaDef::default() };
+        for (number, expected) in [(0, kind::LEAF_SCHEMA), (42, kind::LEAF_SCHEMA_CHANGE)] {
+            let base = Position { epoch: 1, number };
+            let stored =
+                write(Transaction { schema: Some(schema.clone()), base, ..sample() }, &Secret([9; 32])).unwrap();
+            let kinds: Vec<u16> = envelope::run(&stored.bytes).map(|one| one.unwrap().header.kind).collect();
+            assert!(kinds.contains(&expected), "{kinds:?}");
+            assert_eq!(read(stored.bytes.clone()).unwrap(), stored);
+            assert_eq!(about(&stored.bytes).unwrap(), (sample().stamp(), None));
         }
     }
 

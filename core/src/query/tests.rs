@@ -70,7 +70,8 @@ pub(super) fn shop() -> Schema {
     let line =
         entity(14, "Line", None, vec![member(141, "Order", to_one("Order")), member(142, "id", KindDef::Integer)]);
     let entities = vec![contact, person, company, order, line];
-    Schema::new(SchemaDef { name: "shop".to_owned(), version: "1".to_owned(), entities }).unwrap()
+    Schema::new(SchemaDef { name: "shop".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+        .unwrap()
 }
 
 fn parsed(text: &str, params: &[(&str, Input)]) -> Result<Query, QueryError> {

@@ -1,8 +1,11 @@
 //! Everything that can be written, as data: what a commit does can be looked at, counted and compared before it is
 //! done.
 
+use std::sync::Arc;
+
 use mytism_core::change::{ObjectMeta, Slot};
 use mytism_core::id::{AttributeId, EntityId, ObjectId};
+use mytism_core::schema::Schema;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
 
@@ -108,6 +111,14 @@ pub enum Write {
         /// What is noted of entries up to this one stays.
         floor: u64,
     },
+    /// Makes the tables those of another schema, with what is in them. It stands before all that is written under that
+    /// schema, and nothing of the batch is about objects.
+    Schema {
+        /// The schema that holds from here on.
+        schema: Arc<Schema>,
+        /// Number of the log entry that says so.
+        number: u64,
+    },
     /// Keeps a value under a key, in the place of what was there.
     Put {
         /// The key.
@@ -115,4 +126,13 @@ pub enum Write {
         /// Bytes that mean something to the caller.
         value: Vec<u8>,
     },
+}
+
+/// The schema that a batch leads to, where it changes that, and the number of the entry that says so.
+#[must_use]
+pub fn schema_of(batch: &Batch) -> Option<(&Arc<Schema>, u64)> {
+    batch.iter().find_map(|write| match write {
+        Write::Schema { schema, number } => Some((schema, *number)),
+        _ => None,
+    })
 }

@@ -19,16 +19,19 @@ mod error;
 mod lock;
 pub mod names;
 pub mod postgres;
+mod reshape;
 pub mod sqlite;
 pub mod transfer;
 mod unnoted;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mytism_core::change::Slot;
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
 use mytism_core::journal::Cause;
 use mytism_core::query::Query;
+use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
@@ -333,6 +336,9 @@ pub trait View: Send {
     /// # Errors
     /// When the database cannot be read.
     fn kept(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+
+    /// The schema that held then.
+    fn schema(&self) -> &Arc<Schema>;
 
     /// Copies the whole database, as this view sees it, to a file of the embedded engine that is not there yet. The copy is durable when this
     /// returns; where it fails, nothing is left of it. Others commit meanwhile. `progress` is told bytes that are done

@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn names(entities: Vec<EntityDef>) -> Names {
-        let def = SchemaDef { name: "names".to_owned(), version: "1".to_owned(), entities };
+        let def = SchemaDef { name: "names".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() };
         Names::new(&Schema::new(def).unwrap())
     }
 

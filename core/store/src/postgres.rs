@@ -15,6 +15,7 @@ mod opening;
 mod options;
 mod overlay;
 mod read;
+mod reshape;
 mod session;
 mod statements;
 mod steps;
@@ -24,26 +25,36 @@ mod writer;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use mytism_core::schema::Schema;
 
+use crate::batch::schema_of;
 use crate::lock::lock;
 use crate::names::Names;
 use crate::{Batch, Store, StoreError, View};
 use engine::Engine;
 pub use filling::PostgresFilling;
 pub use options::{PoolOptions, PostgresOptions};
+use reshape::Reshape;
 use session::Readers;
 use statements::Statements;
 use steps::Steps;
 use writer::Writer;
 
+/// How long a change of the schema waits for those who read.
+const READERS_LIMIT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// A database of a server.
 pub struct PostgresStore {
     writer: Mutex<Writer>,
-    shared: Arc<Shared>,
+    /// Held for writing while the schema changes, so that no view begins meanwhile.
+    shared: RwLock<Arc<Shared>>,
+    /// Whether it is not known which schema holds, since the answer to a change of it was lost.
+    is_lost: AtomicBool,
     warnings: Vec<String>,
     /// Bytes on the disk of the server, as far as it answered.
     bytes: AtomicU64,
@@ -53,7 +64,7 @@ pub struct PostgresStore {
 
 /// What the writing and all reading connections know together.
 struct Shared {
-    engine: Engine,
+    engine: Arc<Engine>,
     readers: Readers,
     /// The database for people.
     name: String,
@@ -62,6 +73,18 @@ struct Shared {
     statements: Statements,
     /// Commits that the database must have, since they were acknowledged.
     commits: AtomicI64,
+}
+
+impl Shared {
+    /// The same database under another schema.
+    fn with_schema(&self, schema: Arc<Schema>) -> Self {
+        let names = Names::new(&schema);
+        let statements = Statements::new(&schema, &names);
+        let readers = self.engine.wait(async { self.readers.afresh() });
+        let (engine, name) = (Arc::clone(&self.engine), self.name.clone());
+        let commits = AtomicI64::new(self.commits.load(Ordering::Acquire));
+        Self { engine, readers, name, schema, names, statements, commits }
+    }
 }
 
 impl PostgresStore {
@@ -103,10 +126,11 @@ impl PostgresStore {
         let (name, commits) = (options.name(), AtomicI64::new(opened.state.commits));
         let patience = opened.pool.patience;
         let writer = Writer::new(options.config().clone(), name.clone(), patience, opened.session, opened.state);
-        let shared = Shared { engine, readers, name, schema, names, statements, commits };
+        let shared = Shared { engine: Arc::new(engine), readers, name, schema, names, statements, commits };
         Self {
             writer: Mutex::new(writer),
-            shared: Arc::new(shared),
+            shared: RwLock::new(Arc::new(shared)),
+            is_lost: AtomicBool::new(false),
             warnings: opened.warnings,
             bytes: AtomicU64::new(0),
             _lock: lock,
@@ -116,7 +140,46 @@ impl PostgresStore {
     /// The schema of this database.
     #[must_use]
     pub fn schema(&self) -> Arc<Schema> {
-        Arc::clone(&self.shared.schema)
+        Arc::clone(&self.shared().schema)
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn check_known(&self) -> Result<(), StoreError> {
+        if self.is_lost.load(Ordering::Acquire) {
+            let message = "whether the schema was changed is not known, since the answer was lost: restart the node";
+            return Err(StoreError::Unreachable(message.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Commits what changes the schema. A table that is made anew would look empty to a view that began before, so all
+    /// views must have ended.
+    fn change(&self, batch: &Batch, schema: &Arc<Schema>, number: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        while Arc::strong_count(&shared) > 1 {
+            if begun.elapsed() > READERS_LIMIT {
+                let message = "somebody reads for long, as a backup or a join does; try again when that is done";
+                return Err(StoreError::Busy(message.to_owned()));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let next = shared.with_schema(Arc::clone(schema));
+        let reshape = Reshape::new(&shared, &next, number)?;
+        let steps = Steps::of(&next, batch)?;
+        let done = shared.engine.wait(writer.commit(batch, &steps, Some(&reshape)));
+        drop((steps, reshape));
+        if matches!(done, Err(StoreError::Unreachable(_))) {
+            self.is_lost.store(true, Ordering::Release);
+        }
+        done?;
+        next.commits.store(writer.commits(), Ordering::Release);
+        *shared = Arc::new(next);
+        Ok(())
     }
 
     /// What an administrator should know about how it was opened.
@@ -128,25 +191,33 @@ impl PostgresStore {
 
 impl Store for PostgresStore {
     fn view(&self) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(view::PostgresView::open(&self.shared)?))
+        self.check_known()?;
+        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Box::new(view::PostgresView::open(&shared)?))
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let steps = Steps::of(&self.shared, batch)?;
+        self.check_known()?;
+        if let Some((schema, number)) = schema_of(batch) {
+            return self.change(batch, schema, number);
+        }
+        let shared = self.shared();
+        let steps = Steps::of(&shared, batch)?;
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = self.shared.engine.wait(writer.commit(batch, &steps));
+        let done = shared.engine.wait(writer.commit(batch, &steps, None));
         // Also one whose answer came late was counted.
-        self.shared.commits.store(writer.commits(), Ordering::Release);
+        shared.commits.store(writer.commits(), Ordering::Release);
         done
     }
 
     fn bytes(&self) -> u64 {
+        let shared = self.shared();
         let ask = async {
-            let session = self.shared.readers.take().await?;
+            let session = shared.readers.take().await?;
             let rows = session.query("SELECT pg_database_size(current_database())", &[]).await?;
             Ok::<i64, StoreError>(rows.first().map_or(Ok(0), |row| row.try_get(0))?)
         };
-        if let Ok(bytes) = self.shared.engine.wait(ask) {
+        if let Ok(bytes) = shared.engine.wait(ask) {
             self.bytes.store(bytes.cast_unsigned(), Ordering::Relaxed);
         }
         self.bytes.load(Ordering::Relaxed)
@@ -155,7 +226,8 @@ impl Store for PostgresStore {
 
 impl Drop for PostgresStore {
     fn drop(&mut self) {
+        let shared = self.shared();
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.shared.engine.wait(writer.let_go());
+        shared.engine.wait(writer.let_go());
     }
 }

@@ -13,6 +13,7 @@ mod migrate;
 mod opening;
 mod overlay;
 pub mod query;
+mod reshape;
 mod statements;
 mod tables;
 mod view;
@@ -20,12 +21,13 @@ mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use mytism_core::schema::Schema;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::batch::schema_of;
 use crate::lock::lock;
 pub use crate::names;
 use crate::{Batch, Store, StoreError, View};
@@ -46,7 +48,8 @@ const PREPARED: usize = 512;
 pub struct SqliteStore {
     path: PathBuf,
     writer: Mutex<Connection>,
-    shared: Arc<Shared>,
+    /// Held for writing while the schema changes, so that no view begins between the tables and what is known of them.
+    shared: RwLock<Arc<Shared>>,
     /// Held as long as the store lives; the system frees it with the process, however that ends.
     _lock: File,
 }
@@ -57,7 +60,7 @@ struct Shared {
     schema: Arc<Schema>,
     names: Names,
     statements: Statements,
-    idle_readers: Mutex<Vec<Connection>>,
+    idle_readers: Arc<Mutex<Vec<Connection>>>,
 }
 
 /// How sure a commit must be.
@@ -109,15 +112,18 @@ impl SqliteStore {
         names: Names,
         lock: File,
     ) -> Result<Self, StoreError> {
-        let statements = Statements::new(&schema, &names);
-        let shared = Shared { path: path.clone(), schema, names, statements, idle_readers: Mutex::new(Vec::new()) };
-        Ok(Self { path, writer: Mutex::new(writer), shared: Arc::new(shared), _lock: lock })
+        let shared = Shared::new(path.clone(), schema, names, Arc::default());
+        Ok(Self { path, writer: Mutex::new(writer), shared: RwLock::new(Arc::new(shared)), _lock: lock })
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The schema of this database.
     #[must_use]
     pub fn schema(&self) -> Arc<Schema> {
-        Arc::clone(&self.shared.schema)
+        Arc::clone(&self.shared().schema)
     }
 
     /// Sets how sure commits must be from here on.
@@ -140,11 +146,18 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn view(&self) -> Result<Box<dyn View>, StoreError> {
-        Ok(Box::new(view::SqliteView::open(&self.shared)?))
+        let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Box::new(view::SqliteView::open(&shared)?))
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        write::commit(&self.writer(), &self.shared, batch)
+        let writer = self.writer();
+        let Some((schema, _)) = schema_of(batch) else { return write::commit(&writer, &self.shared(), batch) };
+        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+        let next = shared.with_schema(Arc::clone(schema));
+        write::commit(&writer, &shared, batch)?;
+        *shared = Arc::new(next);
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {
@@ -167,6 +180,17 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
 }
 
 impl Shared {
+    fn new(path: PathBuf, schema: Arc<Schema>, names: Names, idle_readers: Arc<Mutex<Vec<Connection>>>) -> Self {
+        let statements = Statements::new(&schema, &names);
+        Self { path, schema, names, statements, idle_readers }
+    }
+
+    /// The same database under another schema.
+    fn with_schema(&self, schema: Arc<Schema>) -> Self {
+        let names = Names::new(&schema);
+        Self::new(self.path.clone(), schema, names, Arc::clone(&self.idle_readers))
+    }
+
     fn reader(&self) -> Result<Connection, StoreError> {
         let idle = self.idle_readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY), Ok)

@@ -304,6 +304,7 @@ fn write_bytes(out: &mut Vec<u8>, write: &Write) {
         | Write::Element { .. }
         | Write::JournalChanges { .. }
         | Write::TrimJournal(_)
+        | Write::Schema { .. }
         | Write::MendLog(_)
         | Write::MendObject { .. }
         | Write::Put { .. } => {}

@@ -125,7 +125,7 @@ fn elements_and_attributes_that_nobody_knows() {
     );
     check_member(
         "<Relation name='a' type='to-many' target='A' by='b' unique='1'/><Relation name='b' type='to-one' target='A'/>",
-        "a.xml:3:53: Relation of type to-many has no attribute unique; possible are name, type, target, by, label, id",
+        "a.xml:3:53: Relation of type to-many has no attribute unique; possible are name, type, target, by, label, id, was",
     );
     check_member("hello", "a.xml:3:1: the text \"hello\" cannot stand here");
     check_files(&[("a.xml", "<schema/>")], "a.xml:1:1: <schema> cannot stand in the file; did you mean Schema?");
@@ -266,7 +266,7 @@ fn numbers_of_ranges() {
     check_member(
         "<Relation name='a' type='to-one' target='User' number='N'/>",
         "a.xml:3:48: Relation of type to-one has no attribute number; possible are name, type, target, onDelete, label, \
-         notNull, unique, indexed, conflict, id",
+         notNull, unique, indexed, conflict, id, was",
     );
     check_member(
         "<Attribute name='a' type='integer' conflict='summ'/>",
@@ -410,4 +410,42 @@ fn ids_stay_with_their_names() {
         def.entities[0].members.iter().map(|member| (member.name.as_str(), member.id)).collect();
     assert_eq!(members, [("c", Some(10_004)), ("s", Some(10_002)), ("d", Some(10_001)), ("a", Some(10_000))]);
     assert!(matches!(def.entities[0].members[1].kind, KindDef::ManyToMany { inverse_id: Some(10_003), .. }));
+}
+
+/// D-4
+#[test]
+fn what_has_a_new_name_says_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.xml");
+    let write = |text: &str| std::fs::write(&path, format!("<Schema>{text}</Schema>")).unwrap();
+    let previous = project_of(&[(
+        "a.xml",
+        "<Schema><Entity name='Town'><Attribute name='Name' type='text'/><Attribute name='Note' type='text'/></Entity></Schema>",
+    )])
+    .unwrap();
+    let after = |previous: &Schema| mytism_schema::project_after(previous, &path);
+    write("<Entity name='City' was='Town'><Attribute name='Title' was='Name' type='text'/></Entity>");
+    let next = after(&previous).unwrap();
+    let ids = |schema: &Schema, entity: &str, member: &str| {
+        let entity = schema.entity(entity).unwrap();
+        (entity.id, entity.member(member).unwrap().id)
+    };
+    assert_eq!(ids(&next, "City", "Title"), ids(&previous, "Town", "Name"));
+    assert_eq!(next.def().given.member, 10_001, "of the note that went");
+    // The same file again, and what comes later, which gets none of the ids that were given.
+    assert_eq!(after(&next).unwrap().def(), next.def());
+    write(
+        "<Entity name='City'><Attribute name='Title' was='Name' type='text'/><Attribute name='Note' type='text'/></Entity>",
+    );
+    assert_eq!(ids(&after(&next).unwrap(), "City", "Note").1.0, 10_002);
+    write("<Entity name='City' was='Twon'/>");
+    let problems = after(&previous).unwrap_err();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(
+        told[0].ends_with("a.xml:1:29: the schema that holds has no Twon that could be renamed; did you mean Town?"),
+        "{told:?}"
+    );
+    write("<Entity name='Town'><Attribute name='Title' was='Nmae' type='text'/></Entity>");
+    let told = after(&previous).unwrap_err()[0].to_string();
+    assert!(told.contains("no Nmae that could be renamed; did you mean Name?"), "{told}");
 }

@@ -28,6 +28,7 @@ use crate::numbers::{self, Arriving};
 use crate::parted;
 use crate::record;
 use crate::reign;
+use crate::schema_change::older;
 
 /// Decides on the transactions that a branch offers, in their order; returns the counter of the last one known.
 pub(crate) fn transactions(work: &mut Work<'_>, node: NodeId, offered: &[Vec<u8>]) -> Result<u64, AppError> {
@@ -245,6 +246,8 @@ impl<'s> Arrived<'s> {
 
 /// Lets the changes happen in the topmost layer, as far as they may.
 fn merge(work: &mut Work<'_>, node: NodeId, stored: &StoredTransaction) -> Result<Outcome, AppError> {
+    let as_now = older::transaction(work.workspace.schema, stored);
+    let stored = as_now.as_ref().unwrap_or(stored);
     let arrived = Arrived::new(work, node, stored)?;
     check_form(work, &arrived)?;
     let number = Some(work.state.position().number + 1);
@@ -259,6 +262,7 @@ fn merge(work: &mut Work<'_>, node: NodeId, stored: &StoredTransaction) -> Resul
         bring_back(work, arrived, change, &mut merged, own, number)?;
         meet(work, arrived, (index, change), &mut merged, (stamp, number))?;
     }
+    merged.extra.extend(older::fill_in(work, arrived.seen, &stored.transaction.changes, own, number)?);
     let happened = mytism_core::change::effective(
         &stored.transaction.changes,
         &Outcome::Accepted { overrides: merged.overrides.clone(), extra: merged.extra.clone() },

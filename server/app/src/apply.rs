@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use mytism_core::change::{Change, Entry, Outcome, Stamp, Transaction, effective};
+use mytism_core::failure::Failure;
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::operation::Event;
 use mytism_core::planted::{Bug, is};
@@ -20,6 +21,7 @@ use crate::fork::{self, Clash};
 use crate::journal::{self, Seen};
 use crate::lane::Work;
 use crate::record::log;
+use crate::schema_change;
 use crate::stack::Ground;
 use crate::workspace::RecentEntry;
 
@@ -37,6 +39,35 @@ pub(crate) struct Decoded {
     entry: StoredEntry,
     /// `None` where this node made the transaction itself.
     transaction: Option<StoredTransaction>,
+}
+
+impl Decoded {
+    /// Whether another schema holds from this entry on.
+    fn changes_schema(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|stored| stored.transaction.schema.is_some())
+    }
+}
+
+/// Entries in runs that can be applied in one commit each: one that changes the schema stands alone. There is one run at
+/// least, so that who may not apply any is told.
+pub(crate) fn runs(decoded: Vec<Decoded>) -> Vec<Vec<Decoded>> {
+    let mut runs: Vec<Vec<Decoded>> = Vec::new();
+    for one in decoded {
+        let joins = |run: &&mut Vec<Decoded>| !one.changes_schema() && !run.last().is_some_and(Decoded::changes_schema);
+        match runs.last_mut().filter(joins) {
+            Some(run) => run.push(one),
+            None => runs.push(vec![one]),
+        }
+    }
+    if runs.is_empty() {
+        runs.push(Vec::new());
+    }
+    runs
+}
+
+/// Whether a run is such an entry.
+pub(crate) fn is_schema(run: &[Decoded]) -> bool {
+    run.iter().any(Decoded::changes_schema)
 }
 
 /// Reads and verifies entries; the dear part of applying them, and it needs nothing but the bytes.
@@ -76,7 +107,16 @@ pub(crate) fn entries(work: &mut Work<'_>, arriving: &[Decoded], is_alone: bool)
 }
 
 fn damaged(error: &FormatError) -> AppError {
-    AppError::arrived_damaged("damaged-entry", error)
+    match error {
+        FormatError::UnknownKind { .. } | FormatError::Newer { .. } => newer(&error.to_string()),
+        error => AppError::arrived_damaged("damaged-entry", error),
+    }
+}
+
+/// The log says something that this program does not know. Nothing behind it can be applied.
+pub(crate) fn newer(what: &str) -> AppError {
+    let failure = Failure::failed("newer-entry", format!("the log of the head office needs a newer version: {what}"));
+    failure.hint("install the version of the head office here; nothing is lost meanwhile").into()
 }
 
 /// An entry that is here already must be the same one.
@@ -190,6 +230,9 @@ pub(crate) fn apply(
         work.workspace.settle(place);
     }
     keep_ahead(work, &stored.transaction);
+    if let Some(schema) = &stored.transaction.schema {
+        schema_change::arrived(work, schema, entry.entry.position.number)?;
+    }
     let happened = stamped(&entry.entry, &stored.transaction);
     let mut objects: BTreeMap<ObjectId, Happened<'_>> = BTreeMap::new();
     for one in &happened {
@@ -301,4 +344,17 @@ fn tell(work: &mut Work<'_>, entry: &Entry, stored: &StoredTransaction, is_own: 
     let peer = String::new();
     let kind = kind.to_owned();
     work.tell(|| Event { time, kind, peer, transaction: Some(transaction), position: Some(position), text });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_newer_is_told_apart_from_what_is_damaged() {
+        let code = |error: FormatError| damaged(&error).failure().code;
+        assert_eq!(code(FormatError::UnknownKind { kind: 0x0116 }), "newer-entry");
+        assert_eq!(code(FormatError::Newer { what: "a kind of attribute" }), "newer-entry");
+        assert_eq!(code(FormatError::HashMismatch { what: "a transaction" }), "damaged-entry");
+    }
 }

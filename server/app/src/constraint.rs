@@ -128,7 +128,7 @@ fn check_value(
 
 /// Whether a value is of the kind, at its scale and within its limits. What was read by [`mytism_core::input`] always
 /// is; what comes from elsewhere may not be.
-fn fits(kind: &Kind, value: &Value) -> bool {
+pub(crate) fn fits(kind: &Kind, value: &Value) -> bool {
     match (kind, value) {
         (Kind::String { max }, Value::Text(text)) => text.chars().count() <= *max as usize && is_normal(text),
         (Kind::Decimal { precision, scale }, Value::Decimal(number)) => {

@@ -4,6 +4,7 @@
 //! that is a few groups old is as good, since whatever was looked at and has moved since is noticed in the lane. There
 //! are not many more places than processors: more at once would only hold more views open and wait for each other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use mytism_store::{Store, View};
@@ -21,6 +22,8 @@ const WRITES: usize = 4_096;
 pub(crate) struct Desks {
     free: Mutex<Vec<Desk>>,
     freed: Condvar,
+    /// Whether no view is kept, since somebody waits for all of them to end.
+    is_cleared: AtomicBool,
 }
 
 /// A place, with the view that was last used there.
@@ -45,7 +48,7 @@ impl Desks {
     pub(crate) fn new() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let free = std::iter::repeat_with(Desk::default).take(processors + 2).collect();
-        Self { free: Mutex::new(free), freed: Condvar::new() }
+        Self { free: Mutex::new(free), freed: Condvar::new(), is_cleared: AtomicBool::new(false) }
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<Desk>> {
@@ -69,6 +72,15 @@ impl Desks {
         drop(closed);
     }
 
+    /// Closes them, and keeps none while something is done: those that are in use are closed as they come back.
+    pub(crate) fn cleared<T>(&self, what: impl FnOnce() -> T) -> T {
+        self.is_cleared.store(true, Ordering::SeqCst);
+        self.close_views();
+        let done = what();
+        self.is_cleared.store(false, Ordering::SeqCst);
+        done
+    }
+
     /// Whether it is time for that, after so many groups that wrote so much together.
     pub(crate) const fn are_due(groups: u64, writes: usize) -> bool {
         groups >= BEHIND || writes >= WRITES
@@ -79,7 +91,12 @@ impl Seat<'_> {
     /// The view that is kept here if it is not too old, else one of all that `latest` says.
     pub(crate) fn recent(&mut self, latest: &Arc<Published>, store: &dyn Store) -> Result<Seen, AppError> {
         match self.desk.kept.take() {
-            Some(kept) if kept.published.group + BEHIND > latest.group => Ok(kept),
+            Some(kept)
+                if kept.published.group + BEHIND > latest.group
+                    && Arc::ptr_eq(&kept.published.schema, &latest.schema) =>
+            {
+                Ok(kept)
+            }
             _ => Self::fresh(latest, store),
         }
     }
@@ -91,7 +108,9 @@ impl Seat<'_> {
 
     /// Keeps a view for the next one who sits here.
     pub(crate) fn keep(&mut self, seen: Seen) {
-        self.desk.kept = Some(seen);
+        if !self.desks.is_cleared.load(Ordering::SeqCst) {
+            self.desk.kept = Some(seen);
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Identity {
 /// See the module.
 pub(crate) struct Foundation {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) schema: Arc<Schema>,
+    schemas: Generation,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) identity: Who,
     pub(crate) watchers: Watchers,
@@ -61,8 +61,31 @@ pub(crate) struct Foundation {
     listener: RwLock<Option<OnCommit>>,
 }
 
+/// A schema that held while this process ran, and the one that took its place. None of them goes before the process
+/// does, so that work that began under one can end under it.
+struct Generation {
+    schema: Arc<Schema>,
+    next: OnceLock<Box<Self>>,
+}
+
+impl Generation {
+    const fn of(schema: Arc<Schema>) -> Self {
+        Self { schema, next: OnceLock::new() }
+    }
+
+    fn last(&self) -> &Self {
+        let mut last = self;
+        while let Some(next) = last.next.get() {
+            last = next;
+        }
+        last
+    }
+}
+
 /// What the last group left behind.
 pub(crate) struct Published {
+    /// The schema under which it was written.
+    pub(crate) schema: Arc<Schema>,
     /// Number of the group; groups count up from the start of the program.
     pub(crate) group: u64,
     pub(crate) state: State,
@@ -80,7 +103,7 @@ impl Foundation {
     ) -> Self {
         Self {
             store,
-            schema,
+            schemas: Generation::of(Arc::clone(&schema)),
             surroundings,
             identity,
             watchers: Watchers::default(),
@@ -91,7 +114,7 @@ impl Foundation {
             met: Mutex::default(),
             contents: OnceLock::new(),
             allotment: Mutex::new(allotment),
-            published: RwLock::new(Arc::new(Published { group: 0, state })),
+            published: RwLock::new(Arc::new(Published { schema, group: 0, state })),
             behaviours: RwLock::default(),
             listener: RwLock::default(),
         }
@@ -114,7 +137,19 @@ impl Foundation {
 
     /// A group has become durable.
     pub(crate) fn publish(&self, group: u64, state: State) {
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Published { group, state });
+        let published = Published { schema: Arc::clone(self.schema()), group, state };
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(published);
+    }
+
+    /// The schema that holds.
+    pub(crate) fn schema(&self) -> &Arc<Schema> {
+        &self.schemas.last().schema
+    }
+
+    /// Another schema holds, and the tables of the store are those of it. Only who holds the lane says so.
+    pub(crate) fn adopt(&self, schema: Arc<Schema>) {
+        // The last one has no next: nobody else adds one.
+        let _added = self.schemas.last().next.set(Box::new(Generation::of(schema)));
     }
 
     /// Sets who is told after each commit.

@@ -18,6 +18,7 @@
 //! 13. `put_back`: a database from a backup; [`soundness`]: whether one is whole
 //! 14. `kept`: what only the node itself changes
 //! 15. [`check`]: what is here compared with what another node holds, and mended
+//! 16. [`schema_change`]: another schema while the node runs
 //!
 //! It knows no socket and no files but the store's and those of a snapshot, and takes time and randomness as given ([`surroundings`]).
 
@@ -59,6 +60,7 @@ mod record;
 mod reign;
 mod resolve;
 mod rollback;
+pub mod schema_change;
 pub mod snapshot;
 pub mod soundness;
 mod stack;
@@ -103,7 +105,7 @@ impl App {
     /// The schema that holds.
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
-        &self.foundation.schema
+        self.foundation.schema()
     }
 
     /// A view of everything as the last commit left it.
@@ -150,7 +152,7 @@ impl App {
     }
 
     fn answer(&self, context: &Context, request: Request, sink: &mut Sink<'_>) -> Result<(), AppError> {
-        let schema = &self.foundation.schema;
+        let schema = self.foundation.schema();
         // A closed sink is no failure: what was asked for is done, nobody wants to hear of it.
         let one = |sink: &mut Sink<'_>, reply| {
             let _closed = sink(reply);
@@ -164,7 +166,7 @@ impl App {
                     past::go_back(&mut *view, at)?;
                 }
                 let now = self.foundation.surroundings.now();
-                reading::query(schema, &*view, context, &request, now, sink)?;
+                reading::query(view.schema(), &*view, context, &request, now, sink)?;
             }
             Request::Show { object, as_of } => {
                 let mut view = self.view()?;
@@ -198,6 +200,8 @@ impl App {
             Request::SetNextNumber { range, next } => {
                 one(sink, Reply::Saved(self.set_next_number(context, &range, next)?));
             }
+            Request::Schema => one(sink, Reply::Schema { schema: self.stored_schema()? }),
+            Request::ChangeSchema { schema, from, apply } => self.change_schema(context, &schema, from, apply, sink)?,
             Request::Recover { begin, without } => one(sink, self.recovery(begin, without)?),
             Request::Watch
             | Request::Stop
@@ -255,7 +259,7 @@ impl App {
     pub fn status(&self) -> Result<Status, AppError> {
         let view = self.view()?;
         let head = view.head()?;
-        let schema = self.foundation.schema.def();
+        let schema = self.foundation.schema().def();
         let identity = self.identity();
         let (state, waits_for) = self.rule()?;
         Ok(Status {
@@ -269,8 +273,8 @@ impl App {
             pending: view.pending_count()?,
             objects: view.object_count()?,
             database_bytes: self.foundation.store.bytes(),
-            conflicts: reading::open_conflicts(&self.foundation.schema, &*view)?,
-            quarantine: quarantine::unsettled(&self.foundation.schema, &*view)?,
+            conflicts: reading::open_conflicts(self.foundation.schema(), &*view)?,
+            quarantine: quarantine::unsettled(self.foundation.schema(), &*view)?,
             since: None,
             sync: Vec::new(),
             state,
@@ -297,9 +301,23 @@ impl App {
     /// Applies entries of the authoritative log, at a branch. Returns the end of the log.
     ///
     /// # Errors
-    /// When the entries do not continue the log that is here. Nothing of them was taken then.
+    /// When the entries do not continue the log that is here; none of them was taken then, or those before one that
+    /// changes the schema.
     pub fn apply(&self, arriving: Vec<ArrivingEntry>) -> Result<Position, AppError> {
-        let decoded = Arc::new(apply::decode(arriving)?);
+        let mut end = None;
+        for run in apply::runs(apply::decode(arriving)?) {
+            end = Some(self.apply_run(run)?);
+        }
+        end.map_or_else(|| Ok(self.foundation.published().state.position()), Ok)
+    }
+
+    fn apply_run(&self, run: Vec<apply::Decoded>) -> Result<Position, AppError> {
+        if apply::is_schema(&run) {
+            let end = self.lane.execute_alone(move |work| apply::arrived(work, &run, true))?;
+            self.lay_again()?;
+            return Ok(end);
+        }
+        let decoded = Arc::new(run);
         let again = Arc::clone(&decoded);
         match self.lane.execute(move |work| apply::arrived(work, &decoded, false)) {
             // What must be done alone.

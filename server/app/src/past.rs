@@ -24,6 +24,7 @@ use crate::apply::stamped;
 use crate::error::AppError;
 use crate::history;
 use crate::record::META;
+use crate::schema_change::older;
 
 /// How much may have been changed between then and now.
 #[derive(Clone, Copy)]
@@ -224,6 +225,10 @@ fn lay(view: &mut dyn View, changed: BTreeMap<ObjectId, Before>, at: u64) -> Res
     let stamps = last_stamps(view, &changed, at)?;
     let mut others = Vec::with_capacity(changed.len().min(OBJECTS));
     for (object, before) in changed {
+        // An entity that was dropped since has no place to show its objects.
+        if view.schema().entity_by_id(before.entity).is_none() {
+            continue;
+        }
         others.push(as_it_was(view, object, before, stamps.get(&object))?);
         if others.len() == OBJECTS {
             view.overlay(&others)?;
@@ -253,7 +258,11 @@ fn as_it_was(
     }
     let mut elements: Vec<(AttributeId, ObjectId, bool)> = Vec::new();
     for (slot, value) in before.slots {
+        // The past is shown in the schema that holds now.
+        let is_there = older::value(view.schema(), entity, slot, Value::Null).is_some();
+        let value = older::value(view.schema(), entity, slot, value).unwrap_or_default();
         match slot.element {
+            _ if !is_there => {}
             Some(element) => elements.push((slot.attribute, element, !value.is_null())),
             None => state.set(slot, value),
         }

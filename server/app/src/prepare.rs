@@ -5,8 +5,11 @@
 //! time in the lane, where nothing moves, so that every save comes to an end. The outcome is that of some serial order,
 //! the order of the log.
 
+use std::sync::Arc;
+
 use mytism_core::change::{Change, Stamp};
 use mytism_core::operation::Saved;
+use mytism_core::schema::Schema;
 
 use crate::behaviour::Saving;
 use crate::desks::{Seat, Seen};
@@ -51,6 +54,7 @@ pub(crate) fn commit<T: Send + 'static>(
     draft: impl Drafting<T>,
 ) -> Result<Done<T>, AppError> {
     for look in LOOKS {
+        let schema = foundation.schema();
         let ended = match beside(foundation, look, &draft) {
             Ok(Beside::Unchanged(answer)) => return Ok((None, answer)),
             Ok(Beside::Prepared(prepared)) => {
@@ -62,6 +66,8 @@ pub(crate) fn commit<T: Send + 'static>(
         match ended {
             Err(AppError::Moved) => {}
             Err(AppError::LaneOnly) => break,
+            // What was looked at with names of one schema may have been of the other.
+            Err(_) if !Arc::ptr_eq(schema, foundation.schema()) => {}
             ended => return ended,
         }
     }
@@ -119,6 +125,8 @@ enum Beside<T> {
 struct Prepared<T> {
     /// The group that its view shows, or a later one.
     since: u64,
+    /// The schema under which it was drafted.
+    schema: Arc<Schema>,
     /// The life of the node in which it was drafted, from whose blocks its ids are.
     incarnation: u32,
     layer: PreparedLayer,
@@ -137,6 +145,9 @@ fn beside<T>(foundation: &Foundation, look: Look, draft: &impl Drafting<T>) -> R
     let published = seen.published;
     let is_final = published.group == latest.group;
     let mut work = Work::beside(foundation, published.state.clone(), seen.view);
+    if !Arc::ptr_eq(&published.schema, foundation.schema()) {
+        return Err(AppError::Moved);
+    }
     let drafted = drafted(&mut work, draft);
     let refused = matches!(&drafted, Err(AppError::Refused(_)));
     if refused && !is_final {
@@ -145,19 +156,21 @@ fn beside<T>(foundation: &Foundation, look: Look, draft: &impl Drafting<T>) -> R
     let Drafted { about, stamp, changes, answer } = drafted?;
     let (layer, view) = work.workspace.into_prepared()?;
     let (since, incarnation) = (published.group, published.state.incarnation);
+    let schema = Arc::clone(&published.schema);
     seat.keep(Seen { published, view });
     drop(seat);
     if changes.is_empty() {
         return if is_final { Ok(Beside::Unchanged(answer)) } else { Err(AppError::Moved) };
     }
     let content = Content::new(foundation, about, stamp, changes)?;
-    Ok(Beside::Prepared(Box::new(Prepared { since, incarnation, layer, content, answer })))
+    Ok(Beside::Prepared(Box::new(Prepared { since, schema, incarnation, layer, content, answer })))
 }
 
 impl<T> Prepared<T> {
     /// Takes it over into the lane, if nothing has moved.
     fn commit(self, work: &mut Work<'_>) -> Result<Done<T>, AppError> {
-        if work.state.incarnation != self.incarnation || work.has_moved(self.since, self.layer.reads.iter().copied()) {
+        let is_same = work.state.incarnation == self.incarnation && Arc::ptr_eq(&self.schema, work.foundation.schema());
+        if !is_same || work.has_moved(self.since, self.layer.reads.iter().copied()) {
             return Err(AppError::Moved);
         }
         let version = work.next_version();

@@ -55,7 +55,7 @@ impl Content {
     ) -> Result<Self, AppError> {
         let transaction = Transaction {
             id: TransactionId { node: foundation.identity.node, incarnation: 0, counter: 0 },
-            base: Position { epoch: 1, number: 0 },
+            base: foundation.published().state.position(),
             author: stamp.user,
             time: stamp.time,
             clock_offset_micros: foundation.clock.micros(),

@@ -225,13 +225,16 @@ impl App {
     /// # Errors
     /// When there is no recovery, or the entries do not continue the log. Nothing of them was taken then.
     pub fn take_back(&self, arriving: Vec<ArrivingEntry>) -> Result<Position, AppError> {
-        let decoded = apply::decode(arriving)?;
-        self.lane.execute_alone(move |work| {
-            if !matches!(work.state.rule, Rule::Recovering(_)) {
-                return Err(AppError::refused("not-recovering", "this node has lost nothing, as far as it knows"));
-            }
-            apply::entries(work, &decoded, true)
-        })
+        let mut end = self.foundation.published().state.position();
+        for run in apply::runs(apply::decode(arriving)?) {
+            end = self.lane.execute_alone(move |work| {
+                if !matches!(work.state.rule, Rule::Recovering(_)) {
+                    return Err(AppError::refused("not-recovering", "this node has lost nothing, as far as it knows"));
+                }
+                apply::entries(work, &run, true)
+            })?;
+        }
+        Ok(end)
     }
 
     /// Begins a new reign at the head office. Returns its first entry.
@@ -252,7 +255,7 @@ impl App {
 /// The branches that have not told what they have.
 fn missing(foundation: &Foundation, view: &dyn View, rule: &Rule) -> Result<Vec<(NodeId, String)>, AppError> {
     let Rule::Recovering(answered) = rule else { return Ok(Vec::new()) };
-    let entity = cluster::node_entity(&foundation.schema)?;
+    let entity = cluster::node_entity(foundation.schema())?;
     let Some(joined) = entity.member("Joined") else { return Ok(Vec::new()) };
     let mut missing = Vec::new();
     for id in view.find(entity.id, joined.id, &Value::Bool(true), NODES_MAX)? {

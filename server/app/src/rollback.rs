@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mytism_core::change::{Change, Entry, Stamp};
+use mytism_core::failure::Failure;
 use mytism_core::id::{EntityId, Hash, ObjectId, Position};
 use mytism_core::journal::Cause;
 use mytism_format::transaction::{self, StoredTransaction};
@@ -112,6 +113,13 @@ fn newest(work: &Work<'_>, to: u64) -> Result<Vec<Taken>, AppError> {
         let row = view.log_row(number)?.ok_or_else(|| lacks(number))?;
         bytes += row.bytes.len() + row.entry.len();
         let one = Taken::read(row)?;
+        if one.stored.transaction.schema.is_some() {
+            let message = format!("entry {number} changed the schema, which cannot be taken back");
+            let failure = Failure::refused("schema-ahead", message);
+            return Err(failure
+                .hint("the head office lacks a change of the schema that this branch has: set the branch up again")
+                .into());
+        }
         changes += one.happened.len() + one.stored.transaction.changes.len();
         taken.push(one);
         number -= 1;

@@ -70,7 +70,7 @@ impl App {
     pub fn snapshot(&self) -> Result<Snapshot, AppError> {
         let view = self.view()?;
         let head = view.head()?.ok_or_else(empty_log)?;
-        let mut entities: Vec<_> = self.schema().entities().filter(|entity| !entity.is_abstract).collect();
+        let mut entities: Vec<_> = view.schema().entities().filter(|entity| !entity.is_abstract).collect();
         entities.sort_unstable_by_key(|entity| entity.id);
         let entities = entities.into_iter().map(|entity| entity.id).collect();
         Ok(Snapshot { view, head, entities, last_object: 0, parting: Parting::default(), last_entry: 0 })

@@ -18,6 +18,7 @@ use crate::error::AppError;
 use crate::journal::Sight;
 use crate::lane::Work;
 use crate::record::{META, by_object, meta_bytes};
+use crate::schema_change::older;
 
 /// See the module.
 pub(crate) struct Ground {
@@ -68,6 +69,11 @@ impl Ground {
             self.slots.insert(slot, work.workspace.slot(self.object, slot)?);
         }
         Ok(())
+    }
+
+    /// Whether a slot may be seen otherwise than the log says.
+    pub(crate) fn covers(&self, slot: Slot) -> bool {
+        self.slots.contains_key(&slot)
     }
 
     /// Whether nothing was pending on the object.
@@ -123,9 +129,12 @@ impl Ground {
         let seen_as = seen_meta(self.meta, &pending);
         for (slot, value) in &self.slots {
             let on_top = pending.slots.get(slot);
+            // What was pending when the schema changed may have no place in it; the head office will refuse it.
+            let schema = work.workspace.schema;
+            let fitting = on_top.filter(|value| older::value(schema, entity, *slot, (*value).clone()).is_some());
             match (seen_as.filter(|seen_as| seen_as.life != Life::Absent), slot.element) {
                 (Some(seen_as), _) => {
-                    work.workspace.put(object, entity, *slot, on_top.unwrap_or(value).clone(), seen_as.created)?;
+                    work.workspace.put(object, entity, *slot, fitting.unwrap_or(value).clone(), seen_as.created)?;
                 }
                 // An object that is not there has no row that takes its elements with it.
                 (None, Some(element)) => work.workspace.take_out(object, slot.attribute, element),

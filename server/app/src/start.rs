@@ -93,7 +93,9 @@ impl App {
             used: view.get(Use::KEY)?.map(|bytes| Use::from_bytes(&bytes)).unwrap_or_default(),
         };
         drop(view);
-        Self::start(store, schema, surroundings, Who { name, node }, allotment, state)
+        let app = Self::start(store, schema, surroundings, Who { name, node }, allotment, state)?;
+        app.lay_again()?;
+        Ok(app)
     }
 
     fn start(

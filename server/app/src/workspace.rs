@@ -16,6 +16,7 @@ use mytism_store::{Batch, PendingRow, Store, View, Write};
 
 use crate::error::AppError;
 use crate::reads::{Key, Seen};
+use crate::schema_change::older;
 
 /// See the module.
 pub(crate) struct Workspace<'v> {
@@ -260,7 +261,8 @@ impl<'v> Workspace<'v> {
         Ok(())
     }
 
-    /// Lets a slot hold a value. An object that is not there is made, with `stamp` as its making.
+    /// Lets a slot hold a value, in the form that the schema has for it; where it has none, nothing happens. An object
+    /// that is not there is made, with `stamp` as its making.
     pub(crate) fn put(
         &mut self,
         id: ObjectId,
@@ -269,6 +271,8 @@ impl<'v> Workspace<'v> {
         value: Value,
         stamp: Stamp,
     ) -> Result<(), AppError> {
+        // What an earlier schema knew has no place in the tables of this one.
+        let Some(value) = older::value(self.schema, entity, slot, value) else { return Ok(()) };
         if let Some(element) = slot.element {
             self.top().elements.insert((slot.attribute, id, element), !value.is_null());
         } else if self.member(entity, slot.attribute).is_some_and(is_looked_up) && !value.is_null() {

@@ -4,6 +4,7 @@ mod backup;
 mod blob;
 mod numbers;
 mod query;
+mod schema;
 mod store;
 mod succession;
 mod sync;
@@ -23,6 +24,9 @@ pub(crate) use backup::{Backup, BackupCommand, NodeSetup, Restore};
 pub(crate) use blob::{Blob, BlobAction, BlobGet};
 pub(crate) use numbers::{Numbers, NumbersCommand, SetNumber};
 pub(crate) use query::Query;
+#[cfg(test)]
+pub(crate) use schema::{ApplySchema, PlanSchema};
+pub(crate) use schema::{Schema, SchemaCommand};
 pub(crate) use store::{MigrateStore, Store};
 pub(crate) use succession::{Follow, Promote, Recover};
 pub(crate) use sync::{Sync, SyncCommand};
@@ -128,6 +132,8 @@ pub(crate) enum Command {
     Promote(Promote),
     /// Follow another head office
     Follow(Follow),
+    /// The schema of the project: what would change, and changing it while the node runs
+    Schema(Schema),
     /// Number ranges, numbers that may be missing, and the next number set by hand
     Numbers(Numbers),
     /// Back the node up while it runs; the backups that there are, and whether they can be restored

@@ -9,7 +9,7 @@
 //! 5. [`cluster`]: status, nodes, conflicts; [`sync`]: the lines to other nodes; [`quarantine`]: refused transactions
 //! 6. [`recovery`]: a head office whose database was put back; [`succession`]: another one;
 //!    [`store`]: another engine
-//! 7. [`numbers`]: number ranges
+//! 7. [`numbers`]: number ranges; [`schema`]: another schema while the node runs
 //! 8. [`backup`]: making backups and proving them; [`restore`]: putting one back; [`node_setup`]:
 //!    a branch from one
 //! 9. [`configuration`]: what is wrong with it, and what is in force
@@ -32,6 +32,7 @@ mod progress;
 mod quarantine;
 mod recovery;
 mod restore;
+mod schema;
 mod store;
 mod succession;
 mod sync;
@@ -95,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Promote(arguments) => succession::promote(directory, arguments, output)?,
         Command::MigrateStore(arguments) => store::migrate(directory, arguments, output)?,
         Command::Follow(arguments) => succession::follow(directory, arguments, output)?,
+        Command::Schema(arguments) => return schema::run(&*open()?, arguments, output),
         Command::Numbers(arguments) => numbers::run(&*open()?, arguments, output)?,
         Command::Backup(arguments) => return backup::run(directory, arguments, output),
         Command::PrepareBackupForNodeSetup(arguments) => node_setup::prepare(directory, arguments, output)?,

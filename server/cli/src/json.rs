@@ -7,8 +7,9 @@ use mytism_core::blob::Blob;
 use mytism_core::id::{OBJECT_ID_MAX, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
-    ChangeLine, ConflictLine, FollowerLine, HistoryLine, Moved, NodeLine, NumberRangeLine, ObjectView, Output,
-    PeerStatus, QuarantineLine, Saved, Settled, StampView, Status, UndoLine, Undone, VoidNumberLine,
+    ChangeLine, ConflictLine, FollowerLine, HistoryLine, Moved, NodeLine, NumberRangeLine, ObjectView, ObstacleObject,
+    Output, PeerStatus, QuarantineLine, Saved, SchemaLine, Settled, StampView, Status, UndoLine, Undone,
+    VoidNumberLine,
 };
 use mytism_core::value::Value;
 use serde_json::{Map, Value as Json, json};
@@ -316,6 +317,20 @@ pub(crate) fn number_range(line: &NumberRangeLine) -> Json {
         "increment": integer(line.increment.0),
         "leased": number(line.leased),
         "state": line.state,
+    })
+}
+
+/// A step from one schema to another.
+pub(crate) fn schema_line(line: &SchemaLine) -> Json {
+    let object = |one: &ObstacleObject| json!({"id": one.object.get(), "text": one.text, "value": one.value});
+    json!({
+        "action": line.action,
+        "name": line.name,
+        "from": line.from,
+        "to": line.to,
+        "impossible": line.impossible,
+        "in_the_way": line.in_the_way,
+        "objects": line.objects.iter().map(object).collect::<Vec<_>>(),
     })
 }
 

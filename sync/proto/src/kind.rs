@@ -102,6 +102,8 @@ kinds! {
     REQUEST_RECOVER = 0x0340 "Request.Recover" SMALL;
     REQUEST_CHECK_SYNC = 0x0347 "Request.CheckSync" SMALL;
     REQUEST_REST_LINES = 0x0348 "Request.RestLines" SMALL;
+    REQUEST_SCHEMA = 0x034c "Request.Schema" SMALL;
+    REQUEST_CHANGE_SCHEMA = 0x034d "Request.ChangeSchema" LARGE;
     REQUEST_BACKUP = 0x0350 "Request.Backup" SMALL;
 
     REQUEST_PUT_CONTENT = 0x0358 "Request.PutContent" LARGE;
@@ -129,6 +131,8 @@ kinds! {
     REPLY_CHECKED = 0x03b4 "Reply.Checked" SMALL;
     REPLY_CONTENT_PUT = 0x03b8 "Reply.ContentPut" SMALL;
     REPLY_CONTENT_PART = 0x03b9 "Reply.ContentPart" LARGE;
+    REPLY_SCHEMA = 0x03bc "Reply.Schema" LARGE;
+    REPLY_SCHEMA_STEP = 0x03bd "Reply.SchemaStep" LARGE;
     REPLY_BACKING_UP = 0x03c0 "Reply.BackingUp" SMALL;
     REPLY_BACKED_UP = 0x03c1 "Reply.BackedUp" SMALL;
     END = 0x03f0 "End" SMALL;

@@ -237,5 +237,10 @@ pub(crate) fn schema() -> SchemaDef {
         ..EntityDef::default()
     };
     let tag = EntityDef { id: Some(10_001), name: "Tag".into(), ..EntityDef::default() };
-    SchemaDef { name: "trade".into(), version: "1".into(), entities: vec![customer, party, tag] }
+    SchemaDef {
+        name: "trade".into(),
+        version: "1".into(),
+        entities: vec![customer, party, tag],
+        ..SchemaDef::default()
+    }
 }

@@ -11,7 +11,7 @@ fn def(text: &str) -> SchemaDef {
     let mut next = (100, 1_000, 5_000);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let entities = lines.map(|line| entity(line, &mut next)).collect();
-    SchemaDef { name: "test".into(), version: "1".into(), entities }
+    SchemaDef { name: "test".into(), version: "1".into(), entities, ..SchemaDef::default() }
 }
 
 fn entity(line: &str, next: &mut (u32, u32, u32)) -> EntityDef {

@@ -47,7 +47,8 @@ fn schema() -> Schema {
     let mut ghost = entity(14, "Ghost", None, vec![member(141, "Name", KindDef::Text)]);
     ghost.is_abstract = true;
     let entities = vec![contact, person, company, order, ghost];
-    Schema::new(SchemaDef { name: "shop".to_owned(), version: "1".to_owned(), entities }).unwrap()
+    Schema::new(SchemaDef { name: "shop".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+        .unwrap()
 }
 
 #[track_caller]

@@ -98,7 +98,7 @@ pub(super) fn foreign_tables(view: &PostgresView) -> Result<Vec<String>, StoreEr
         there.insert(get::<String>(&row, 0)?);
     }
     let (schema, names) = (&view.shared.schema, &view.shared.names);
-    let indexes = ddl::indexes(schema, names).into_iter().map(|(name, _)| name);
+    let indexes = ddl::indexes(schema, names).into_iter().map(|index| index.name);
     let views = schema.entities().filter(|entity| !entity.concrete.is_empty()).map(|entity| names.view(entity.id));
     told.extend(indexes.chain(views).filter(|name| !there.contains(name)).map(|name| lacking(&name)));
     told.truncate(DAMAGES_MAX);

@@ -9,6 +9,7 @@ use mytism_core::schema::{Entity, EnumWord, Kind, Member, Schema};
 
 use super::column::column_type;
 use crate::names::{Names, quoted};
+use crate::reshape::{Cast, Index, Named, Tables};
 
 /// The engine's indexes take values of about 2,700 bytes; of longer texts the first characters are indexed.
 const INDEXED_CHARACTERS: u32 = 600;
@@ -20,11 +21,7 @@ pub fn create_bare_tables(schema: &Schema, names: &Names) -> Vec<String> {
     for entity in schema.entities() {
         statements.extend(own_sets(entity).map(|set| set_table(set, names)));
         if !entity.is_abstract {
-            statements.push(format!(
-                "CREATE TABLE {} (\n  {},\n  PRIMARY KEY (id)\n)",
-                quoted(names.table(entity.id)),
-                columns(entity, names).iter().map(column_definition).collect::<Vec<_>>().join(",\n  ")
-            ));
+            statements.push(entity_table(entity, names));
         }
     }
     // Views name the tables of other entities, so they come last.
@@ -34,16 +31,66 @@ pub fn create_bare_tables(schema: &Schema, names: &Names) -> Vec<String> {
 
 /// The statements that make the indexes of those tables; rows may be there by then.
 pub(super) fn create_indexes(schema: &Schema, names: &Names) -> Vec<String> {
-    indexes(schema, names).into_iter().map(|(name, on)| format!("CREATE INDEX {name} ON {on}")).collect()
+    indexes(schema, names).into_iter().map(|index| index.sql).collect()
 }
 
-/// The indexes of those tables: the name of each, and what it is made on.
-pub(super) fn indexes(schema: &Schema, names: &Names) -> Vec<(String, String)> {
+fn entity_table(entity: &Entity, names: &Names) -> String {
+    format!(
+        "CREATE TABLE {} (\n  {},\n  PRIMARY KEY (id)\n)",
+        quoted(names.table(entity.id)),
+        columns(entity, names).iter().map(column_definition).collect::<Vec<_>>().join(",\n  ")
+    )
+}
+
+/// The tables of this engine, for [`crate::reshape`].
+pub(super) struct PostgresTables;
+
+impl Tables for PostgresTables {
+    fn table(&self, entity: &Entity, names: &Names) -> String {
+        entity_table(entity, names)
+    }
+
+    fn set(&self, set: &Member, names: &Names) -> String {
+        set_table(set, names)
+    }
+
+    fn views(&self, of: Named<'_>) -> Vec<(String, String)> {
+        let views = of
+            .schema
+            .entities()
+            .filter_map(|entity| Some((of.names.view(entity.id), view(entity, of.schema, of.names)?)));
+        views.collect()
+    }
+
+    fn indexes(&self, of: Named<'_>) -> Vec<Index> {
+        indexes(of.schema, of.names)
+    }
+
+    fn cast(&self, from: &Kind, to: &Kind, column: &str) -> Cast {
+        if column_type(from) == column_type(to) {
+            return Cast::Same;
+        }
+        Cast::Expression(match to {
+            // As [`Kind::adapt`] has it: what does not fit exactly has no place.
+            Kind::Decimal { precision, scale } => {
+                let beyond = format!("1{}", "0".repeat((precision - scale) as usize));
+                format!(
+                    "CASE WHEN abs({column}::numeric) < {beyond} AND {column}::numeric = round({column}::numeric, {scale}) \
+                     THEN {column}::numeric({precision},{scale}) END"
+                )
+            }
+            other => format!("NULL::{}", column_type(other)),
+        })
+    }
+}
+
+/// The indexes of those tables.
+pub(super) fn indexes(schema: &Schema, names: &Names) -> Vec<Index> {
     let mut found = Vec::new();
     for entity in schema.entities() {
         for set in own_sets(entity) {
-            let on = format!("{} (element, owner)", quoted(names.set_table(set.id)));
-            found.push((format!("mytism_index_set_{}", set.id), on));
+            let name = format!("mytism_index_set_{}", set.id);
+            found.push(index(name, names.set_table(set.id), "element, owner"));
         }
         if entity.is_abstract {
             continue;
@@ -51,11 +98,15 @@ pub(super) fn indexes(schema: &Schema, names: &Names) -> Vec<(String, String)> {
         for member in entity.columns().filter(|member| is_indexed(member)) {
             let column = quoted(names.column(member.id));
             let key = if is_long(&member.kind) { beginning(&column) } else { column };
-            let on = format!("{} ({key})", quoted(names.table(entity.id)));
-            found.push((format!("mytism_index_{}_{}", entity.id, member.id), on));
+            found.push(index(format!("mytism_index_{}_{}", entity.id, member.id), names.table(entity.id), &key));
         }
     }
     found
+}
+
+fn index(name: String, table: &str, key: &str) -> Index {
+    let sql = format!("CREATE INDEX {name} ON {} ({key})", quoted(table));
+    Index { name, table: table.to_owned(), sql }
 }
 
 /// The sets that an entity brings itself; those that it inherits have their tables already.

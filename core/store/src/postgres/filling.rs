@@ -48,6 +48,7 @@ impl PostgresFilling {
         })?;
         let statements = Statements::new(&schema, &names);
         let readers = engine.wait(async { Readers::new(options, options.pool()) });
+        let engine = Arc::new(engine);
         let shared =
             Shared { engine, readers, name: options.name(), schema, names, statements, commits: Default::default() };
         Ok(Self { session, shared, _lock: lock })

@@ -173,6 +173,8 @@ impl ManageConnection for Manager {
 /// The connections that read.
 pub(super) struct Readers {
     pool: Pool<Manager>,
+    config: Config,
+    options: PoolOptions,
     failed: Arc<Mutex<Option<StoreError>>>,
     size: u32,
     patience: Duration,
@@ -181,8 +183,17 @@ pub(super) struct Readers {
 impl Readers {
     /// The pool. To be called within the runtime.
     pub(super) fn new(options: &PostgresOptions, pool: &PoolOptions) -> Self {
+        Self::with(options.config().clone(), *pool)
+    }
+
+    /// Others like these, which know nothing of the tables yet. To be called within the runtime.
+    pub(super) fn afresh(&self) -> Self {
+        Self::with(self.config.clone(), self.options)
+    }
+
+    fn with(config: Config, pool: PoolOptions) -> Self {
         let failed = Arc::new(Mutex::new(None));
-        let manager = Manager { config: options.config().clone(), failed: Arc::clone(&failed) };
+        let manager = Manager { config: config.clone(), failed: Arc::clone(&failed) };
         let size = pool.maximum.max(1);
         let pool_of = Pool::builder()
             .max_size(size)
@@ -193,7 +204,7 @@ impl Readers {
             .idle_timeout(pool.idle)
             .connection_timeout(pool.patience)
             .build_unchecked(manager);
-        Self { pool: pool_of, failed, size, patience: pool.patience }
+        Self { pool: pool_of, config, options: pool, failed, size, patience: pool.patience }
     }
 
     /// One of them, as soon as one is free.

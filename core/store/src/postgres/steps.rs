@@ -136,6 +136,8 @@ impl<'a> Steps<'a> {
             Write::MendObject { object, state, history, floor } => {
                 self.mend_object(shared, *object, state.as_deref(), history, *floor)?;
             }
+            // Done before all others, since they must find the tables; see [`super::reshape`].
+            Write::Schema { .. } => {}
             Write::Put { key, value } => self.run(PUT, vec![text(key), bytes(value)]),
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use mytism_core::change::Slot;
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
 use mytism_core::query::Query;
+use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
@@ -400,6 +401,10 @@ impl View for PostgresView {
     fn kept(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let sql = "SELECT key, value FROM mytism_meta WHERE key <> $1 AND key <> $2 ORDER BY key";
         self.list(sql, &[&FORMAT_KEY, &SCHEMA_KEY], |row| Ok((get(row, 0)?, get(row, 1)?)))
+    }
+
+    fn schema(&self) -> &Arc<Schema> {
+        &self.shared.schema
     }
 
     fn copy_to(&self, path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {

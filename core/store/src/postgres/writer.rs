@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mytism_core::id::Hash;
 use tokio_postgres::Config;
 
+use super::reshape::Reshape;
 use super::session::Session;
 use super::steps::Steps;
 use crate::{Batch, StoreError, Write};
@@ -22,6 +23,8 @@ const LET_GO: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a commit may take until its connection counts as broken.
 const COMMIT_LIMIT: Duration = Duration::from_secs(120);
+/// The same where tables are made anew.
+const RESHAPE_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// The end of the log: number and hash.
 type End = Option<(u64, Hash)>;
@@ -67,7 +70,12 @@ impl Writer {
 
     /// Makes a batch durable. Where the connection breaks, it is made anew and looked at what is there; a batch that is
     /// not is tried once more.
-    pub(super) async fn commit(&mut self, batch: &Batch, steps: &Steps<'_>) -> Result<(), StoreError> {
+    pub(super) async fn commit(
+        &mut self,
+        batch: &Batch,
+        steps: &Steps<'_>,
+        reshape: Option<&Reshape<'_>>,
+    ) -> Result<(), StoreError> {
         let begun = Instant::now();
         if self.session.is_none() {
             let before = self.state.commits;
@@ -78,7 +86,7 @@ impl Writer {
             }
         }
         loop {
-            let lost = match self.attempt(batch, steps).await? {
+            let lost = match self.attempt(batch, steps, reshape).await? {
                 Tried::Committed => return Ok(()),
                 Tried::Lost(error) => error,
             };
@@ -93,9 +101,15 @@ impl Writer {
         }
     }
 
-    async fn attempt(&mut self, batch: &Batch, steps: &Steps<'_>) -> Result<Tried, StoreError> {
+    async fn attempt(
+        &mut self,
+        batch: &Batch,
+        steps: &Steps<'_>,
+        reshape: Option<&Reshape<'_>>,
+    ) -> Result<Tried, StoreError> {
         let Some(session) = &self.session else { return Ok(Tried::Lost(self.gone())) };
-        let limited = tokio::time::timeout(COMMIT_LIMIT, transaction(session, &self.state, batch, steps)).await;
+        let limit = if reshape.is_some() { RESHAPE_LIMIT } else { COMMIT_LIMIT };
+        let limited = tokio::time::timeout(limit, transaction(session, &self.state, batch, (steps, reshape))).await;
         let done = limited.unwrap_or_else(|_| Err(StoreError::Unreachable(format!("{} does not answer", self.name))));
         match done {
             Ok(state) => {
@@ -227,12 +241,22 @@ async fn end(session: &Session) -> Result<End, StoreError> {
 }
 
 /// One transaction of the engine; what is known afterwards.
-async fn transaction(session: &Session, before: &State, batch: &Batch, steps: &Steps<'_>) -> Result<State, StoreError> {
+async fn transaction(
+    session: &Session,
+    before: &State,
+    batch: &Batch,
+    (steps, reshape): (&Steps<'_>, Option<&Reshape<'_>>),
+) -> Result<State, StoreError> {
     session.client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
     let count = session.statement("UPDATE mytism_writer SET commits = commits + 1 WHERE token = $1 AND commits = $2");
     let hit = session.client.execute(&count.await?, &[&before.token, &before.commits]).await?;
     if hit != 1 {
         return Err(StoreError::Busy("another process writes this database".to_owned()));
+    }
+    if let Some(reshape) = reshape {
+        reshape.carry_out(session).await?;
+        // What is prepared is about tables that are others now, whether this is committed or not.
+        session.forget_statements();
     }
     session.carry_out(&steps.steps).await?;
     let end = match end_of(batch) {

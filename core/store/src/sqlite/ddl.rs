@@ -10,6 +10,7 @@ use mytism_core::schema::{Entity, Kind, Member, Schema};
 
 use super::column::Form;
 use super::names::{Names, quoted};
+use crate::reshape::{Cast, Index, Named, Tables};
 use readable::readable;
 
 /// The statements that make the tables of a schema in an empty database, in order, with views and indexes.
@@ -40,14 +41,47 @@ pub fn create_bare_tables(schema: &Schema, names: &Names) -> Vec<String> {
 /// rows at once costs less than one that each row is put into.
 #[must_use]
 pub fn create_indexes(schema: &Schema, names: &Names) -> Vec<String> {
-    let mut statements = Vec::new();
+    indexes(schema, names).into_iter().map(|index| index.sql).collect()
+}
+
+fn indexes(schema: &Schema, names: &Names) -> Vec<Index> {
+    let mut indexes = Vec::new();
     for entity in schema.entities() {
-        statements.extend(own_sets(entity).map(|set| set_index(set, names)));
+        indexes.extend(own_sets(entity).map(|set| set_index(set, names)));
         if !entity.is_abstract {
-            statements.extend(entity.columns().filter(|member| is_indexed(member)).map(|m| index(entity, m, names)));
+            indexes.extend(entity.columns().filter(|member| is_indexed(member)).map(|m| index(entity, m, names)));
         }
     }
-    statements
+    indexes
+}
+
+/// The tables of this engine, for [`crate::reshape`].
+pub(super) struct SqliteTables;
+
+impl Tables for SqliteTables {
+    fn table(&self, entity: &Entity, names: &Names) -> String {
+        entity_table(entity, names, &format!("CREATE TABLE {}", quoted(names.table(entity.id))))
+    }
+
+    fn set(&self, set: &Member, names: &Names) -> String {
+        set_table(set, names)
+    }
+
+    fn views(&self, of: Named<'_>) -> Vec<(String, String)> {
+        let views = of
+            .schema
+            .entities()
+            .filter_map(|entity| Some((of.names.view(entity.id), view(entity, of.schema, of.names)?)));
+        views.collect()
+    }
+
+    fn indexes(&self, of: Named<'_>) -> Vec<Index> {
+        indexes(of.schema, of.names)
+    }
+
+    fn cast(&self, from: &Kind, to: &Kind, _: &str) -> Cast {
+        if Form::of(from) == Form::of(to) { Cast::Same } else { Cast::ByValue }
+    }
 }
 
 /// The sets that an entity brings itself; those that it inherits have their tables already.
@@ -79,9 +113,11 @@ const fn is_indexed(member: &Member) -> bool {
 }
 
 /// Indexes share their space of names with tables, so theirs begin like those of internal ones.
-fn index(entity: &Entity, member: &Member, names: &Names) -> String {
-    let (table, column) = (quoted(names.table(entity.id)), quoted(names.column(member.id)));
-    format!("CREATE INDEX mytism_index_{}_{} ON {table} ({column})", entity.id, member.id)
+fn index(entity: &Entity, member: &Member, names: &Names) -> Index {
+    let table = names.table(entity.id).to_owned();
+    let name = format!("mytism_index_{}_{}", entity.id, member.id);
+    let sql = format!("CREATE INDEX {name} ON {} ({})", quoted(&table), quoted(names.column(member.id)));
+    Index { name, table, sql }
 }
 
 fn set_table(set: &Member, names: &Names) -> String {
@@ -92,8 +128,11 @@ fn set_table(set: &Member, names: &Names) -> String {
     )
 }
 
-fn set_index(set: &Member, names: &Names) -> String {
-    format!("CREATE INDEX mytism_index_set_{} ON {} (element, owner)", set.id, quoted(names.set_table(set.id)))
+fn set_index(set: &Member, names: &Names) -> Index {
+    let table = names.set_table(set.id).to_owned();
+    let name = format!("mytism_index_set_{}", set.id);
+    let sql = format!("CREATE INDEX {name} ON {} (element, owner)", quoted(&table));
+    Index { name, table, sql }
 }
 
 /// Everything of an entity and its sub-entities that is not deleted, in words; `None` where nothing can be in it.

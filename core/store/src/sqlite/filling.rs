@@ -5,14 +5,13 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use mytism_core::schema::Schema;
 use mytism_format::object::ObjectState;
 use rusqlite::Connection;
 
 use super::names::{Names, quoted};
-use super::statements::Statements;
 use super::{FILE, Shared, ddl, opening, write};
 use crate::lock::lock;
 use crate::transfer::Target;
@@ -52,8 +51,7 @@ impl SqliteFilling {
         let names = Names::new(&schema);
         let connection = opening::create_for_filling(&path, &schema, &names)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let statements = Statements::new(&schema, &names);
-        let shared = Shared { path, schema, names, statements, idle_readers: Mutex::default() };
+        let shared = Shared::new(path, schema, names, Arc::default());
         Ok(Self { connection, shared, directory: directory.to_owned(), _lock: lock })
     }
 

@@ -7,6 +7,7 @@ use mytism_core::change::{Life, ObjectMeta, Slot, Stamp};
 use mytism_core::id::{AttributeId, EntityId, Hash, NodeId, ObjectId, Position, TransactionId};
 use mytism_core::journal::Cause;
 use mytism_core::query::Query;
+use mytism_core::schema::Schema;
 use mytism_core::time::Timestamp;
 use mytism_core::value::Value;
 use mytism_format::object::ObjectState;
@@ -448,6 +449,10 @@ impl View for SqliteView {
     fn kept(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let sql = "SELECT key, value FROM mytism_meta WHERE key NOT IN (?, ?) ORDER BY key";
         self.list(sql, [FORMAT_KEY, SCHEMA_KEY], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn schema(&self) -> &Arc<Schema> {
+        &self.shared.schema
     }
 
     fn copy_to(&self, path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {

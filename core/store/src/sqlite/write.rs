@@ -12,6 +12,7 @@ use super::Shared;
 use super::check;
 use super::column::to_sql;
 use super::names::quoted;
+use super::reshape::reshape;
 use super::statements::{EntityStatements, META_COUNT};
 use crate::{Batch, JournalRow, LogRow, PendingRow, StoreError, Write};
 
@@ -104,6 +105,7 @@ pub(super) fn apply(connection: &Connection, shared: &Shared, write: &Write) -> 
         Write::MendObject { object, state, history, floor } => {
             check::mend_object(connection, shared, *object, state.as_deref(), history, *floor)?;
         }
+        Write::Schema { schema, number } => reshape(connection, shared, schema, *number)?,
         Write::Put { key, value } => {
             run("INSERT OR REPLACE INTO mytism_meta(key, value) VALUES (?, ?)", &|s| s.execute(params![key, value]))?;
         }

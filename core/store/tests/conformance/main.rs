@@ -8,6 +8,7 @@ mod moving;
 mod place;
 mod promises;
 mod questions;
+mod reshaping;
 mod trouble;
 #[path = "../store/work.rs"]
 #[allow(dead_code, reason = "the other test program uses the rest of it")]

@@ -145,7 +145,10 @@ pub(crate) fn odd_schema() -> Arc<Schema> {
         entity(13, "order", Some("thing"), vec![]),
         entity(14, "pg_class", None, vec![]),
     ];
-    Arc::new(Schema::new(SchemaDef { name: "odd".to_owned(), version: "1".to_owned(), entities }).unwrap())
+    Arc::new(
+        Schema::new(SchemaDef { name: "odd".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+            .unwrap(),
+    )
 }
 
 pub(crate) fn id(number: i64) -> ObjectId {

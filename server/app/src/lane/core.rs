@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mytism_core::planted::{Bug, is};
+use mytism_store::batch::schema_of;
 use mytism_store::{Batch, Store, Write};
 
 use super::Task;
@@ -91,6 +92,10 @@ impl Core {
         let foundation = Arc::clone(&self.foundation);
         if self.unsure {
             self.state = read_again(&*foundation.store, &foundation.identity, &self.state)?;
+            let view = foundation.store.view()?;
+            if view.schema() != foundation.schema() {
+                foundation.adopt(Arc::clone(view.schema()));
+            }
             self.unsure = false;
         }
         let number = self.group + 1;
@@ -127,7 +132,13 @@ impl Core {
             numbers::note_ids(&foundation, &held.ids);
         }
         if !batch.is_empty() {
-            self.write(&batch, &next)?;
+            if let Some((schema, _)) = schema_of(&batch) {
+                // Views that somebody keeps for later would hold up a database whose tables are made anew.
+                foundation.desks.cleared(|| self.write(&batch, &next))?;
+                foundation.adopt(Arc::clone(schema));
+            } else {
+                self.write(&batch, &next)?;
+            }
             if let Some(before) = &numbers_before {
                 numbers::note(&foundation, before, &next.numbers);
             }

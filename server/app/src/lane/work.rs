@@ -122,13 +122,13 @@ impl<'v> Work<'v> {
     pub(super) fn new(foundation: &'v Foundation, state: State, place: Place<'v>) -> Self {
         let now = foundation.surroundings.now();
         let now = state.head.map_or(now, |head| now.max(head.committed_at));
-        let workspace = Workspace::new(&foundation.schema, &*foundation.store);
+        let workspace = Workspace::new(foundation.schema(), &*foundation.store);
         Self { foundation, workspace, state, now, place, events: Vec::new() }
     }
 
     /// Work that prepares something beside the lane.
     pub(crate) fn beside(foundation: &'v Foundation, state: State, view: Box<dyn View>) -> Self {
-        let workspace = Workspace::on(&foundation.schema, &*foundation.store, view);
+        let workspace = Workspace::on(foundation.schema(), &*foundation.store, view);
         Self { workspace, ..Self::new(foundation, state, Place::Beside) }
     }
 

@@ -41,7 +41,7 @@ impl App {
         let mut snapshot = self.snapshot()?;
         let head = snapshot.head;
         let total = snapshot.objects()?;
-        let schema = mytism_format::schema::write(self.schema().def())?;
+        let schema = mytism_format::schema::write(snapshot.view.schema().def())?;
         let cluster = history::cluster(&*snapshot.view)?;
         let parts = std::thread::scope(|scope| -> Result<Vec<Part>, AppError> {
             let (raw, unpacked) = mpsc::sync_channel::<Read>(READ);

@@ -17,6 +17,7 @@ use super::{Found, Step};
 use crate::apply::stamped;
 use crate::constraint::describe;
 use crate::error::AppError;
+use crate::schema_change::older;
 use crate::workspace::Workspace;
 
 /// What a transaction did, by object.
@@ -101,7 +102,9 @@ impl<'s> Plan<'s> {
             return Ok(Arc::clone(known));
         }
         let mut net = Net::new();
-        for change in self.source.read(view, place)?.changes {
+        // What the schema that holds has no place for cannot be set back.
+        let changes = self.source.read(view, place)?.changes;
+        for change in changes.into_iter().filter_map(|change| older::change(view.schema(), change)) {
             let makes = change.is_making();
             let Change { object, entity, slot, old, new } = change;
             let fresh = || Touched { entity, made: Made::Before, slots: BTreeMap::new() };

@@ -19,6 +19,7 @@ mod regressions;
 mod reigns;
 mod rollback;
 mod rules;
+mod schema_changes;
 mod snapshots;
 mod two_nodes;
 mod world;

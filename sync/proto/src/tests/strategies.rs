@@ -316,6 +316,8 @@ pub(super) fn request() -> BoxedStrategy<Request> {
         text().prop_map(|follower| R::RemoveFollower { follower }),
         (any::<bool>(), vec(text(), 0..4)).prop_map(|(begin, without)| R::Recover { begin, without }),
         Just(R::CheckSync),
+        Just(R::Schema),
+        (bytes(), hash(), any::<bool>()).prop_map(|(schema, from, apply)| R::ChangeSchema { schema, from, apply }),
         any::<bool>().prop_map(|rest| R::RestLines { rest }),
         any::<bool>().prop_map(|with_keys| R::Backup { with_keys }),
         (object(), any::<bool>()).prop_map(|(conflict, take_other)| R::ResolveConflict { conflict, take_other }),
@@ -600,6 +602,8 @@ fn reply() -> impl Strategy<Value = Reply> {
             Reply::ContentPart(ContentPart { blob: *blob, from, data, here, arrived })
         }),
         number_range().prop_map(Reply::NumberRange),
+        bytes().prop_map(|schema| Reply::Schema { schema }),
+        schema_line().prop_map(|line| Reply::SchemaStep(Box::new(line))),
         void_number().prop_map(Reply::VoidNumber),
         any::<(u64, u64)>().prop_map(|(done, total)| Reply::BackingUp(BackingUp { done, total })),
         backed_up().prop_map(Reply::BackedUp),
@@ -615,6 +619,22 @@ fn backed_up() -> impl Strategy<Value = BackedUp> {
         blobs,
         bytes,
     })
+}
+
+fn schema_line() -> impl Strategy<Value = SchemaLine> {
+    let object = (object(), text(), text()).prop_map(|(object, text, value)| ObstacleObject { object, text, value });
+    let texts = (text(), text(), text(), text());
+    (texts, of(text()), any::<u64>(), vec(object, 0..3)).prop_map(
+        |((action, name, from, to), impossible, in_the_way, objects)| SchemaLine {
+            action,
+            name,
+            from,
+            to,
+            impossible,
+            in_the_way,
+            objects,
+        },
+    )
 }
 
 fn number_range() -> impl Strategy<Value = NumberRangeLine> {

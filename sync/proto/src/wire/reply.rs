@@ -6,9 +6,9 @@ use mytism_core::id::{Hash, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
     BackedUp, BackingUp, ChangeLine, Checked, ConflictLine, ContentPart, Event, FollowerLine, HistoryLine, Imported,
-    Moved, NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, OpenReference, Output, PeerStatus,
-    PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, Settled, StampView, Status, UndoLine, Undone,
-    VoidNumberLine,
+    Moved, NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, ObstacleObject, OpenReference, Output,
+    PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, SchemaLine, Settled, StampView, Status,
+    UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 
@@ -44,6 +44,7 @@ messages! {
         REPLY_BACKED_UP BackedUp(BackedUp);
         REPLY_CONTENT_PART ContentPart(ContentPart);
         REPLY_CHECKED Checked(Checked);
+        REPLY_SCHEMA_STEP SchemaStep(Box<SchemaLine>);
     }
     sole {
         REPLY_ROW Row("v" values: Vec<(String, Output)>);
@@ -52,6 +53,7 @@ messages! {
         REPLY_ACCOUNT Account { "f" file: String };
         REPLY_RECOVERY Recovery { "w" waits: bool, "m" missing: Vec<String>, "e" epoch: u32 };
         REPLY_CONTENT_PUT ContentPut { "u" upload: u64, "b" bytes: u64 } optional { "h" hash: Hash };
+        REPLY_SCHEMA Schema { "s" schema: Vec<u8> };
         REPLY_STOPPING Stopping {};
     }
 }
@@ -76,6 +78,15 @@ mirror! {
 mirror! {
     Checked as CheckedForm { "n" compared: u64, "m" missing: u64, "x" different: u64, "r" repaired: u64 }
     optional { "a" peer: String }
+}
+mirror! {
+    SchemaLine as SchemaLineForm {
+        "a" action: String, "n" name: String, "b" from: String, "v" to: String, "w" in_the_way: u64,
+        "l" objects: Vec<ObstacleObject>,
+    } optional { "x" impossible: String }
+}
+mirror! {
+    ObstacleObject as ObstacleObjectForm { "o" object: ObjectId, "t" text: String, "v" value: String }
 }
 mirror! {
     Moved as MovedForm { "x" transaction: TransactionId, "t" time: Timestamp }

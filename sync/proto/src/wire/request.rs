@@ -1,6 +1,6 @@
 //! Mirrors of what clients ask.
 
-use mytism_core::id::{ObjectId, TransactionId};
+use mytism_core::id::{Hash, ObjectId, TransactionId};
 use mytism_core::number::Number;
 use mytism_core::operation::{
     ChangeRequest, ChangeTarget, ChangesRequest, HistoryRequest, ImportBatch, ImportLinks, ImportMode, Input, Notation,
@@ -48,6 +48,8 @@ messages! {
         REQUEST_BACKUP Backup { "k" with_keys: bool };
         REQUEST_PUT_CONTENT PutContent { "d" data: Vec<u8>, "e" end: bool } optional { "u" upload: u64 };
         REQUEST_GET_CONTENT GetContent { "o" object: ObjectId, "a" attribute: String, "f" from: u64 };
+        REQUEST_SCHEMA Schema {};
+        REQUEST_CHANGE_SCHEMA ChangeSchema { "s" schema: Vec<u8>, "f" from: Hash, "a" apply: bool };
         REQUEST_WATCH Watch {};
         REQUEST_STOP Stop {};
         REQUEST_NUMBER_RANGES NumberRanges {};

@@ -27,6 +27,7 @@
 //! 24. [`contents`]: files in objects
 //! 25. [`strangers`]: peers that mean no good
 //! 26. [`sync_check`]: what was taken out or changed is found and mended
+//! 27. [`schema_change`]: another schema while nodes run
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -54,6 +55,7 @@ mod rare;
 mod real_input;
 mod rehearsal;
 mod round_trip;
+mod schema_change;
 mod strangers;
 mod sync_check;
 mod sync_lines;

@@ -42,7 +42,8 @@ fn schema() -> Schema {
         EntityDef { id: Some(id), name: name.to_owned(), extends, ..EntityDef::default() }
     };
     let entities = vec![base, below(2, "One"), below(3, "T-wo")];
-    Schema::new(SchemaDef { name: "ddl".to_owned(), version: "1".to_owned(), entities }).unwrap()
+    Schema::new(SchemaDef { name: "ddl".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+        .unwrap()
 }
 
 fn database() -> (Schema, Connection) {

@@ -53,7 +53,10 @@ fn schema() -> Arc<Schema> {
     thing.is_abstract = true;
     let number = vec![member(211, "Number", KindDef::Decimal { precision: 28, scale: 3 }, false)];
     let entities = vec![thing, entity(21, "Part", Some("Thing"), number), entity(22, "select", Some("Thing"), vec![])];
-    Arc::new(Schema::new(SchemaDef { name: "things".to_owned(), version: "1".to_owned(), entities }).unwrap())
+    Arc::new(
+        Schema::new(SchemaDef { name: "things".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+            .unwrap(),
+    )
 }
 
 fn id(number: i64) -> ObjectId {
@@ -188,11 +191,11 @@ proptest! {
 fn conditions_reach_the_indexes_below() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory);
-    let mut view = crate::sqlite::view::SqliteView::open(&store.shared).unwrap();
+    let mut view = crate::sqlite::view::SqliteView::open(&store.shared()).unwrap();
     lay(&mut view, &(3, Some(((1, None, false), Vec::new()))));
     lay(&mut view, &(4, None));
     let check = |text: &str, expected: &[&str]| {
-        let query = parse(text, &store.shared.schema, &[], &TimeZone::UTC).unwrap();
+        let query = parse(text, &store.shared().schema, &[], &TimeZone::UTC).unwrap();
         let plan = view.explain(&query, QueryOptions::default()).unwrap().plan.join("; ");
         for part in expected {
             assert!(plan.contains(part), "{text}: {plan}");

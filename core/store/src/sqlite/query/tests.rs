@@ -78,7 +78,8 @@ fn schema() -> Schema {
     let mut ghost = entity(14, "Ghost", None, None, vec![member(141, "Name", text())]);
     ghost.is_abstract = true;
     let entities = vec![contact, person, company, order, ghost];
-    Schema::new(SchemaDef { name: "shop".to_owned(), version: "1".to_owned(), entities }).unwrap()
+    Schema::new(SchemaDef { name: "shop".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+        .unwrap()
 }
 
 /// `entity id attribute=value …`; values are texts as in an import, with `·` for a blank; objects stand as ids.

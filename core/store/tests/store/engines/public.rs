@@ -84,7 +84,8 @@ fn schema(original: &Original) -> Schema {
         }
         entities.push(EntityDef { id: Some(id), name: (*name).to_owned(), members, ..EntityDef::default() });
     }
-    Schema::new(SchemaDef { name: "public".to_owned(), version: "1".to_owned(), entities }).unwrap()
+    Schema::new(SchemaDef { name: "public".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+        .unwrap()
 }
 
 fn objects(original: &Original, schema: &Schema) -> Data {

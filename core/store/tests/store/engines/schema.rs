@@ -93,7 +93,8 @@ pub(super) fn random(dice: &mut Dice) -> Schema {
     ));
     let fourth = entity(13, beside, None, members);
     let entities = vec![first, second, third, fourth];
-    Schema::new(SchemaDef { name: "random".to_owned(), version: "1".to_owned(), entities }).unwrap()
+    Schema::new(SchemaDef { name: "random".to_owned(), version: "1".to_owned(), entities, ..SchemaDef::default() })
+        .unwrap()
 }
 
 /// One entity with attributes of all kinds that functions take.
@@ -121,7 +122,13 @@ pub(super) fn wide() -> Schema {
     ];
     let members = kinds.into_iter().zip(100..).map(|((name, kind), id)| member(id, name, kind)).collect();
     let entity = EntityDef { id: Some(10), name: "Wide".to_owned(), members, ..EntityDef::default() };
-    Schema::new(SchemaDef { name: "wide".to_owned(), version: "1".to_owned(), entities: vec![entity] }).unwrap()
+    Schema::new(SchemaDef {
+        name: "wide".to_owned(),
+        version: "1".to_owned(),
+        entities: vec![entity],
+        ..SchemaDef::default()
+    })
+    .unwrap()
 }
 
 /// Counts the names that are words of the language.
