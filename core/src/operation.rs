@@ -22,7 +22,7 @@ use crate::value::Value;
 
 pub use backup::{BackedUp, BackingUp};
 pub use content::ContentPart;
-pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached};
+pub use journal::{ChangeLine, ChangesRequest, FollowerLine, Reached, Splice};
 pub use lines::{Checked, Moved, PeerStatus};
 pub use numbers::{NumberRangeLine, VoidNumberLine};
 pub use quarantine::{QuarantineLine, SettleRequest, Settled, Settling};
@@ -54,6 +54,10 @@ pub enum Request {
     Save(SaveRequest),
     /// Find objects or compute rows; answers [`Reply::Object`] or [`Reply::Row`], one each.
     Query(QueryRequest),
+    /// Find objects or compute rows, and go on to tell what becomes of the answer until the sink is closed or the node
+    /// goes down. Answers [`Reply::Splice`], each with its rows behind it as [`Reply::Object`] or [`Reply::Row`], and
+    /// [`Reply::Reached`] wherever the rows are what the query answers there; that comes now and then without a change too.
+    Live(QueryRequest),
     /// One object with its bookkeeping; answers one [`Reply::Object`].
     Show {
         /// Which.
@@ -228,6 +232,8 @@ pub enum Reply {
     Change(ChangeLine),
     /// How far somebody is in the journal.
     Reached(Reached),
+    /// What becomes of the rows of an answer.
+    Splice(Splice),
     /// A follower of the journal.
     Follower(FollowerLine),
     /// A number range.
@@ -422,7 +428,7 @@ pub struct UndoRequest {
 }
 
 /// A value on its way out.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Hash, Debug)]
 pub enum Output {
     /// Anything but enumerations and references.
     Value(Value),
@@ -442,7 +448,7 @@ pub enum Output {
 }
 
 /// An object on its way out.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Hash, Debug)]
 pub struct ObjectView {
     /// Its id.
     pub id: ObjectId,
@@ -457,7 +463,7 @@ pub struct ObjectView {
 }
 
 /// The bookkeeping of an object.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ObjectDetail {
     /// Its making.
     pub created: StampView,
@@ -470,7 +476,7 @@ pub struct ObjectDetail {
 }
 
 /// Who, when and where, in words.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StampView {
     /// When.
     pub time: Timestamp,

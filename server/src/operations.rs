@@ -234,6 +234,8 @@ impl Operations for Direct {
                 backup::check_user(&self.project)?;
                 return back_up(&self.project, &self.app, with_keys, sink);
             }
+            // Nobody else changes anything where no node runs.
+            Request::Live(_) => return Err(mytism_app::needs_running_node()),
             Request::CheckSync if self.app.identity().authoritative => Reply::Checked(check_log(&self.app)?),
             other => {
                 let contents = &self.contents;

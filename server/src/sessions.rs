@@ -139,9 +139,14 @@ async fn write(writer: &mut FrameWriter, answer: &Answer) -> Result<(), Closed> 
     };
     match answer {
         // Rows of a long answer go out together.
-        Answer::Reply(Reply::Object(_) | Reply::Row(_) | Reply::History(_) | Reply::UndoLine(_) | Reply::Change(_)) => {
-            writer.feed(&frame).await
-        }
+        Answer::Reply(
+            Reply::Object(_)
+            | Reply::Row(_)
+            | Reply::Splice(_)
+            | Reply::History(_)
+            | Reply::UndoLine(_)
+            | Reply::Change(_),
+        ) => writer.feed(&frame).await,
         _ => writer.send(&frame).await,
     }
     .map_err(|_| Closed)

@@ -58,6 +58,18 @@ pub struct Reached {
     pub end: u64,
 }
 
+/// Rows of an answer that go, and rows that come in their place. Carried out one after another on the rows as they stand
+/// then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Splice {
+    /// Where, counted from 0.
+    pub at: u64,
+    /// So many rows go from there on.
+    pub removed: u64,
+    /// So many come in their place; they follow.
+    pub inserted: u64,
+}
+
 /// A follower of the journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FollowerLine {

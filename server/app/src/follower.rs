@@ -259,6 +259,7 @@ impl App {
     /// Lets all go who wait for something to become visible: the node goes down.
     pub fn release_followers(&self) {
         self.foundation.news.close();
+        self.foundation.interests.close();
     }
 
     /// Moves the cursor of a follower from where it is to a later row.

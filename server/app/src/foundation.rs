@@ -14,6 +14,7 @@ use crate::behaviour::Behaviour;
 use crate::clock::ClockOffset;
 use crate::contents::Contents;
 use crate::desks::Desks;
+use crate::interest::Interests;
 use crate::journal::News;
 use crate::lane::{OnCommit, State};
 use crate::numbers::Reminders;
@@ -49,6 +50,7 @@ pub(crate) struct Foundation {
     /// Where work is prepared.
     pub(crate) desks: Desks,
     pub(crate) news: News,
+    pub(crate) interests: Interests,
     pub(crate) reminders: Reminders,
     pub(crate) clock: ClockOffset,
     /// Branches all of whose log was here when they came, since this process began.
@@ -109,6 +111,7 @@ impl Foundation {
             watchers: Watchers::default(),
             desks: Desks::new(),
             news: News::at(state.journal),
+            interests: Interests::default(),
             reminders: Reminders::default(),
             clock,
             met: Mutex::default(),

@@ -43,10 +43,12 @@ mod foundation;
 pub mod history;
 mod ids;
 mod import;
+mod interest;
 mod journal;
 mod kept;
 mod lane;
 mod life;
+mod live;
 pub mod numbers;
 mod output;
 mod parted;
@@ -168,6 +170,7 @@ impl App {
                 let now = self.foundation.surroundings.now();
                 reading::query(view.schema(), &*view, context, &request, now, sink)?;
             }
+            Request::Live(request) => self.live(context, &request, sink)?,
             Request::Show { object, as_of } => {
                 let mut view = self.view()?;
                 let at = self.position(&*view, context, as_of.as_deref())?;
@@ -211,8 +214,7 @@ impl App {
             | Request::PutContent { .. }
             | Request::GetContent { .. }
             | Request::CheckSync => {
-                let failure = Failure::unreachable("node-not-running", "this needs a running node");
-                return Err(failure.hint("start it with `./mytism start`").into());
+                return Err(needs_running_node().into());
             }
         }
         Ok(())
@@ -325,6 +327,12 @@ impl App {
             ended => ended,
         }
     }
+}
+
+/// What cannot be asked of a node that does not run.
+#[must_use]
+pub fn needs_running_node() -> Failure {
+    Failure::unreachable("node-not-running", "this needs a running node").hint("start it with `./mytism start`")
 }
 
 /// The answer to a save; one that changed nothing made no transaction.

@@ -29,12 +29,7 @@ pub(crate) fn query(
     now: Timestamp,
     sink: &mut Sink<'_>,
 ) -> Result<(), AppError> {
-    let surroundings = Surroundings { params: &request.params, zone: &context.zone, now: Some(now) };
-    let parsed = match &request.entity {
-        Some(entity) => query::parse_condition(&request.text, entity, schema, &surroundings),
-        None => query::parse_with(&request.text, schema, &surroundings),
-    };
-    let parsed = parsed.map_err(Failure::from)?;
+    let parsed = parsed(schema, context, request, now)?;
     if request.explain == Some(true) {
         let options = QueryOptions { deleted: request.deleted, limit: request.limit };
         return explain(view, &parsed, options, sink);
@@ -67,6 +62,21 @@ pub(crate) fn query(
         }
     })?;
     failed.map_or(Ok(()), Err)
+}
+
+/// What a query asks for.
+pub(crate) fn parsed(
+    schema: &Schema,
+    context: &Context,
+    request: &QueryRequest,
+    now: Timestamp,
+) -> Result<query::Query, AppError> {
+    let surroundings = Surroundings { params: &request.params, zone: &context.zone, now: Some(now) };
+    let parsed = match &request.entity {
+        Some(entity) => query::parse_condition(&request.text, entity, schema, &surroundings),
+        None => query::parse_with(&request.text, schema, &surroundings),
+    };
+    Ok(parsed.map_err(Failure::from)?)
 }
 
 /// Tells how a query would be answered, as rows of what a line is and what it says.

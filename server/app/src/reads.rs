@@ -104,6 +104,12 @@ impl Moved {
         }
     }
 
+    /// What the group `group` changed, where that is remembered as a whole. It must be the last one.
+    pub(crate) fn changed_by(&self, group: u64) -> Option<impl Iterator<Item = Key>> {
+        let last = self.order.iter().rev().take_while(move |(number, _)| *number == group);
+        if group <= self.forgotten { None } else { Some(last.map(|(_, key)| *key)) }
+    }
+
     /// Whether any of the keys was changed by a group after `group`, as far as is remembered; what is not counts as
     /// changed.
     pub(crate) fn any_since(&self, group: u64, mut keys: impl Iterator<Item = Key>) -> bool {
@@ -138,6 +144,21 @@ mod tests {
             let found = moved.any_since(since, keys(looked_at).into_iter());
             assert_eq!(found, expected, "{looked_at:?} since {since}");
         }
+    }
+
+    #[test]
+    fn the_last_group_tells_what_it_changed() {
+        let mut moved = Moved::keeping(3);
+        let changed =
+            |moved: &Moved, group| moved.changed_by(group).map(|keys| keys.map(|key| key.0).collect::<Vec<_>>());
+        moved.note(1, Key(10));
+        moved.note(2, Key(20));
+        moved.note(2, Key(10));
+        moved.note(2, Key(20));
+        assert_eq!(changed(&moved, 2), Some(vec![10, 20]));
+        assert_eq!(changed(&moved, 3), Some(vec![]));
+        (0..4).for_each(|number| moved.note(3, Key(number)));
+        assert_eq!(changed(&moved, 3), None, "more than is remembered");
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod files;
 mod import;
 mod journal;
 mod life;
+mod live;
 mod node_setup;
 mod numbers;
 mod objects;
@@ -78,6 +79,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output<'_>) -> Result<Verd
         Command::Stop(arguments) => life::stop(directory, arguments.manner, output)?,
         Command::Restart(arguments) => life::restart(directory, arguments.manner, output)?,
         Command::Status(arguments) => cluster::status(directory, arguments, output)?,
+        Command::Query(arguments) if arguments.follow => live::query(directory, arguments, output)?,
         Command::Query(arguments) => objects::query(&*open()?, arguments, output)?,
         Command::Show(arguments) => objects::show(&*open()?, arguments, output)?,
         Command::History(arguments) => objects::history(&*open()?, arguments, output)?,

@@ -96,6 +96,7 @@ kinds! {
     REQUEST_PASSED = 0x0321 "Request.Passed" SMALL;
     REQUEST_FOLLOWERS = 0x0322 "Request.Followers" SMALL;
     REQUEST_REMOVE_FOLLOWER = 0x0323 "Request.RemoveFollower" SMALL;
+    REQUEST_LIVE = 0x0324 "Request.Live" LARGE;
     REQUEST_REFUSALS = 0x0338 "Request.Refusals" SMALL;
     REQUEST_REFUSAL = 0x0339 "Request.Refusal" SMALL;
     REQUEST_SETTLE = 0x033a "Request.Settle" LARGE;
@@ -127,6 +128,7 @@ kinds! {
     REPLY_CHANGE = 0x03a0 "Reply.Change" LARGE;
     REPLY_REACHED = 0x03a1 "Reply.Reached" SMALL;
     REPLY_FOLLOWER = 0x03a2 "Reply.Follower" SMALL;
+    REPLY_SPLICE = 0x03a3 "Reply.Splice" SMALL;
     REPLY_RECOVERY = 0x03b0 "Reply.Recovery" LARGE;
     REPLY_CHECKED = 0x03b4 "Reply.Checked" SMALL;
     REPLY_CONTENT_PUT = 0x03b8 "Reply.ContentPut" SMALL;

@@ -97,6 +97,7 @@ impl Core {
                 foundation.adopt(Arc::clone(view.schema()));
             }
             self.unsure = false;
+            foundation.interests.all_changed();
         }
         let number = self.group + 1;
         let place = Place::Lane { moved: &mut self.moved, group: number };
@@ -143,6 +144,7 @@ impl Core {
                 numbers::note(&foundation, before, &next.numbers);
             }
             self.group = number;
+            self.ring();
             foundation.publish(number, next.clone());
         }
         if let Some(held) = held {
@@ -153,6 +155,17 @@ impl Core {
         foundation.watchers.publish(&events);
         foundation.news.publish(self.state.journal);
         Ok(())
+    }
+
+    /// Rings for those who look at what the last group changed.
+    fn ring(&self) {
+        let interests = &self.foundation.interests;
+        if !interests.are_none() {
+            match self.moved.changed_by(self.group) {
+                Some(keys) => interests.changed(keys),
+                None => interests.all_changed(),
+            }
+        }
     }
 
     /// Makes a batch durable that leads to the state `next`. Where the engine fails, the end of the log says whether it

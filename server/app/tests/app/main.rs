@@ -9,6 +9,7 @@ mod followers;
 mod hostile;
 mod imports;
 mod lines;
+mod live;
 mod lives;
 mod materialised;
 mod numbers;

@@ -27,4 +27,7 @@ pub(crate) struct Query {
     /// Tell how it would be answered: SQL, values, indexes
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Go on and tell what becomes of the answer until interrupted; needs a running node
+    #[arg(long, conflicts_with_all = ["as_of", "explain"])]
+    pub(crate) follow: bool,
 }

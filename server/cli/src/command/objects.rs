@@ -14,14 +14,7 @@ use crate::{args, json, people};
 
 /// `query`.
 pub(crate) fn query(node: &dyn Operations, arguments: &args::Query, output: &mut Output<'_>) -> Result<(), Trouble> {
-    let request = QueryRequest {
-        limit: arguments.limit,
-        deleted: arguments.deleted,
-        as_of: arguments.as_of.clone(),
-        entity: arguments.entity.clone(),
-        explain: arguments.explain.then_some(true),
-        ..query_request(&arguments.text, &arguments.params)
-    };
+    let request = asked(arguments);
     let mut rows = Rows::new();
     let sink = &mut |reply| {
         match reply {
@@ -38,6 +31,18 @@ pub(crate) fn query(node: &dyn Operations, arguments: &args::Query, output: &mut
         rows.finish(output);
     }
     Ok(())
+}
+
+/// What is asked for.
+pub(super) fn asked(arguments: &args::Query) -> QueryRequest {
+    QueryRequest {
+        limit: arguments.limit,
+        deleted: arguments.deleted,
+        as_of: arguments.as_of.clone(),
+        entity: arguments.entity.clone(),
+        explain: arguments.explain.then_some(true),
+        ..query_request(&arguments.text, &arguments.params)
+    }
 }
 
 /// A query with its parameters. A text stands for a value of any kind, so parameters are sent as they are written.
@@ -171,6 +176,7 @@ mod tests {
             limit: Some(2),
             deleted: true,
             explain: true,
+            follow: false,
         }
     }
 

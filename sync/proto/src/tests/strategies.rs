@@ -258,6 +258,22 @@ fn changes() -> impl Strategy<Value = ChangesRequest> {
         .prop_map(|(follower, after, (from_now, rows, wait))| ChangesRequest { follower, after, from_now, rows, wait })
 }
 
+fn query() -> impl Strategy<Value = QueryRequest> {
+    let asked = (text(), inputs(), of(any::<u64>()), any::<bool>(), of(text()));
+    (asked, of(any::<bool>()), of(text()), of(any::<bool>())).prop_map(
+        |((text, params, limit, deleted, as_of), keys, entity, explain)| QueryRequest {
+            text,
+            params,
+            limit,
+            deleted,
+            as_of,
+            keys,
+            entity,
+            explain,
+        },
+    )
+}
+
 pub(super) fn request() -> BoxedStrategy<Request> {
     use Request as R;
     let plain = prop_oneof![
@@ -274,19 +290,8 @@ pub(super) fn request() -> BoxedStrategy<Request> {
     prop_oneof![
         plain,
         (text(), vec(change(), 0..4)).prop_map(|(description, changes)| R::Save(SaveRequest { description, changes })),
-        (
-            text(),
-            inputs(),
-            of(any::<u64>()),
-            any::<bool>(),
-            of(text()),
-            of(any::<bool>()),
-            of(text()),
-            of(any::<bool>())
-        )
-            .prop_map(|(text, params, limit, deleted, as_of, keys, entity, explain)| {
-                R::Query(QueryRequest { text, params, limit, deleted, as_of, keys, entity, explain })
-            }),
+        query().prop_map(R::Query),
+        query().prop_map(R::Live),
         (object(), of(text())).prop_map(|(object, as_of)| R::Show { object, as_of }),
         (object(), of(text()), of(any::<u64>()), of(any::<u64>())).prop_map(|(object, attribute, after, limit)| {
             R::History(HistoryRequest { object, attribute, after, limit })
@@ -584,6 +589,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         undone().prop_map(Reply::Undone),
         change_line().prop_map(Reply::Change),
         any::<(u64, u64)>().prop_map(|(cursor, end)| Reply::Reached(Reached { cursor, end })),
+        any::<(u64, u64, u64)>().prop_map(|(at, removed, inserted)| Reply::Splice(Splice { at, removed, inserted })),
         follower().prop_map(Reply::Follower),
         (of(text()), any::<(u64, u64, u64, u64)>()).prop_map(|(peer, (compared, missing, different, repaired))| {
             Reply::Checked(Checked { peer, compared, missing, different, repaired })

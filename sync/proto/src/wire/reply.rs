@@ -7,7 +7,7 @@ use mytism_core::number::Number;
 use mytism_core::operation::{
     BackedUp, BackingUp, ChangeLine, Checked, ConflictLine, ContentPart, Event, FollowerLine, HistoryLine, Imported,
     Moved, NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, ObstacleObject, OpenReference, Output,
-    PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, SchemaLine, Settled, StampView, Status,
+    PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, SchemaLine, Settled, Splice, StampView, Status,
     UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
@@ -37,6 +37,7 @@ messages! {
         REPLY_UNDONE Undone(Undone);
         REPLY_CHANGE Change(ChangeLine);
         REPLY_REACHED Reached(Reached);
+        REPLY_SPLICE Splice(Splice);
         REPLY_FOLLOWER Follower(FollowerLine);
         REPLY_NUMBER_RANGE NumberRange(NumberRangeLine);
         REPLY_VOID_NUMBER VoidNumber(VoidNumberLine);
@@ -158,6 +159,9 @@ mirror! {
 }
 mirror! {
     Reached as ReachedForm { "c" cursor: u64, "e" end: u64 }
+}
+mirror! {
+    Splice as SpliceForm { "a" at: u64, "r" removed: u64, "i" inserted: u64 }
 }
 mirror! {
     FollowerLine as FollowerForm { "a" name: String, "c" cursor: u64, "b" behind: u64, "t" moved: Timestamp }

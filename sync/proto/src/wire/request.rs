@@ -21,6 +21,7 @@ messages! {
     whole {
         REQUEST_SAVE Save(SaveRequest);
         REQUEST_QUERY Query(QueryRequest);
+        REQUEST_LIVE Live(QueryRequest);
         REQUEST_IMPORT Import(ImportBatch);
         REQUEST_IMPORT_LINKS ImportLinks(ImportLinks);
         REQUEST_HISTORY History(HistoryRequest);

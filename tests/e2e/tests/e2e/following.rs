@@ -16,8 +16,11 @@ struct Following {
 
 impl Following {
     fn start(project: &Project, name: &str, more: &[&str]) -> Self {
-        let arguments = [&["--json", "changes", "--follow", "--name", name], more].concat();
-        let mut command = project.command(&arguments);
+        Self::run(project, &[&["--json", "changes", "--follow", "--name", name], more].concat())
+    }
+
+    fn run(project: &Project, arguments: &[&str]) -> Self {
+        let mut command = project.command(arguments);
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Self { process, lines }
@@ -99,6 +102,41 @@ fn a_follower_goes_on_where_it_was_cut_off() {
     let _error = head.project().run_json(&["followers", "remove", "labels"], "").error(3, "unknown-follower");
     let _error = head.project().run_json(&["changes", "--after", "99999"], "").error(3, "journal-ahead");
     let _error = head.project().run_json(&["changes", "--follow"], "").error(4, "node-not-running");
+}
+
+#[test]
+fn a_query_tells_what_becomes_of_its_answer() {
+    let mut head = head_office();
+    let mut branch = branch(&head, "berlin");
+    customer(head.project(), "A", "Berlin");
+    wait_until_in_step(head.project(), &[branch.project()]);
+    let query = "select CustomerID, City from Customer where City != 'Ulm' order by CustomerID";
+    let mut following = Following::run(branch.project(), &["--json", "query", "--follow", query]);
+    let mut rows: Vec<Json> = Vec::new();
+    let mut until = |wanted: &[(&str, &str)]| {
+        let wanted: Vec<Json> = wanted.iter().map(|(id, city)| json!({"CustomerID": id, "City": city})).collect();
+        loop {
+            let line = following.next();
+            if let Some(at) = line["at"].as_u64() {
+                let (at, removed) = (at as usize, line["removed"].as_u64().unwrap() as usize);
+                rows.splice(at..at + removed, line["rows"].as_array().unwrap().clone());
+            } else if line["cursor"].is_u64() && rows == wanted {
+                return;
+            }
+        }
+    };
+    until(&[("A", "Berlin")]);
+    // Of others, own, and what the head office decides otherwise.
+    customer(head.project(), "C", "Bonn");
+    until(&[("A", "Berlin"), ("C", "Bonn")]);
+    head.stop();
+    customer(branch.project(), "B", "Kiel");
+    until(&[("A", "Berlin"), ("B", "Kiel"), ("C", "Bonn")]);
+    customer(head.project(), "B", "Jena");
+    let _ready = head.restart();
+    until(&[("A", "Berlin"), ("B", "Jena"), ("C", "Bonn")]);
+    branch.stop();
+    let _error = branch.project().run_json(&["query", "--follow", query], "").error(4, "node-not-running");
 }
 
 #[test]

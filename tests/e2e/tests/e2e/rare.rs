@@ -35,8 +35,8 @@ fn an_abstract_entity_has_no_objects_of_its_own() {
 }
 
 #[test]
-fn more_references_than_one_save_can_look_at_are_refused() {
-    const ORDERS: u32 = 100_000;
+fn more_objects_than_one_save_or_follower_can_look_at_are_refused() {
+    const ORDERS: u32 = 100_001;
     let project = Project::head_office("hamburg", &schema());
     let id = customer(&project, "ALFKI", "Berlin");
     let mut rows = String::from("OrderID,Customer\n");
@@ -48,6 +48,8 @@ fn more_references_than_one_save_can_look_at_are_refused() {
     let _error = project.run_json(&["save"], &delete).error(3, "too-many-references");
     let orders = project.query("select count(*) as n from Order o where o.Customer = 'ALFKI'");
     assert_eq!(orders, [json!({"n": ORDERS})]);
+    let _head = RunningNode::start(&project);
+    let _error = project.run_json(&["query", "--follow", "from Order o"], "").error(3, "too-many-rows");
 }
 
 #[test]
