@@ -1,7 +1,8 @@
 //! What a branch holds compared with its head office, over a stream of its own: both ends.
 //!
-//! Both hold still at one position while saves go on. The branch asks; what differs it takes from the head office, a
-//! range in one commit. The tree of sums is [`mytism_sync::check`]'s matter, what is held and mended the use cases'.
+//! Both hold still at one position while saves go on. The branch asks; entries that differ it takes from the head office,
+//! a range in one commit. Objects it holds against its own log first, and what still differs then is mended by the log
+//! too, so that damage at the head office stays there. The tree of sums is [`mytism_sync::check`]'s matter, what is held and mended the use cases'.
 
 pub(crate) mod daily;
 
@@ -159,6 +160,15 @@ pub(crate) async fn compare(shared: &Arc<Shared>, scope: Scope) -> Result<Checke
         if ranges == 0 {
             break;
         }
+        if mended.doubtful > 0 && mended.repaired == 0 {
+            all.different += mended.doubtful;
+            tracing::warn!(
+                "{} objects are here as the log says and otherwise at {}: `./mytism sync check` there mends them",
+                mended.doubtful,
+                shared.head_name
+            );
+            break;
+        }
         if round == ROUNDS {
             // What differs still, though it was mended or nobody knows what is wrong with it.
             all.different += ranges;
@@ -227,6 +237,9 @@ async fn once(shared: &Arc<Shared>, connection: &PeerConnection, scope: Scope) -
         mended = mended.with(line.mend_entries(shared, range).await?);
     }
     if scope == Scope::Whole {
+        let app = Arc::clone(&shared.app);
+        let (_, by_the_log) = blocking(move || Ok(app.check_objects()?)).await?;
+        mended = mended.with(by_the_log);
         line.line.send(&PeerMessage::CheckWithout { objects: moving.iter().copied().collect() })?;
         holding.leave_out(moving)?;
         let ids = CheckRange { after: 0, to: OBJECT_ID_MAX.unsigned_abs() };

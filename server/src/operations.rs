@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mytism_app::check::Mended;
 use mytism_app::surroundings::{Machine, Surroundings};
 use mytism_app::{App, Context};
 use mytism_core::failure::Failure;
@@ -85,10 +86,10 @@ impl RunningNode {
         Ok(status)
     }
 
-    /// Compares what is here with the head office; a head office looks at its own log.
+    /// Compares what is here with the head office; a head office looks at its own log, and at its objects by that.
     fn check(&self) -> Result<Checked, Failure> {
         if self.0.app.identity().authoritative {
-            return check_log(&self.0.app);
+            return check_itself(&self.0.app);
         }
         // Requests are carried out beside the tasks, where waiting for one of them is allowed.
         let checked = Handle::current().block_on(check::compare(&self.0, Scope::Whole))?;
@@ -190,11 +191,25 @@ fn back_up(project: &Project, app: &App, with_keys: bool, sink: &mut Sink<'_>) -
     Ok(())
 }
 
-/// Whether the log of a node holds together by itself.
-fn check_log(app: &App) -> Result<Checked, Failure> {
-    let (compared, found) = app.check_log().map_err(|error| error.failure())?;
-    let (missing, different) = (found.missing, found.different);
-    Ok(Checked { peer: None, compared, missing, different, repaired: 0 })
+/// Whether the log of a node holds together by itself; where it does, its objects are held against it and mended.
+fn check_itself(app: &App) -> Result<Checked, Failure> {
+    let (entries, mut found) = app.check_log().map_err(|error| error.failure())?;
+    let mut compared = entries;
+    if found.missing + found.different > 0 {
+        tracing::warn!("{} entries of the log are missing and {} are damaged", found.missing, found.different);
+    } else {
+        let (objects, mended) = app.check_objects().map_err(|error| error.failure())?;
+        compared += objects;
+        found = mended;
+        if mended.missing + mended.different > 0 {
+            let (missing, different) = (mended.missing, mended.different);
+            tracing::warn!(
+                "{missing} objects were missing and {different} were otherwise than the log says; they are good now"
+            );
+        }
+    }
+    let Mended { missing, different, repaired, .. } = found;
+    Ok(Checked { peer: None, compared, missing, different, repaired })
 }
 
 /// A node that does not run.
@@ -236,7 +251,7 @@ impl Operations for Direct {
             }
             // Nobody else changes anything where no node runs.
             Request::Live(_) => return Err(mytism_app::needs_running_node()),
-            Request::CheckSync if self.app.identity().authoritative => Reply::Checked(check_log(&self.app)?),
+            Request::CheckSync if self.app.identity().authoritative => Reply::Checked(check_itself(&self.app)?),
             other => {
                 let contents = &self.contents;
                 return self.app.call(&Context::local(), other, &mut |reply| sink(contents.marked(reply)));

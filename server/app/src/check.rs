@@ -4,6 +4,11 @@
 //! computed before is believed. An object goes with the elements of its sets and with the entries that changed it. What
 //! pending transactions touch is left out, since a head office does not know of it, and so is what changed behind the
 //! position. Nothing here knows who compares, or how that is told.
+//!
+//! Where two nodes hold an object otherwise, the log decides ([`by_the_log`]): it is the same at both, and a head office
+//! may be the one whose tables were damaged. Only a branch whose history is still arriving takes its word.
+
+mod by_the_log;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +21,9 @@ use mytism_store::{Head, LogRow, QuarantineRow, View, Write};
 use crate::App;
 use crate::apply::ArrivingEntry;
 use crate::error::AppError;
+use crate::history;
 use crate::lane::Work;
+use by_the_log::{Entries, Told, is_right};
 
 /// Things that are read at a time.
 const ROWS: u32 = 500;
@@ -53,6 +60,8 @@ pub struct Mended {
     pub different: u64,
     /// Things that are as they should be now.
     pub repaired: u64,
+    /// Objects that are as the log says here, and otherwise at the other node.
+    pub doubtful: u64,
 }
 
 impl Mended {
@@ -63,6 +72,7 @@ impl Mended {
             missing: self.missing + other.missing,
             different: self.different + other.different,
             repaired: self.repaired + other.repaired,
+            doubtful: self.doubtful + other.doubtful,
         }
     }
 }
@@ -224,22 +234,10 @@ fn mend_objects(
 ) -> Result<Mended, AppError> {
     let mut mended = Mended::default();
     let mut writes = Vec::new();
+    let schema = work.workspace.schema;
     let view = work.workspace.view()?;
-    let mut ours: BTreeMap<u64, Option<ObjectState>> = BTreeMap::new();
-    let mut last = after;
-    'all: loop {
-        let found = view.objects_found(key(last), ROWS)?;
-        if found.is_empty() {
-            break;
-        }
-        for (id, state) in found {
-            last = id.get().unsigned_abs();
-            if last > to {
-                break 'all;
-            }
-            ours.insert(last, state);
-        }
-    }
+    let ours = found_between(view, after, to)?;
+    let mut entries = history::check_whole(view).is_ok().then(|| Entries::of(view));
     let ids: BTreeSet<u64> = ours.keys().chain(theirs.keys()).copied().collect();
     for id in ids {
         let Some(object) = ObjectId::new(key(id)).filter(|_| id > after && id <= to) else { continue };
@@ -249,7 +247,7 @@ fn mend_objects(
             continue;
         }
         let good = theirs.get(&id);
-        let is_there = ours.get(&id).is_some_and(Option::is_some);
+        let state = ours.get(&id).and_then(Option::as_ref);
         let is_good = match (ours.get(&id), good) {
             (None, None) => true,
             (Some(Some(state)), Some((good, numbers))) => state == good && history == *numbers,
@@ -258,15 +256,40 @@ fn mend_objects(
         if is_good {
             continue;
         }
-        mended.missing += u64::from(!is_there);
-        mended.different += u64::from(is_there);
+        let others: BTreeSet<u64> = good.into_iter().flat_map(|(_, numbers)| numbers.iter().copied()).collect();
+        let good = if let Some(entries) = &mut entries {
+            if is_right(entries, object, state, &others)? {
+                mended.doubtful += 1;
+                continue;
+            }
+            Told::of(entries, object, &others)?.map(|told| told.filled(schema, good.map(|one| &one.0)))
+        } else {
+            good.cloned()
+        };
+        mended.missing += u64::from(state.is_none());
+        mended.different += u64::from(state.is_some());
         mended.repaired += 1;
-        let history = good.map(|(_, numbers)| numbers.clone()).unwrap_or_default();
-        let state = good.map(|(state, _)| Box::new(state.clone()));
-        writes.push(Write::MendObject { object, state, history, floor });
+        let (state, history) = good.map(|(state, history)| (Box::new(state), history)).unzip();
+        writes.push(Write::MendObject { object, state, history: history.unwrap_or_default(), floor });
     }
     writes.into_iter().for_each(|write| work.workspace.write(write));
     Ok(mended)
+}
+
+/// What is stored of the objects behind an id and up to another one.
+fn found_between(view: &dyn View, after: u64, to: u64) -> Result<BTreeMap<u64, Option<ObjectState>>, AppError> {
+    let mut between = BTreeMap::new();
+    let mut last = after;
+    loop {
+        let found = view.objects_found(key(last), ROWS)?;
+        let Some((end, _)) = found.last() else { return Ok(between) };
+        last = end.get().unsigned_abs();
+        let found = found.into_iter().map(|(id, state)| (id.get().unsigned_abs(), state));
+        between.extend(found.filter(|(id, _)| *id <= to));
+        if last >= to {
+            return Ok(between);
+        }
+    }
 }
 
 /// Ids are below 2^53.

@@ -170,7 +170,7 @@ mod tests {
     fn carried_out(old: &[u64], new: &[u64]) -> Vec<u64> {
         let mut rows = old.to_vec();
         for Splice { at, removed, inserted } in splices(old, new) {
-            let (at, removed, inserted) = (at as usize, removed as usize, inserted as usize);
+            let [at, removed, inserted] = [at, removed, inserted].map(|number| usize::try_from(number).unwrap());
             rows.splice(at..at + removed, new[at..at + inserted].iter().copied());
         }
         rows

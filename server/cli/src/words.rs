@@ -89,7 +89,7 @@ words! {
     over_tcp: "over TCP, UDP does not pass", "über TCP, UDP kommt nicht durch";
     over_plain: "over TCP without encryption", "über TCP ohne Verschlüsselung";
     compared_with: "{} {entry or object|entries and objects} compared with {}", "{} {Eintrag oder Objekt|Einträge und Objekte} mit {} verglichen";
-    compared_log: "{} {entry|entries} of the log read and checked", "{} {Eintrag|Einträge} des Protokolls gelesen und geprüft";
+    compared_log: "{} {entry of the log or object|entries of the log and objects} read and checked", "{} {Eintrag des Protokolls oder Objekt|Einträge des Protokolls und Objekte} gelesen und geprüft";
     nothing_differs: "nothing differs", "keine Unterschiede";
     differs: "{} {was|were} missing and {} {was|were} different here; {} {is|are} good now", "{} {fehlte|fehlten} und {} {war|waren} hier anders; {} {ist|sind} jetzt gut";
     not_mended: "what is not good now needs a look: logs/mytism.log says more; a good copy of this database is a backup, or another node", "was jetzt nicht gut ist, braucht einen Blick: mehr steht in logs/mytism.log; eine gute Kopie dieser Datenbank ist eine Sicherung oder ein anderer Knoten";

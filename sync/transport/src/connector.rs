@@ -416,7 +416,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_no_answer() {
-        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let key = NodeKey::generate().unwrap();
         let address = silent.local_addr().unwrap().to_string();
         let error = connect(&address, &key, key.public(), Duration::from_millis(300)).await.unwrap_err();

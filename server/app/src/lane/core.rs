@@ -137,6 +137,7 @@ impl Core {
                 // Views that somebody keeps for later would hold up a database whose tables are made anew.
                 foundation.desks.cleared(|| self.write(&batch, &next))?;
                 foundation.adopt(Arc::clone(schema));
+                foundation.interests.all_changed();
             } else {
                 self.write(&batch, &next)?;
             }

@@ -7,8 +7,8 @@ use mytism_core::number::Number;
 use mytism_core::operation::{
     BackedUp, BackingUp, ChangeLine, Checked, ConflictLine, ContentPart, Event, FollowerLine, HistoryLine, Imported,
     Moved, NodeLine, NumberRangeLine, ObjectDetail, ObjectView, Obstacle, ObstacleObject, OpenReference, Output,
-    PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, SchemaLine, Settled, Splice, StampView, Status,
-    UndoLine, Undone, VoidNumberLine,
+    PeerStatus, PreviewRow, QuarantineLine, Reached, Reply, RowOutcome, Saved, SchemaLine, Settled, Splice, StampView,
+    Status, UndoLine, Undone, VoidNumberLine,
 };
 use mytism_core::time::Timestamp;
 

@@ -118,7 +118,8 @@ fn a_query_tells_what_becomes_of_its_answer() {
         loop {
             let line = following.next();
             if let Some(at) = line["at"].as_u64() {
-                let (at, removed) = (at as usize, line["removed"].as_u64().unwrap() as usize);
+                let place = |number: u64| usize::try_from(number).unwrap();
+                let (at, removed) = (place(at), place(line["removed"].as_u64().unwrap()));
                 rows.splice(at..at + removed, line["rows"].as_array().unwrap().clone());
             } else if line["cursor"].is_u64() && rows == wanted {
                 return;
