@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use quinn::{Connecting, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportErrorCode};
+use quinn::{Connecting, ConnectionError, Endpoint, TransportErrorCode};
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -326,11 +326,7 @@ impl OverQuic {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let mut settings = EndpointConfig::default();
-        tls::take_large_datagrams(&mut settings);
-        let endpoint = UdpSocket::bind(from)
-            .and_then(|socket| Endpoint::new(settings, None, socket, Arc::new(TokioRuntime)))
-            .map_err(socket_error)?;
+        let endpoint = Endpoint::client(from).map_err(socket_error)?;
         let connecting =
             endpoint.connect_with(config, to, SERVER_NAME).map_err(|error| socket_error(io::Error::other(error)))?;
         Ok(Self { address, expected, found, endpoint, connecting })
@@ -416,7 +412,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_no_answer() {
-        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let key = NodeKey::generate().unwrap();
         let address = silent.local_addr().unwrap().to_string();
         let error = connect(&address, &key, key.public(), Duration::from_millis(300)).await.unwrap_err();

@@ -211,7 +211,6 @@ impl Listener {
 fn endpoint_config(key: &NodeKey) -> EndpointConfig {
     let mut config = EndpointConfig::new(Arc::new(key.derived("stateless reset")));
     config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
-    tls::take_large_datagrams(&mut config);
     config
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use quinn::{IdleTimeout, TransportConfig, VarInt};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature_with_raw_key};
@@ -34,16 +34,6 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// What a peer that is welcome may send before it is read.
 pub(crate) const CONNECTION_WINDOW: VarInt = VarInt::from_u32(CONNECTION_WINDOW_BYTES);
 const STREAMS_MAX: u32 = 16;
-/// Bytes of one datagram at most, where the path carries so many: on the machine itself, and in networks with large
-/// frames. Each costs the same work, however long it is, so a copy between two nodes of one machine is twice as fast as
-/// with those of an Ethernet. Ten of them, which is what is handed to the system in one call, must stay below its 64 KiB.
-const DATAGRAM_BYTES_MAX: u16 = 6_500;
-
-/// Takes datagrams as large as this node would send them.
-pub(crate) fn take_large_datagrams(config: &mut EndpointConfig) {
-    // Fails only for less than the least that there is; what is usual is taken then.
-    let _usual = config.max_udp_payload_size(DATAGRAM_BYTES_MAX);
-}
 
 /// What a listening node says and accepts over QUIC.
 pub(crate) fn quic_server(key: &NodeKey) -> Result<quinn::ServerConfig, Error> {
@@ -124,10 +114,7 @@ fn certified(key: &NodeKey) -> Result<Arc<CertifiedKey>, Error> {
 
 fn transport_config() -> TransportConfig {
     let mut config = TransportConfig::default();
-    let mut path = MtuDiscoveryConfig::default();
-    path.upper_bound(DATAGRAM_BYTES_MAX);
     config
-        .mtu_discovery_config(Some(path))
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
