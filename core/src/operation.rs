@@ -745,6 +745,8 @@ pub struct Status {
     pub blob_bytes: Option<u64>,
     /// Contents that are named here and have not come yet.
     pub blobs_wanted: Option<u64>,
+    /// Name of the engine that keeps the data, as people write it; nothing where the node does not say.
+    pub store: Option<String>,
     /// When the node started.
     pub since: Option<Timestamp>,
     /// The other nodes that this one talks to.

@@ -67,6 +67,12 @@ pub(crate) fn place(project: &Project, database: Option<&Database>) -> String {
     }
 }
 
+/// Name of the engine that keeps the data of a project, as people write it.
+pub(crate) fn engine(project: &Project) -> String {
+    let name = if matches!(of(project), Ok(Some(_))) { "PostgreSQL" } else { "SQLite" };
+    name.to_owned()
+}
+
 /// Refuses what works on files of the embedded engine alone.
 ///
 /// # Errors
@@ -78,7 +84,10 @@ pub(crate) fn refuse_server(project: &Project, what: &str) -> Result<(), Failure
             "not-in-postgres",
             format!("this version cannot {what} while the data of {} are in PostgreSQL", project.directory().display()),
         )
-        .hint("move them to SQLite with `./mytism migrate-store` before, and back afterwards")),
+        .hint(
+            "move them to SQLite with `./mytism migrate-store` before, and back afterwards; where that database is lost, \
+             take `store` and `url` of [DBMan] out of the configuration instead",
+        )),
     }
 }
 

@@ -14,6 +14,7 @@ use mytism_store::sqlite::{SqliteFilling, SqliteStore};
 use mytism_store::transfer::{self, Content};
 use mytism_store::{Filling, Store, StoreError, View};
 
+use crate::backup;
 use crate::config::{Config, Database, Process, check, read_text};
 use crate::database;
 use crate::node::in_use;
@@ -42,9 +43,16 @@ pub type MovingProgress<'p> = dyn FnMut(&'static str, u64, u64) + 'p;
 /// with the old ones then.
 pub fn move_data(directory: &Path, url: Option<&str>, progress: &mut MovingProgress<'_>) -> Result<Moved, Failure> {
     let project = Project::at(directory);
+    backup::check_user(&project)?;
     let before = project.config()?.database();
     let text = changed(&project, url)?;
     let after = read(&project, &text)?.database();
+    if let (Some(url), Some(database)) = (url, &after)
+        && database.url.reveal() != url
+    {
+        let message = "the environment names another address than --url, and it would count: nothing was moved";
+        return Err(Failure::usage("wrong-use", message).hint("unset MYTISM_DBMAN_URL, or leave out what differs"));
+    }
     let place = |database: Option<&Database>| database::place(&project, database);
     let (from, to) = (place(before.as_ref()), place(after.as_ref()));
     if from == to {

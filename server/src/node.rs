@@ -149,6 +149,7 @@ impl Shared {
 /// # Errors
 /// When another process uses it, it is damaged, or it is an earlier life of the node.
 pub(crate) fn open(project: &Project) -> Result<Arc<App>, Failure> {
+    backup::check_user(project)?;
     backup::finish(project)?;
     let (store, schema) = database::open(project).map_err(|error| match error {
         Opening::Store(StoreError::InUse { path }) if path == project.lock_file() => in_use(project),

@@ -16,6 +16,7 @@ use crate::backup;
 use crate::check::{self, Scope};
 use crate::config::{Address, Config, Live};
 use crate::contents::{self, Contents};
+use crate::database;
 use crate::enrol;
 use crate::node::{Shared, open};
 use crate::peers::rest_lines;
@@ -82,6 +83,7 @@ impl RunningNode {
         status.since = Some(shared.started);
         status.sync = self.lines()?;
         status.lines_rest = Some(shared.peers.resting().is_on());
+        status.store = Some(database::engine(&shared.project));
         shared.contents.count(&mut status);
         Ok(status)
     }
@@ -222,6 +224,7 @@ struct Direct {
 impl Direct {
     fn status(&self, lines_rest: bool) -> Result<Reply, Failure> {
         let mut status = self.app.status().map_err(|error| error.failure())?;
+        status.store = Some(database::engine(&self.project));
         self.contents.count(&mut status);
         status.lines_rest = Some(lines_rest);
         Ok(Reply::Status(Box::new(status)))

@@ -287,6 +287,8 @@ impl App {
             blobs: None,
             blob_bytes: None,
             blobs_wanted: None,
+            // Known to who opened it.
+            store: None,
         })
     }
 

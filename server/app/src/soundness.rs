@@ -59,7 +59,7 @@ impl App {
             return Err(damaged(damages.join("\n")));
         }
         let entries = chain(&*view, progress)?;
-        Ok(Sound { entries, objects: view.object_count()?, pending: view.pending_count()? })
+        Ok(Sound { entries, objects: view.object_count()?, pending: waiting(&*view)? })
     }
 }
 
@@ -133,6 +133,25 @@ fn chain(view: &dyn View, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, App
             (number, hash) = (linked.0, Some(linked.1));
         }
         progress(number, total);
+    }
+}
+
+/// Reads what waits for the head office, which is in no log; returns how many transactions it is.
+fn waiting(view: &dyn View) -> Result<u64, AppError> {
+    let (mut count, mut after) = (0, i64::MIN);
+    loop {
+        let rows = view.pending_after(after, ENTRIES.0, ENTRIES.1)?;
+        let Some(last) = rows.last() else { return Ok(count) };
+        after = last.place;
+        for row in rows {
+            let wrong =
+                |what: &str| damaged(format!("transaction {}, which waits, is damaged: {what}", row.transaction));
+            let read = transaction::read(row.bytes).map_err(|error| wrong(&error.to_string()))?;
+            if read.transaction.id != row.transaction {
+                return Err(wrong("it has another name"));
+            }
+            count += 1;
+        }
     }
 }
 

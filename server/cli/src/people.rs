@@ -71,7 +71,15 @@ pub(crate) fn status(status: &Status, now: i64, program: &str, unmended: u64, ou
     }
     let objects = fill(words.objects, &[&words.count(status.objects)]);
     let log = fill(words.log_entries, &[&words.count(status.log_position)]);
-    entry(output, words.status_store, &[format!("SQLite {}   {objects}   {log}", words.bytes(status.database_bytes))]);
+    entry(
+        output,
+        words.status_store,
+        &[format!(
+            "{} {}   {objects}   {log}",
+            harmless(status.store.as_deref().unwrap_or("SQLite")),
+            words.bytes(status.database_bytes)
+        )],
+    );
     if let (Some(blobs), bytes) = (status.blobs, status.blob_bytes)
         && (blobs > 0 || status.blobs_wanted.is_some_and(|wanted| wanted > 0))
     {

@@ -103,7 +103,7 @@ fn measurements_are_chosen_by_name() {
     assert_eq!(count(&["comit"]), unknown("did you mean \"commit\"?"));
     assert_eq!(
         count(&["commit", "x"]),
-        unknown("there are: commit, protocol, import, log, replicate, catch-up, lag, join, journal, past, blob")
+        unknown("there are: commit, protocol, import, log, replicate, catch-up, lag, join, journal, past, query, blob")
     );
 }
 

@@ -393,7 +393,7 @@ fn status() -> impl Strategy<Value = Status> {
     let texts = (text(), text(), text(), text(), text());
     let counts = any::<(u64, u64, u64, u64, u64, u64)>();
     let blobs = any::<(Option<u64>, Option<u64>, Option<u64>)>();
-    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()), of(any::<u64>()), blobs);
+    let rule = (of(text()), of(vec(text(), 0..4)), of(any::<bool>()), of(any::<u64>()), blobs, of(text()));
     (texts, any::<u32>(), counts, of(time()), vec(peer_status(), 0..4), rule).prop_map(
         |(
             (node, role, version, schema, log_hash),
@@ -401,7 +401,7 @@ fn status() -> impl Strategy<Value = Status> {
             counts,
             since,
             sync,
-            (state, waits_for, lines_rest, history_begin, (blobs, blob_bytes, blobs_wanted)),
+            (state, waits_for, lines_rest, history_begin, (blobs, blob_bytes, blobs_wanted), store),
         )| {
             Status {
                 node,
@@ -425,6 +425,7 @@ fn status() -> impl Strategy<Value = Status> {
                 blobs,
                 blob_bytes,
                 blobs_wanted,
+                store,
             }
         },
     )

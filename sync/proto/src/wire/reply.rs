@@ -65,7 +65,7 @@ mirror! {
         "epoch" epoch: u32, "position" log_position: u64, "hash" log_hash: String, "pending" pending: u64,
         "objects" objects: u64, "bytes" database_bytes: u64, "conflicts" conflicts: u64, "quarantine" quarantine: u64,
         "sync" sync: Vec<PeerStatus>,
-    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool, "begin" history_begin: u64, "blobs" blobs: u64, "blob_bytes" blob_bytes: u64, "blobs_wanted" blobs_wanted: u64 }
+    } optional { "since" since: Timestamp, "state" state: String, "waits" waits_for: Vec<String>, "rest" lines_rest: bool, "begin" history_begin: u64, "blobs" blobs: u64, "blob_bytes" blob_bytes: u64, "blobs_wanted" blobs_wanted: u64, "store" store: String }
 }
 mirror! {
     PeerStatus as PeerStatusForm {

@@ -41,6 +41,9 @@ fn a_head_office_on_a_server_and_a_branch_with_files() {
     let other = RunningNode::start(&branch);
     wait_until_in_step(&head, &[&branch]);
     assert_eq!(counts(&head), counts(&branch));
+    assert_eq!((&head.status()["store"], &branch.status()["store"]), (&json!("PostgreSQL"), &json!("SQLite")));
+    let checked = head.run_json(&["sync", "check"], "").success().json();
+    assert_eq!((&checked["missing"], &checked["different"]), (&json!(0), &json!(0)), "{checked}");
     let new = |code: &str| json!({"changes": [{"new": "a", "entity": "Shipper", "values": {"ShipperID": code.len(), "CompanyName": code}}]});
     let _ours = head.save(&new("of the head office"));
     let _theirs = branch.save(&new("of the branch"));
@@ -74,6 +77,10 @@ fn data_move_to_a_server_and_back() {
     let _running = project.run_json(&["migrate-store", "postgres", "--url", &address], "").error(1, "project-in-use");
     drop(node);
     let _there = project.run_json(&["migrate-store", "sqlite"], "").error(3, "store-already");
+    let mut elsewhere = project.command(&["migrate-store", "postgres", "--url", &address]);
+    let elsewhere = elsewhere.env("MYTISM_DBMAN_URL", "postgresql://localhost/other").output().unwrap();
+    let told = String::from_utf8([elsewhere.stdout, elsewhere.stderr].concat()).unwrap();
+    assert!(elsewhere.status.code() == Some(2) && told.contains("another address"), "{told}");
     let moved = project.run_json(&["migrate-store", "postgres", "--url", &address], "").success().json();
     assert_eq!(project.setting("store"), "postgres");
     assert_eq!(counts(&project), before);
